@@ -1,0 +1,178 @@
+import { EventEmitter } from 'node:events';
+import WebSocket from 'ws';
+import { Backoff, mustStop, refusedForGood, retryAfterMs } from './backoff.mjs';
+import { ConnectionClosed } from './errors.mjs';
+
+const kConnectTimeoutMs = 10_000;
+const kWelcomeTimeoutMs = 10_000;
+
+/**
+ * A WebSocket that comes back: says `hello` on each new socket, hands frames on, and reconnects
+ * with jitter unless the close code forbids it. Base of Client and Worker, which say what `hello`
+ * holds and take the frames.
+ *
+ * Events: `connected` (the welcome frame), `disconnected` (code, reason), `waiting` (ms, why),
+ * `refused` (the error frame before a close), `closed` (ConnectionClosed; final).
+ */
+export class Connection extends EventEmitter {
+  #url;
+  #protocol;
+  #token;
+  #backoff;
+  #socket = null;
+  #live = false;
+  #ended = null;
+  #timer = null;
+  #welcomeTimer = null;
+  #askedWaitMs = 0;
+  #firstWelcome;
+
+  constructor({ url, path, protocol, token, backoff }) {
+    super();
+    this.#url = socketUrl(url, path);
+    this.#protocol = protocol;
+    this.#token = typeof token === 'function' ? token : () => token;
+    this.#backoff = new Backoff(backoff);
+  }
+
+  /** True between a welcome and the end of its socket. */
+  get live() {
+    return this.#live;
+  }
+
+  /** Resolves with the first welcome; rejects with ConnectionClosed if the server refuses. */
+  connect() {
+    if (!this.#firstWelcome) {
+      this.#firstWelcome = new Promise((resolve, reject) => {
+        this.once('connected', resolve);
+        this.once('closed', reject);
+      });
+      this.#firstWelcome.catch(() => {});
+      this.#open();
+    }
+    return this.#firstWelcome;
+  }
+
+  /** Sends a frame if the socket is live; false otherwise, and the caller sends it again later. */
+  push(frame) {
+    if (!this.#live) return false;
+    this.#socket.send(JSON.stringify(frame));
+    return true;
+  }
+
+  /** Drops the socket as if the network had; a new one is opened after the usual wait. */
+  reconnect() {
+    this.#socket?.terminate();
+  }
+
+  /** Ends the connection for good. */
+  end(error = new ConnectionClosed('closed by this side')) {
+    if (this.#ended) return;
+    this.#ended = error;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#welcomeTimer);
+    const wasLive = this.#live;
+    this.#live = false;
+    this.#socket?.close(1000);
+    if (wasLive) this.emit('disconnected', 1000, 'closed by this side');
+    this.onEnd(error);
+    this.emit('closed', error);
+  }
+
+  /** Asks the token's source once more. */
+  newToken() {
+    return this.#token();
+  }
+
+  // What Client and Worker do at these moments.
+  onToken() {}
+  onDisconnect() {}
+  onEnd() {}
+
+  async #open() {
+    let token;
+    try {
+      token = await this.#token();
+    } catch (error) {
+      this.#later(`no token: ${error.message}`);
+      return;
+    }
+    if (this.#ended) return;
+    this.onToken(token);
+    const socket = new WebSocket(this.#url, this.#protocol, {
+      handshakeTimeout: kConnectTimeoutMs,
+      perMessageDeflate: false,
+    });
+    this.#socket = socket;
+    let refusal = null;
+    socket.on('open', () => {
+      this.#welcomeTimer = setTimeout(() => socket.terminate(), kWelcomeTimeoutMs);
+      socket.send(JSON.stringify({ ...this.helloFrame(), token }));
+    });
+    socket.on('message', (bytes) => this.#receive(socket, bytes));
+    socket.on('unexpected-response', (request, response) => {
+      this.#askedWaitMs = retryAfterMs(response.headers['retry-after']);
+      refusal = response.statusCode;
+      response.resume();
+      request.destroy();
+      this.#over(socket, 1006, `HTTP ${refusal}`, refusedForGood(refusal));
+    });
+    socket.on('error', () => {});
+    socket.on('close', (code, reason) => {
+      if (refusal === null) this.#over(socket, code, String(reason), mustStop(code));
+    });
+  }
+
+  #receive(socket, bytes) {
+    if (socket !== this.#socket || this.#ended) return;
+    let frame;
+    try {
+      frame = JSON.parse(bytes);
+    } catch {
+      socket.terminate(); // not our server, or a broken way to it: a new socket is the only mend
+      return;
+    }
+    if (frame.t === 'welcome' && !this.#live) {
+      clearTimeout(this.#welcomeTimer);
+      this.#backoff.reset();
+      this.#live = true;
+      this.onWelcome(frame);
+      this.emit('connected', frame);
+      return;
+    }
+    if (frame.t === 'error') {
+      this.#askedWaitMs = frame.retry_after_ms ?? 0;
+      this.emit('refused', frame);
+      return;
+    }
+    this.onFrame(frame);
+  }
+
+  #over(socket, code, reason, final) {
+    if (socket !== this.#socket || this.#ended) return;
+    clearTimeout(this.#welcomeTimer);
+    this.#socket = null;
+    const wasLive = this.#live;
+    this.#live = false;
+    if (wasLive) {
+      this.onDisconnect(code);
+      this.emit('disconnected', code, reason);
+    }
+    if (final) this.end(new ConnectionClosed(`the server ended it: ${code} ${reason}`, code));
+    else this.#later(reason);
+  }
+
+  #later(reason) {
+    if (this.#ended) return;
+    const waitMs = this.#backoff.next(this.#askedWaitMs);
+    this.#askedWaitMs = 0;
+    this.emit('waiting', waitMs, reason);
+    this.#timer = setTimeout(() => this.#open(), waitMs);
+  }
+}
+
+function socketUrl(url, path) {
+  const target = new URL(path, url);
+  target.protocol = target.protocol === 'https:' || target.protocol === 'wss:' ? 'wss:' : 'ws:';
+  return target.toString();
+}
