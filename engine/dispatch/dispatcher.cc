@@ -1,0 +1,2 @@
+// The dispatcher.
+#include "engine/dispatch/dispatcher.hpp"
