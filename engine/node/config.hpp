@@ -68,7 +68,6 @@ struct NodeConfig {
   unsigned read_threads = 1;
 };
 
-inline constexpr unsigned kPartitionsMax = 1024;
 inline constexpr unsigned kApplyThreadsMax = 64;
 inline constexpr std::uint32_t kRunPageMax = 1000;
 inline constexpr std::uint32_t kDeliveryPageMax = 1024;

@@ -2,11 +2,9 @@
 // (engine/journal). It owns the threads, the clock, the ownership of partitions, the batches, and
 // is all that the gateway knows of the engine.
 //
-//   request ─▶ inbox of the apply thread that owns the partition ─▶ Partition::apply ─▶ batch ─▶
-//   one fenced INSERT ─▶ effects
-//                                                                                                      │
-//                                          Outbox::emit, once per batch and shard
-//                                          ◀───────────────────┴──▶ Dispatcher ─▶ TaskFrame
+//   request -> inbox of the apply thread that owns the partition -> Partition::apply -> batch
+//           -> one fenced INSERT -> committed -> effects: Outbox::emit, once per batch and shard,
+//                                                and Dispatcher -> TaskFrame
 //
 // Threads: every method may be called from any thread and none blocks, except start() and stop(). A
 // request that returns a Refusal was not taken and gets no other answer; every other request gets
@@ -82,8 +80,8 @@ class Node {
   void worker_joined(WorkerHello hello);
   void worker_credit(WorkerId worker, std::uint32_t credit);
   void worker_renew(WorkerId worker, const Lease& lease);
-  // `bye` gives back what was not begun: all leases of this worker end and are offered again where
-  // that is safe. Without it the leases go on until they run out.
+  // Nothing more is handed out to it; its leases go on until they are reported, renewed or run out,
+  // and a worker that comes back may reclaim them. `bye`: it will not.
   void worker_left(WorkerId worker, bool bye);
 
   // ---- client sessions ----

@@ -20,7 +20,6 @@
 
 #include "engine/core/effect.hpp"
 #include "engine/core/ids.hpp"
-#include "engine/dispatch/dispatcher.hpp"
 #include "engine/node/lease.hpp"
 #include "vm/verifier.hpp"
 
@@ -194,8 +193,8 @@ class Outbox {
 struct Deployment {
   std::uint32_t number = 0;  // from 1, in order of deployment
   std::string hash;          // 64 hex digits, the artifact's SHA-256
-  std::int64_t created_us = 0;
-  vm::VerifiedProgram program;
+  core::TimeUs created_us = 0;
+  std::shared_ptr<const vm::VerifiedProgram> program;  // never null
 };
 struct Deployed {
   std::shared_ptr<const Deployment> deployment;

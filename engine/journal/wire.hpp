@@ -1,0 +1,141 @@
+// PostgreSQL's binary format, as far as the journal speaks it: parameters are one-dimensional
+// arrays that grow while records are applied, so that a batch is never copied row by row; results
+// are read in place.
+//
+// Integers are big-endian; timestamps are microseconds since 2000-01-01 UTC.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include "engine/core/ids.hpp"
+#include "engine/core/siphash.hpp"
+
+namespace sluice::journal {
+
+// Object ids of the types used, fixed for ever in PostgreSQL's catalogue.
+enum class PgType : std::uint32_t {
+  bytea = 17,
+  int8 = 20,
+  int2 = 21,
+  int4 = 23,
+  text = 25,
+  timestamptz = 1184,
+  uuid = 2950,
+};
+
+// From the epoch of 1970 to that of 2000.
+inline constexpr std::int64_t kPgEpochUs = 946'684'800'000'000;
+
+inline void append_u16(std::string& out, std::uint16_t v) {
+  const std::uint16_t swapped = __builtin_bswap16(v);
+  out.append(reinterpret_cast<const char*>(&swapped), 2);
+}
+inline void append_u32(std::string& out, std::uint32_t v) {
+  const std::uint32_t swapped = __builtin_bswap32(v);
+  out.append(reinterpret_cast<const char*>(&swapped), 4);
+}
+inline void append_u64(std::string& out, std::uint64_t v) {
+  const std::uint64_t swapped = __builtin_bswap64(v);
+  out.append(reinterpret_cast<const char*>(&swapped), 8);
+}
+
+// One array parameter. clear() keeps the memory, so a thread's batches stop allocating.
+class Column {
+ public:
+  explicit Column(PgType element) : element_(element) { clear(); }
+
+  void clear() {
+    out_.clear();
+    count_ = 0;
+    has_null_ = false;
+    append_u32(out_, 1);  // dimensions
+    append_u32(out_, 0);  // has nulls: set by finish()
+    append_u32(out_, static_cast<std::uint32_t>(element_));
+    append_u32(out_, 0);  // elements: set by finish()
+    append_u32(out_, 1);  // lower bound
+  }
+
+  void add_int2(std::int16_t v) {
+    head(2);
+    append_u16(out_, static_cast<std::uint16_t>(v));
+  }
+  void add_int4(std::int32_t v) {
+    head(4);
+    append_u32(out_, static_cast<std::uint32_t>(v));
+  }
+  void add_int8(std::int64_t v) {
+    head(8);
+    append_u64(out_, static_cast<std::uint64_t>(v));
+  }
+  void add_time(core::TimeUs unix_us) { add_int8(unix_us - kPgEpochUs); }
+  void add_bytes(std::string_view v) {
+    head(static_cast<std::uint32_t>(v.size()));
+    out_.append(v);
+  }
+  void add_hash(const core::Hash128& v) {
+    const auto bytes = v.bytes();
+    add_bytes({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  }
+  void add_id(const core::Id128& v) { add_bytes(v.view()); }
+  void add_null() {
+    has_null_ = true;
+    head(0xffffffffu);
+  }
+
+  std::size_t count() const { return count_; }
+  std::size_t bytes() const { return out_.size(); }
+  PgType element() const { return element_; }
+
+  // The parameter's bytes, valid until the next change. May be called again after more was added.
+  std::string_view finish() {
+    patch(4, has_null_ ? 1 : 0);
+    patch(12, count_);
+    if (count_ == 0) {  // an empty array has no dimensions
+      empty_.clear();
+      append_u32(empty_, 0);
+      append_u32(empty_, 0);
+      append_u32(empty_, static_cast<std::uint32_t>(element_));
+      return empty_;
+    }
+    return out_;
+  }
+
+ private:
+  void head(std::uint32_t length) {
+    ++count_;
+    append_u32(out_, length);
+  }
+  void patch(std::size_t at, std::uint32_t v) {
+    const std::uint32_t swapped = __builtin_bswap32(v);
+    std::memcpy(out_.data() + at, &swapped, 4);
+  }
+
+  PgType element_;
+  std::string out_;
+  std::string empty_;
+  std::uint32_t count_ = 0;
+  bool has_null_ = false;
+};
+
+// Values of a binary result. REQUIRES: `p` holds that many bytes.
+inline std::uint16_t load_u16(const char* p) {
+  std::uint16_t v;
+  std::memcpy(&v, p, 2);
+  return __builtin_bswap16(v);
+}
+inline std::uint32_t load_u32(const char* p) {
+  std::uint32_t v;
+  std::memcpy(&v, p, 4);
+  return __builtin_bswap32(v);
+}
+inline std::uint64_t load_u64(const char* p) {
+  std::uint64_t v;
+  std::memcpy(&v, p, 8);
+  return __builtin_bswap64(v);
+}
+
+}  // namespace sluice::journal
