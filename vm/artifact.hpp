@@ -1,0 +1,201 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tl/expected.hpp>
+#include <vector>
+
+#include "vm/hash.hpp"
+#include "vm/ops.hpp"
+#include "vm/types.hpp"
+#include "vm/value.hpp"
+
+// A compiled program, and its stored form, the artifact.
+//
+// Version history of the format (kArtifactFormat):
+//   1  first version
+namespace sluice::vm {
+
+inline constexpr std::string_view kArtifactMagic{"SLUICE\0\1", 8};
+inline constexpr uint16_t kArtifactFormat = 1;
+// Features that a program may require; one that is not in this list is refused by name. Append with
+// the issue that executes it.
+inline constexpr std::string_view kFeatures[] = {"core"};
+
+inline constexpr uint16_t kNoRegister = 0xffff;
+
+// Numbers are stored: append only.
+enum class FunctionKind : uint8_t {
+  pure = 0,  // fn, constraint, ordering key, constant: only `pure` and `ends` instructions without
+             // finish
+  flow = 1,  // body of a flow; parameters are the flow's; leaves by finish or finish_bare
+  branch = 2,  // of `parallel`; parameters are its captured values; its value is what it returns
+  compensation = 3,  // `compensate` or `unsure` block; parameters are its captured values
+  handler = 4        // `on failure`; parameters are the flow's, then `why` (record kFailureRecord)
+};
+
+// Where a failure inside [begin_pc, end_pc) of the same function goes on. The innermost, that is
+// the first in the list that covers the pc, takes it; so list inner ones before outer ones.
+// Cancellation is not caught.
+struct Handler {
+  uint32_t begin_pc = 0;
+  uint32_t end_pc = 0;
+  uint32_t handler_pc = 0;
+  uint16_t failure_register = kNoRegister;  // gets the Failure record, unless kNoRegister
+  uint8_t flags = kHandlerFallback;
+  friend bool operator==(const Handler&, const Handler&) = default;
+
+  // `fallback`: no scope is compensated. (`catch` gets a flag of its own.)
+  static constexpr uint8_t kHandlerFallback = 1;
+};
+
+// From `pc` on, until the next entry, code comes from this place. Rising by pc.
+struct LineEntry {
+  uint32_t pc = 0;
+  uint32_t source = 0;  // index into Program::sources
+  uint32_t line = 0;    // from 1
+  uint32_t column = 0;  // from 1, in code points
+  friend bool operator==(const LineEntry&, const LineEntry&) = default;
+};
+
+struct Function {
+  std::string name;  // for people: "support.answer.prompt", "answer", "answer/hold/undo"
+  FunctionKind kind = FunctionKind::pure;
+  uint16_t parameters = 0;  // in registers 0 … parameters-1
+  uint16_t registers = 0;   // in all
+  // flow: its name. branch: its name within the parallel block. Others: "". Steps' paths are made
+  // of them.
+  std::string segment;
+  std::vector<Instruction> code;
+  std::vector<Handler> handlers;
+  std::vector<LineEntry> lines;
+  friend bool operator==(const Function&, const Function&) = default;
+};
+
+struct Parameter {
+  std::string name;
+  TypeId type;
+  friend bool operator==(const Parameter&, const Parameter&) = default;
+};
+
+struct EventInfo {
+  std::string name;  // on the wire
+  uint32_t version = 1;
+  uint32_t record = 0;
+  friend bool operator==(const EventInfo&, const EventInfo&) = default;
+};
+
+struct TopicInfo {
+  std::string name;
+  uint32_t event = 0;
+  // Orders by the value of this pure function (event record) -> string or int; by client if there
+  // is none.
+  std::optional<uint32_t> order_function;
+  uint64_t dedupe_ms = 0;
+  uint64_t retain_ms = 0;
+  friend bool operator==(const TopicInfo&, const TopicInfo&) = default;
+};
+
+struct PoolInfo {
+  std::string name;
+  uint32_t slots = 0;  // 0: no bound
+  friend bool operator==(const PoolInfo&, const PoolInfo&) = default;
+};
+
+struct TaskInfo {
+  std::string name;
+  std::vector<Parameter> parameters;
+  TypeId result = kTypeNone;  // kTypeNone: a task without result
+  uint32_t pool = 0;
+  std::vector<std::string> kinds;  // failure kinds that it declares
+  friend bool operator==(const TaskInfo&, const TaskInfo&) = default;
+};
+
+struct FlowInfo {
+  std::string name;
+  std::vector<Parameter> parameters;
+  uint32_t function = 0;
+  std::optional<uint32_t> on_failure;  // function of kind handler
+  std::vector<uint32_t> outcomes;      // events; empty: none
+  std::optional<uint32_t> trigger;     // topic; its event's record is then the only parameter
+  uint64_t timeout_ms = 0;             // 0: none
+  friend bool operator==(const FlowInfo&, const FlowInfo&) = default;
+};
+
+// One `step` in the text, with the policies that hold there (task's and step's resolved). Times in
+// ms, 0: none.
+struct StepSite {
+  std::string name;  // last part of its path
+  uint32_t task = 0;
+  uint64_t timeout_ms = 0;    // one attempt, from its lease
+  uint64_t within_ms = 0;     // the whole step, from reaching it
+  uint64_t queue_ms = 0;      // waiting for a worker
+  uint64_t heartbeat_ms = 0;  // lease time
+  uint32_t attempts = 1;      // in all
+  uint64_t backoff_min_ms = 0;
+  uint64_t backoff_max_ms = 0;
+  uint32_t backoff_factor_milli = 2000;
+  bool jitter = false;
+  std::vector<std::string> retry_on;  // kinds; empty: the default of protocols.md
+  bool idempotent = false;
+  bool keyed = false;
+  bool has_key_expr = false;  // the key's register follows the arguments
+  bool keep = false;
+  bool has_compensation = false;
+  bool has_unsure = false;
+  bool stream = false;
+  friend bool operator==(const StepSite&, const StepSite&) = default;
+};
+
+struct Program {
+  uint16_t isa = kIsa;
+  std::vector<std::string> features;  // required ones, sorted
+  std::vector<std::string> sources;   // module files as relative paths, for debug lines
+  TypeTable types;
+  std::vector<std::string> constants;  // encode_value() each
+  std::vector<Function> functions;
+  std::vector<EventInfo> events;
+  std::vector<TopicInfo> topics;
+  std::vector<PoolInfo> pools;
+  std::vector<TaskInfo> tasks;
+  std::vector<FlowInfo> flows;
+  std::vector<StepSite> steps;
+  friend bool operator==(const Program&, const Program&) = default;
+};
+
+struct ArtifactError {
+  enum class Code : uint8_t {
+    not_an_artifact,  // magic
+    bad_checksum,     // truncated or altered
+    unsupported,      // newer format or isa, or a feature this engine does not execute
+    malformed,        // the checksum is right, the content is not
+    too_large,        // over a limit of vm/limits.hpp
+    invalid           // refused by the verifier
+  };
+  Code code = Code::malformed;
+  std::string message;  // a sentence: what, and where
+};
+
+// Bytes of the artifact; the same program gives the same bytes. It ends with SHA-256 over the rest.
+// REQUIRES: the program keeps to vm/limits.hpp (decode would refuse it).
+std::string encode_artifact(const Program& program);
+
+// Checks magic, checksum, versions, features, structure and limits; reads nothing outside `bytes`.
+// Whether the code is safe to run is verify()'s question (vm/verifier.hpp).
+tl::expected<Program, ArtifactError> decode_artifact(std::string_view bytes);
+
+// The hash at the end of an artifact: its identity. REQUIRES: at least 32 bytes.
+Sha256 artifact_hash(std::string_view bytes);
+
+// Index of the element with that name; nullopt if there is none.
+template <class Named>
+std::optional<uint32_t> find_by_name(const std::vector<Named>& items, std::string_view name) {
+  for (uint32_t i = 0; i < items.size(); ++i) {
+    if (items[i].name == name) return i;
+  }
+  return std::nullopt;
+}
+
+}  // namespace sluice::vm

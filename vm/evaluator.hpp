@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <tl/expected.hpp>
+#include <vector>
+
+#include "vm/json.hpp"
+#include "vm/limits.hpp"
+#include "vm/unit.hpp"
+#include "vm/value.hpp"
+
+// Pure functions outside runs: constraints and ordering keys on gateways' threads, each with a Unit
+// of its own.
+namespace sluice::vm {
+
+// The value of pure function `function`, or the failure it ended with (Fault, Overflow, or what it
+// failed with). REQUIRES: the function is pure and takes arguments.size() parameters.
+tl::expected<Value, Failure> evaluate(Unit& unit, uint32_t function,
+                                      std::span<const Value> arguments,
+                                      int64_t fuel = kEvaluationFuel);
+
+// Checks every `where` in `type`, all the way down. Empty: they hold. Paths are RFC 6901; a
+// constraint that fails itself (a Fault, out of fuel) is a problem with that message. REQUIRES:
+// conforms(types, type, value).
+std::vector<JsonProblem> check_constraints(Unit& unit, TypeId type, const Value& value);
+
+// decode_json and check_constraints in one: what the edge does with a document.
+tl::expected<Value, std::vector<JsonProblem>> decode_checked(Unit& unit, TypeId type,
+                                                             std::string_view text,
+                                                             JsonDecodeOptions options = {});
+
+// The ordering key of an event on a topic with an order function, as text. REQUIRES: the topic has
+// one.
+tl::expected<std::string, Failure> order_key(Unit& unit, uint32_t topic, const Value& event);
+
+}  // namespace sluice::vm

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <tl/expected.hpp>
+#include <vector>
+
+#include "vm/json_reader.hpp"
+#include "vm/types.hpp"
+#include "vm/value.hpp"
+
+// JSON at the edge, by type and exact in both directions (protocols.md, "Names and values"):
+//
+//   int        number without fraction or exponent, exact in 64 bits
+//   float      number
+//   duration   "250ms"; units ms, s, m, h, d
+//   timestamp  "2026-11-23T06:25:58.123Z": RFC 3339, written in UTC
+//   bytes      base64 with padding
+//   enum       "name", or {"case":"circle","r":1}
+//   map        object
+//   record     object; none is left out
+//
+// Null is read only where the type is T?. In lists and maps none is written as null, and so is a
+// field that is none though its default is something else.
+namespace sluice::vm {
+
+struct JsonProblem {
+  std::string path;  // RFC 6901 pointer into the document; "" is the whole
+  std::string message;
+  bool malformed = false;  // not JSON at all (as against JSON of the wrong shape)
+  friend bool operator==(const JsonProblem&, const JsonProblem&) = default;
+};
+
+struct JsonDecodeOptions {
+  // Unknown fields of records are refused (events), or skipped.
+  bool ignore_unknown_fields = false;
+};
+
+// `text` as a value of `type`: defaults filled in, at most kJsonProblemsMax problems, never an
+// empty list of them. Does not check `where` constraints; check_constraints (vm/evaluator.hpp)
+// does.
+tl::expected<Value, std::vector<JsonProblem>> decode_json(const TypeTable& types, TypeId type,
+                                                          std::string_view text,
+                                                          JsonDecodeOptions options = {});
+
+// The same for the next value of a reader, for documents inside frames. On problems the reader
+// stands behind the value if it was well-formed, and has failed otherwise.
+tl::expected<Value, std::vector<JsonProblem>> decode_json(const TypeTable& types, TypeId type,
+                                                          JsonReader& reader,
+                                                          JsonDecodeOptions options = {});
+
+// Fields of a record given one by one: the parameters of a flow by name (`fields[i]` is the type of
+// `names[i]`).
+struct JsonParameter {
+  std::string_view name;
+  TypeId type;
+};
+tl::expected<std::vector<Value>, std::vector<JsonProblem>> decode_json_parameters(
+    const TypeTable& types, const std::vector<JsonParameter>& parameters, std::string_view text);
+
+// Appends `value` as JSON. Values describe themselves, so the type is only needed to name record
+// fields and cases. REQUIRES: conforms(types, type, value). A value that does not conform is
+// written as well as it can be.
+void append_json(const TypeTable& types, TypeId type, const Value& value, std::string& out);
+std::string to_json(const TypeTable& types, TypeId type, const Value& value);
+
+}  // namespace sluice::vm

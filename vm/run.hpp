@@ -1,0 +1,149 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tl/expected.hpp>
+#include <variant>
+#include <vector>
+
+#include "vm/artifact.hpp"
+#include "vm/unit.hpp"
+#include "vm/value.hpp"
+
+// One execution of a flow. A Run is a pure state machine: inputs go in, commands come out, and
+// equal inputs give equal commands and equal snapshots, whatever was snapshotted and restored in
+// between. It knows no clock; whoever drives it keeps the timers and tells what happened.
+namespace sluice::vm {
+
+// Identity of one started step within its run, from 1, in order of start. Attempts are the driver's
+// matter: a StepId covers all of them.
+struct StepId {
+  uint32_t value = 0;
+  friend auto operator<=>(StepId, StepId) = default;
+};
+
+// Begin the step. The driver keeps arguments and key for as long as it may try: the run does not.
+struct StartStep {
+  StepId id;
+  const StepSite* site = nullptr;  // of the unit's program, valid as long as that
+  uint32_t site_index = 0;
+  std::string path;  // "answer/branch/step", unique within the run: "#2" for a path's second start
+  std::string key;   // idempotency key: the key expression's value, or run id + ":" + path
+  std::vector<Value> arguments;  // conform to the task's parameters
+  bool compensating = false;     // belongs to a compensation
+};
+// The answer to this step no longer matters; nothing more is to be reported for it.
+struct CancelStep {
+  StepId id;
+};
+// A durable delivery of event `event` (index into Program::events).
+struct Notify {
+  uint32_t event = 0;
+  Value value;  // conforms to the event's record
+  NotifyTo to = NotifyTo::run_client;
+  std::string target;  // unless run_client
+};
+// A compensation failed for good. `path` is the compensated step's.
+struct DeadLetter {
+  std::string path;
+  Failure failure;
+};
+// `on failure` has begun: the driver starts its time limit and calls on_failure_expired() when that
+// is up.
+struct EnterOnFailure {};
+
+enum class RunStatus : uint8_t { completed = 0, failed = 1, cancelled = 2, superseded = 3 };
+
+// The run has ended: always the last command. Without an event, for a flow that declares outcomes
+// and is not superseded, the engine answers `sluice.failed` with `why`.
+struct Finish {
+  RunStatus status = RunStatus::completed;
+  std::optional<uint32_t> event;  // index into Program::events
+  Value value;
+  std::optional<Failure>
+      why;  // unless completed: the first failure, or if `on failure` failed too, that one
+};
+
+using Command = std::variant<StartStep, CancelStep, Notify, DeadLetter, EnterOnFailure, Finish>;
+using Commands = std::vector<Command>;
+
+enum class CancelKind : uint8_t { cancelled = 0, timed_out = 1, superseded = 2 };
+
+// Stored in snapshots: append only.
+enum class Phase : uint8_t {
+  created = 0,       // begin() was not called yet
+  running = 1,       // the flow's own code
+  compensating = 2,  // undoing, newest first
+  failing = 3,       // `on failure`
+  ended = 4
+};
+
+struct RunInfo {
+  std::string run_id;                 // as text; part of default keys
+  std::optional<std::string> client;  // run.client
+  std::string tenant;
+};
+
+struct SnapshotError {
+  std::string message;
+};
+
+namespace detail {
+struct RunState;
+}
+
+class Run {
+ public:
+  // A run of flow `flow` (index into Program::flows). The unit must outlive the run.
+  // Arguments that do not conform to the flow's parameters are a Fault, told by begin().
+  Run(Unit& unit, uint32_t flow, std::vector<Value> arguments, RunInfo info);
+  Run(Run&&) noexcept;
+  Run& operator=(Run&&) noexcept;
+  ~Run();
+
+  // Inputs. Each goes on until every fiber waits or the run has ended, and appends its commands in
+  // order. Never throws for what a program does. One that fits nothing (unknown or settled step, a
+  // phase that excludes it) changes nothing and answers false.
+  bool begin(Commands& commands);
+  // A result that does not conform to the task's type fails the step, unsure, with kind Invalid.
+  bool step_succeeded(StepId step, Value result, Commands& commands);
+  // The step has failed for good: all attempts are used. `unsure`: it may have happened. An empty
+  // failure.step is filled with the path.
+  bool step_failed(StepId step, Failure failure, bool unsure, Commands& commands);
+  // Cancel, the flow's own timeout, superseded by a newer run: compensates, then `on failure` (not
+  // if superseded). Only while running.
+  bool cancel(CancelKind kind, std::string message, Commands& commands);
+  bool on_failure_expired(Commands& commands);
+
+  Phase phase() const;
+  uint32_t flow() const;
+  const RunInfo& info() const;
+  // The open steps, by id: every one was started, and neither answered nor cancelled.
+  struct OpenStep {
+    StepId id;
+    uint32_t site_index = 0;
+    std::string path;
+    bool compensating = false;
+  };
+  std::vector<OpenStep> open_steps() const;
+  bool is_open(StepId step) const;
+
+  // Canonical, versioned, checksummed bytes of the whole state. The same state gives the same
+  // bytes; a state that was restored is the same state. Between inputs only.
+  std::string snapshot() const;
+  void snapshot_to(std::string& out) const;  // appends; reuse of `out` saves its allocation
+  // hash64 over what snapshot() says: a 64-bit fingerprint of the state.
+  uint64_t hash() const;
+  // Refuses bytes that are not a snapshot of this very program (by flow and function tables),
+  // without reading outside them.
+  static tl::expected<Run, SnapshotError> restore(Unit& unit, std::string_view bytes);
+
+ private:
+  explicit Run(std::unique_ptr<detail::RunState> state);
+  std::unique_ptr<detail::RunState> state_;
+};
+
+}  // namespace sluice::vm

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "vm/value.hpp"
+#include "vm/verifier.hpp"
+
+namespace sluice::vm {
+
+// One thread's working copy of a program: decoded constants, and the stack of pure calls. Runs and
+// evaluations of that program on that thread share it. Neither movable nor copyable: runs point to
+// it, so it must outlive them.
+class Unit {
+ public:
+  explicit Unit(std::shared_ptr<const VerifiedProgram> program);
+  Unit(const Unit&) = delete;
+  Unit& operator=(const Unit&) = delete;
+
+  const VerifiedProgram& verified() const { return *program_; }
+  const std::shared_ptr<const VerifiedProgram>& shared() const { return program_; }
+  const Program& program() const { return program_->program(); }
+  const TypeTable& types() const { return program_->program().types; }
+  const Value& constant(uint32_t index) const { return constants_[index]; }
+  Value* stack() {
+    return stack_.data();
+  }  // program.stack_registers() values, all none between calls
+
+ private:
+  std::shared_ptr<const VerifiedProgram> program_;
+  std::vector<Value> constants_;
+  std::vector<Value> stack_;
+};
+
+}  // namespace sluice::vm
