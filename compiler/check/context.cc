@@ -1,0 +1,181 @@
+#include "compiler/check/context.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace sluice::compiler {
+
+using namespace ir;
+
+const Symbol* ModuleScope::find(Space space, std::string_view name) const {
+  const auto& table = spaces[static_cast<std::size_t>(space)];
+  const auto place = table.find(name);
+  return place == table.end() ? nullptr : &place->second;
+}
+
+std::string kind_with_article(const Symbol& symbol) {
+  return std::visit(ast::Overloaded{
+                        [](RecordDef* def) {
+                          return std::string(def->is_event ? "an event" : "a record");
+                        },
+                        [](EnumDef*) { return std::string("an enum"); },
+                        [](TaskDef*) { return std::string("a task"); },
+                        [](FnDef*) { return std::string("a function"); },
+                        [](ConstDef*) { return std::string("a constant"); },
+                        [](FlowDef*) { return std::string("a flow"); },
+                        [](TopicDef*) { return std::string("a topic"); },
+                        [](PoolDef*) { return std::string("a pool"); },
+                        [](PolicyDef*) { return std::string("a policy"); },
+                    },
+                    symbol.def);
+}
+
+namespace {
+
+const Symbol* find_in_other_space(const ModuleScope& scope, Space space, std::string_view name) {
+  for (std::size_t i = 0; i < kSpaces; ++i) {
+    if (i == static_cast<std::size_t>(space)) continue;
+    if (const Symbol* symbol = scope.find(static_cast<Space>(i), name)) return symbol;
+  }
+  return nullptr;
+}
+
+std::vector<std::string_view> names_of(const ModuleScope& scope, Space space) {
+  std::vector<std::string_view> names;
+  for (const auto& [name, symbol] : scope.spaces[static_cast<std::size_t>(space)]) {
+    names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+}  // namespace
+
+void Context::unknown(Code code, std::string_view what, const ast::Name& name,
+                      const std::vector<std::string_view>& candidates) {
+  Diagnostic& diagnostic =
+      diagnostics.report(code, name.span, fmt::format("there is no {} `{}`", what, name.text));
+  if (const auto near = nearest(name.text, candidates)) {
+    diagnostic.here(fmt::format("did you mean `{}`?", *near));
+    diagnostic.mend(fmt::format("write `{}`", *near), {{name.span, std::string(*near)}});
+  }
+}
+
+ImportScope* Context::import(ModuleScope& scope, std::string_view name) {
+  const auto place = scope.imports.find(name);
+  if (place == scope.imports.end()) return nullptr;
+  place->second.used = true;
+  return &place->second;
+}
+
+const Symbol* Context::resolve(ModuleScope& scope, Space space, const ast::QualifiedName& name,
+                               std::string_view what) {
+  const ModuleScope* where = &scope;
+  if (name.parts.size() > 2) {
+    diagnostics
+        .report(Code::E0201, name.span,
+                fmt::format("`{}` has too many parts for the name of a {}", name.text(), what))
+        .because("a name of another module is written with the last part of its import: "
+                 "after `import std.retry`, `retry.fast`");
+    return nullptr;
+  }
+  if (!name.is_simple()) {
+    ImportScope* imported = import(scope, name.parts[0].text);
+    if (imported == nullptr) {
+      std::vector<std::string_view> candidates;
+      for (const auto& [alias, target] : scope.imports) candidates.push_back(alias);
+      std::sort(candidates.begin(), candidates.end());
+      unknown(Code::E0201, "imported module", name.parts[0], candidates);
+      return nullptr;
+    }
+    if (imported->module == nullptr) return nullptr;
+    where = imported->module;
+  }
+  const ast::Name& last = name.last();
+  if (const Symbol* symbol = where->find(space, last.text)) return symbol;
+  const Code code = space == Space::kType ? Code::E0202 : Code::E0201;
+  if (const Symbol* other = find_in_other_space(*where, space, last.text)) {
+    diagnostics
+        .report(Code::E0203, last.span,
+                fmt::format("`{}` is {}, and a {} is wanted here", last.text,
+                            kind_with_article(*other), what))
+        .also(other->span, "declared here");
+    return nullptr;
+  }
+  unknown(code, what, last, names_of(*where, space));
+  return nullptr;
+}
+
+TypeId Context::resolve_named(ModuleScope& scope, const ast::Type& type,
+                              const ast::NamedType& named) {
+  static const std::unordered_map<std::string_view, TypeId> kBuiltIn = {
+      {"bool", kBool},     {"int", kInt},           {"float", kFloat},
+      {"string", kString}, {"duration", kDuration},
+  };
+  static constexpr std::string_view kLater[] = {"decimal", "bytes", "timestamp", "json"};
+  const std::string& name = named.name.last().text;
+  if (named.name.is_simple()) {
+    if (const auto place = kBuiltIn.find(name); place != kBuiltIn.end()) return place->second;
+    if (name == "Failure" && scope.find(Space::kType, name) == nullptr) {
+      return program.failure->type;
+    }
+    for (const std::string_view later : kLater) {
+      if (name != later) continue;
+      diagnostics
+          .report(Code::E0601, type.span, fmt::format("the type `{}` is not executed yet", name))
+          .because("what runs today: bool, int, float, string, duration, lists, maps, optionals, "
+                   "records and enums");
+      return kPoison;
+    }
+    if (!name.empty() && name[0] >= 'a' && name[0] <= 'z') {
+      unknown(Code::E0202, "type", named.name.last(),
+              {"bool", "int", "float", "string", "duration"});
+      return kPoison;
+    }
+  }
+  const Symbol* symbol = resolve(scope, Space::kType, named.name, "type");
+  if (symbol == nullptr) return kPoison;
+  if (const EnumDef* def = symbol->as<EnumDef>()) return def->type;
+  return symbol->as<RecordDef>()->type;
+}
+
+TypeId Context::resolve_type(ModuleScope& scope, const ast::Type& type) {
+  return std::visit(
+      ast::Overloaded{
+          [&](const ast::NamedType& named) { return resolve_named(scope, type, named); },
+          [&](const ast::ListType& list) { return types.list_of(resolve_type(scope, *list.element)); },
+          [&](const ast::OptionalType& opt) {
+            return types.optional_of(resolve_type(scope, *opt.inner));
+          },
+          [&](const ast::MapType& map) {
+            const TypeId key = resolve_type(scope, *map.key);
+            const TypeId value = resolve_type(scope, *map.value);
+            if (key != kString && key != kPoison) {
+              diagnostics
+                  .report(Code::E0319, map.key->span,
+                          fmt::format("the keys of a map are strings, not {}", type_name(key)))
+                  .mend("write `string`", {{map.key->span, "string"}});
+            }
+            return types.map_of(value);
+          },
+      },
+      type.node);
+}
+
+Expr* Context::expr(Span span, TypeId type, decltype(Expr::node) node) {
+  return &program.exprs.emplace_back(Expr{span, type, std::move(node)});
+}
+
+Expr* Context::poison(Span span) { return expr(span, kPoison, Poison{}); }
+
+Local* Context::local(const ast::Name& name, TypeId type, Local::Kind kind) {
+  Local& made = program.locals.emplace_back();
+  made.name = name.text;
+  made.type = type;
+  made.span = name.span;
+  made.kind = kind;
+  return &made;
+}
+
+}  // namespace sluice::compiler

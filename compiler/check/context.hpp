@@ -1,0 +1,103 @@
+// What the passes of the checker share: the program being built, the scopes of its modules, and the
+// ways to look a name up and to report that it is not there. Private to compiler/check.
+#pragma once
+
+#include <array>
+#include <deque>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "compiler/diagnostics.hpp"
+#include "compiler/ir.hpp"
+
+namespace sluice::compiler {
+
+// Names of different spaces never meet, because every place in a program asks for one space only.
+enum class Space : std::uint8_t { kType, kValue, kTopic, kPool, kPolicy };
+inline constexpr std::size_t kSpaces = 5;
+
+struct Symbol {
+  std::variant<ir::RecordDef*, ir::EnumDef*, ir::TaskDef*, ir::FnDef*, ir::ConstDef*, ir::FlowDef*,
+               ir::TopicDef*, ir::PoolDef*, ir::PolicyDef*>
+      def;
+  Span span;  // of the declared name
+
+  template <typename T>
+  T* as() const {
+    T* const* found = std::get_if<T*>(&def);
+    return found == nullptr ? nullptr : *found;
+  }
+};
+
+// "task", "event", "topic", with its article.
+std::string kind_with_article(const Symbol& symbol);
+
+struct ModuleScope;
+
+struct ImportScope {
+  ModuleScope* module = nullptr;  // null: there is no such module, which was reported
+  Span span;
+  bool used = false;
+};
+
+struct ModuleScope {
+  ir::Module* module = nullptr;
+  std::array<std::unordered_map<std::string_view, Symbol>, kSpaces> spaces;
+  std::unordered_map<std::string_view, ImportScope> imports;  // by the last part of the name
+
+  const Symbol* find(Space space, std::string_view name) const;
+};
+
+class Context {
+ public:
+  Context(ir::Program& program, Diagnostics& diagnostics)
+      : program(program), types(program.types), diagnostics(diagnostics) {}
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  ir::Program& program;
+  ir::Types& types;
+  Diagnostics& diagnostics;
+  std::deque<ModuleScope> scopes;  // beside Program::modules
+  std::unordered_map<const ir::Module*, ModuleScope*> scope_of;
+
+  // The named thing, or null after reporting that there is none (or that its module is missing,
+  // which was reported at the import). `what` names what is wanted: "topic", "task".
+  const Symbol* resolve(ModuleScope& scope, Space space, const ast::QualifiedName& name,
+                        std::string_view what);
+  // The scope that a first part such as `retry` means; null if it is no import. Counts as a use.
+  ImportScope* import(ModuleScope& scope, std::string_view name);
+
+  ir::TypeId resolve_type(ModuleScope& scope, const ast::Type& type);
+
+  // The constant's type and value, checked when first asked for.
+  void ensure_const(ir::ConstDef& def);
+  void ensure_policy(ir::PolicyDef& def);
+
+  void unknown(Code code, std::string_view what, const ast::Name& name,
+               const std::vector<std::string_view>& candidates);
+
+  ir::Expr* expr(Span span, ir::TypeId type, decltype(ir::Expr::node) node);
+  ir::Expr* poison(Span span);
+  ir::Local* local(const ast::Name& name, ir::TypeId type, ir::Local::Kind kind);
+  std::string type_name(ir::TypeId type) const { return "`" + types.name(type) + "`"; }
+
+ private:
+  ir::TypeId resolve_named(ModuleScope& scope, const ast::Type& type, const ast::NamedType& named);
+};
+
+// The passes, in their order. Each goes on after errors.
+void load_modules(Context& context, const SourceSet& sources);  // modules, imports, cycles
+void collect(Context& context);                                 // declarations into scopes
+void check_wire_names(Context& context);                        // clashes across modules
+void check_declarations(Context& context);                      // everything outside bodies
+void check_bodies(Context& context);                            // fns and flows
+void check_cycles(Context& context);                            // records, fns
+void check_flow(Context& context, ir::FlowDef& flow);           // the rules of flows
+void check_edge_events(Context& context);
+void check_imports_used(Context& context);
+
+}  // namespace sluice::compiler
