@@ -210,7 +210,7 @@ test('a token is renewed on the live socket before it ends', { timeout }, async 
   assert.equal((await peer.next('refresh')).token, `h.${claims}.s`);
 });
 
-test('a handler that fails gets the same delivery again before later ones', { timeout }, async () => {
+test('a handler that fails gets the same delivery again, first', { timeout }, async () => {
   const handled = [];
   let failures = 0;
   const onDelivery = (d) => {
