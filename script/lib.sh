@@ -80,3 +80,36 @@ stop_process() {
   done
   wait "$pid" 2>/dev/null || true
 }
+
+# program NAME [PRESET]: the path of a built program.
+program() {
+  local found
+  found=$(find "$SLUICE_ROOT/build/${2:-release}" -maxdepth 4 -type f -name "$1" -perm -u+x 2>/dev/null | head -1)
+  [ -n "$found" ] || die "$1 has not been built; run script/build"
+  printf '%s\n' "$found"
+}
+
+# start_flowd DATA LISTEN LOG [FLOWD]: starts `flowd dev`, waits until it serves; sets flowd_pid and flowd_url.
+start_flowd() {
+  local data=$1 listen=$2 log=$3 flowd=${4:-$(program flowd)}
+  : >"$log.ready"
+  "$flowd" dev --data "$data" --listen "$listen" >"$log.ready" 2>>"$log" </dev/null &
+  flowd_pid=$!
+  local deadline=$(($(now_ms) + 60000))
+  until grep -q '^ready ' "$log.ready"; do
+    is_alive "$flowd_pid" || { tail -20 "$log" >&2; die "flowd ended before it was ready"; }
+    [ "$(now_ms)" -lt "$deadline" ] || { tail -20 "$log" >&2; die "flowd was not ready within 60 s"; }
+    sleep 0.02
+  done
+  flowd_url=$(sed -n '1s/^ready //p' "$log.ready")
+}
+
+# stop_private_postgres DATA: a private PostgreSQL under DATA that outlived its flowd.
+stop_private_postgres() {
+  local file pid
+  while IFS= read -r file; do
+    pid=$(head -1 "$file" 2>/dev/null || true)
+    [ -n "$pid" ] && is_alive "$pid" && grep -q postgres "/proc/$pid/comm" && kill -INT "$pid" 2>/dev/null
+  done < <(find "$1" -maxdepth 4 -name postmaster.pid 2>/dev/null)
+  return 0
+}
