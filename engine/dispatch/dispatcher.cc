@@ -52,6 +52,8 @@ class Dispatcher::Impl {
  private:
   Attempt* find(const AttemptKey& key);
   Worker* find(WorkerId id);
+  // Null: it has left since.
+  Worker* reserved_by(const Attempt& attempt);
   void forget(Attempt& attempt);
   // The reservation of an attempt that will not be handed out is free for another.
   void release_reservation(const Attempt& attempt);
@@ -79,6 +81,7 @@ class Dispatcher::Impl {
   Config config_;
   std::uint64_t next_nonce_;
   std::uint64_t next_order_ = 1;
+  std::uint64_t joins_ = 0;
   std::unordered_map<AttemptKey, Attempt, MixedHash> attempts_;
   std::unordered_map<WorkerId, Worker> workers_;
   Queues queues_;
@@ -127,7 +130,7 @@ void Dispatcher::Impl::granted(const AttemptKey& key, TimeUs now, Actions& actio
   if (!attempt) return;
   attempt->offer.granted = true;
   if (attempt->phase != Phase::granting) return;
-  Worker* worker = find(attempt->worker);
+  Worker* worker = reserved_by(*attempt);
   if (worker) --worker->reserved;
   if (worker && worker->credit > 0) {
     hand_out(*worker, *attempt, now, actions);
@@ -167,7 +170,7 @@ void Dispatcher::Impl::forget(Attempt& attempt) {
 }
 
 void Dispatcher::Impl::release_reservation(const Attempt& attempt) {
-  Worker* worker = find(attempt.worker);
+  Worker* worker = reserved_by(attempt);
   if (!worker) return;
   --worker->reserved;
   released_.push_back(worker->id);
@@ -256,6 +259,7 @@ void Dispatcher::Impl::assign(Worker& worker, Attempt& attempt, TimeUs now, Acti
   } else {
     set_phase(attempt, Phase::granting);
     attempt.worker = worker.id;
+    attempt.reserved_by = worker.joined;
     ++worker.reserved;
     actions.emplace_back(RequestGrant{attempt.offer.key, attempt.offer.opened});
   }
@@ -356,6 +360,7 @@ void Dispatcher::Impl::worker_joined(WorkerId id, std::optional<TenantId> tenant
   worker_left(id);
   Worker& worker = workers_[id];
   worker.id = id;
+  worker.joined = ++joins_;
   worker.all_tenants = !tenant;
   worker.credit = std::min(credit, config_.credit_max);
   std::vector<std::string> names(
@@ -399,6 +404,11 @@ void Dispatcher::Impl::worker_left(WorkerId id) {
 Worker* Dispatcher::Impl::find(WorkerId id) {
   const auto found = workers_.find(id);
   return found == workers_.end() ? nullptr : &found->second;
+}
+
+Worker* Dispatcher::Impl::reserved_by(const Attempt& attempt) {
+  Worker* worker = find(attempt.worker);
+  return worker && worker->joined == attempt.reserved_by ? worker : nullptr;
 }
 
 DispatcherStats Dispatcher::Impl::stats() const {

@@ -79,8 +79,9 @@ struct Attempt : QueueLink, PartitionLink, Due {
   Phase phase = Phase::queued;
   bool returned = false;  // stands in Queue::returned
   Queue* queue = nullptr;
-  core::WorkerId worker{};  // granting, leased
-  std::uint64_t nonce = 0;  // leased
+  core::WorkerId worker{};        // granting, leased
+  std::uint64_t reserved_by = 0;  // granting: Worker::joined of the one whose credit is reserved
+  std::uint64_t nonce = 0;        // leased
   core::TimeUs offered_at = 0;
   core::TimeUs lease_end = 0;
   core::TimeUs timeout_at = 0;  // 0: none
@@ -95,6 +96,7 @@ struct Membership : Link {
 
 struct Worker {
   core::WorkerId id{};
+  std::uint64_t joined = 0;  // a worker that joins again is another one
   bool all_tenants = false;
   std::uint32_t credit = 0;
   std::uint32_t reserved = 0;  // of the credit, for attempts whose grant is on the way
