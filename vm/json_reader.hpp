@@ -1,7 +1,7 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
@@ -46,6 +46,8 @@ class JsonReader {
   bool read_uint(uint64_t* value);
   // Any JSON number whose nearest double is finite.
   bool read_double(double* value);
+  // A number as it is written. `integral`: without fraction and exponent.
+  bool read_number(std::string_view* text, bool* integral);
   // A view into the text, or, if the string holds escapes, into the reader: valid until the next
   // read_string.
   bool read_string(std::string_view* value);
@@ -56,6 +58,17 @@ class JsonReader {
   // ends.
   bool begin_object();
   bool next_key(std::string_view* key);
+  // The same without the check for duplicates, for callers that know every key they take. The key
+  // is valid until the next read_string.
+  bool next_key_unchecked(std::string_view* key);
+  // For such callers: makes "duplicate key" the error.
+  void fail_duplicate_key() { refuse("duplicate key"); }
+  void fail_too_large() { refuse("too large"); }
+  // What is unread, from the next value on.
+  std::string_view rest() {
+    skip_space();
+    return {at_, static_cast<size_t>(end_ - at_)};
+  }
   // begin_array() then next_element() until false; after each true exactly one read or skip.
   bool begin_array();
   bool next_element();
@@ -67,10 +80,11 @@ class JsonReader {
   bool finish();
 
   bool ok() const { return error_ == nullptr; }
-  const char* error() const {
-    return error_;
-  }  // a literal such as "duplicate key"; null while ok()
+  const char* error() const { return error_; }  // a literal such as "duplicate key"; null if ok()
   size_t error_offset() const { return static_cast<size_t>(error_at_ - begin_); }
+  // Whether the error is that this is not JSON, as against JSON that we refuse: duplicate keys,
+  // depth, lone surrogates, U+0000, numbers out of range, a value of another kind than asked for.
+  bool malformed() const { return malformed_; }
   size_t offset() const { return static_cast<size_t>(at_ - begin_); }
 
   // Back to an offset() taken before a value, in order to read that value again. REQUIRES: ok(),
@@ -81,31 +95,39 @@ class JsonReader {
   struct Level {
     bool object;
     bool first;
+    bool large;          // its keys are in the last of large_keys_
     uint32_t first_key;  // into keys_
-    bool large;          // its keys are in large_keys_ of the same depth
   };
+  using KeySet = std::set<std::string_view>;
 
-  bool fail(const char* message, const char* where);
+  bool fail(const char* message);    // not JSON
+  bool refuse(const char* message);  // JSON, but not ours
   void skip_space();
-  bool enter(bool object);
-  void leave();
-  bool literal(const char* word, size_t length);
-  bool number_span(const char** last, bool* integral);
+  bool open(bool object);
+  void close();
+  bool literal(std::string_view word);
+  bool number(std::string_view* text, bool* integral);
   bool scan_string(std::string_view* value, std::string* scratch);
   bool unescape(const char* first, const char* at, std::string* out);
   bool read_escape(const char** at, std::string* out);
+  bool read_hex4(const char** at, uint32_t* code);
+  bool begin_key();
+  bool end_key();
   bool note_key(std::string_view key);
+  bool skip_value();
 
   const char* begin_;
   const char* at_;
   const char* end_;
   const char* error_ = nullptr;
   const char* error_at_ = nullptr;
+  bool malformed_ = false;
+  uint32_t depth_ = 0;
+  Level levels_[kValueDepthMax];  // the first depth_ are in use
   std::string scratch_;
-  std::vector<Level> levels_;
-  std::vector<std::string_view> keys_;  // of the open objects
-  std::deque<std::string> escaped_keys_;
-  std::deque<std::set<std::string_view>> large_keys_;  // of open objects with many keys
+  std::vector<std::string_view> keys_;  // of the open objects that are not large
+  std::vector<std::unique_ptr<std::string>> escaped_keys_;
+  std::vector<std::unique_ptr<KeySet>> large_keys_;
 };
 
 // Appends `text` as a JSON string with quotes. REQUIRES: valid UTF-8. Escapes what JSON requires

@@ -40,6 +40,7 @@ inline constexpr uint32_t kFailureTextBytesMax =
 // An artifact. Sections over these are refused with the name of the limit.
 inline constexpr size_t kArtifactBytesMax = 16U << 20;
 inline constexpr uint32_t kNameBytesMax = 256;
+inline constexpr uint32_t kWhereBytesMax = 4096;  // text of a constraint
 inline constexpr uint32_t kTypesMax = 65535;
 inline constexpr uint32_t kRecordsMax = 65535;
 inline constexpr uint32_t kFieldsMax = 1024;    // of one record or enum case

@@ -30,7 +30,7 @@ struct HeapObject {
   uint32_t bytes;     // logical bytes of the whole value, this object and all below it
   uint32_t count;     // bytes of a string; elements of a list, record or enum case; pairs of a map
   uint32_t capacity;  // of the same unit
-  uint32_t depth;     // 1 for strings and bytes, 1 + the deepest element's otherwise
+  uint32_t depth;     // 0 for strings and bytes, 1 + the deepest element's otherwise
   uint32_t unused;
 };
 
@@ -86,6 +86,7 @@ class Value {
   int64_t as_int() const { return payload_.integer; }  // also durations (ms) and timestamps (us)
   double as_float() const { return payload_.floating; }
   std::string_view as_text() const {  // string or bytes; valid as long as this value is unchanged
+    if (!has_object()) return {};
     return {reinterpret_cast<const char*>(payload_.object + 1), payload_.object->count};
   }
   // Elements of a list, fields of a record or enum case (empty if the case has none).

@@ -1,0 +1,302 @@
+#include "vm/value.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+
+namespace sluice::vm {
+namespace {
+
+constexpr uint64_t kScalarBytes = 9;
+
+uint32_t saturate(uint64_t bytes) {
+  return bytes > UINT32_MAX ? UINT32_MAX : static_cast<uint32_t>(bytes);
+}
+
+uint64_t tag(Kind kind) {
+  return static_cast<uint64_t>(kind);
+}
+
+}  // namespace
+
+HeapObject* Value::allocate(uint32_t count, uint32_t capacity, size_t element_bytes) {
+  void* memory = std::malloc(sizeof(HeapObject) + capacity * element_bytes);
+  if (memory == nullptr) throw std::bad_alloc();
+  return new (memory) HeapObject{1, 0, count, capacity, 0, 0};
+}
+
+void Value::destroy(Value& value) {
+  if (!value.is_text()) {
+    Value* slots = value.slots();
+    for (uint32_t i = 0, n = value.slot_count(); i < n; ++i) slots[i].~Value();
+  }
+  std::free(value.payload_.object);
+}
+
+Value Value::floating(double value) {
+  Value result(Kind::floating, 0);
+  result.payload_.floating = value + 0.0;
+  return result;
+}
+
+Value Value::string(std::string_view text) {
+  if (text.empty()) return Value(Kind::string, 0);
+  auto size = static_cast<uint32_t>(text.size());
+  HeapObject* object = allocate(size, size, 1);
+  object->bytes = saturate(kScalarBytes + text.size());
+  std::memcpy(object + 1, text.data(), text.size());
+  return Value(tag(Kind::string) | kObjectBit, object);
+}
+
+Value Value::bytes(std::string_view data) {
+  Value value = string(data);
+  value.word_ = (value.word_ & ~uint64_t{0xff}) | tag(Kind::bytes);
+  return value;
+}
+
+// Reads bytes and depth off the elements.
+void Value::recount() {
+  if (!has_object()) return;
+  uint64_t bytes = kScalarBytes;
+  uint32_t depth = 0;
+  const Value* items = slots();
+  for (uint32_t i = 0, n = slot_count(); i < n; ++i) {
+    bytes += items[i].logical_bytes();
+    depth = std::max(depth, items[i].depth());
+  }
+  payload_.object->bytes = saturate(bytes);
+  payload_.object->depth = depth + 1;
+}
+
+Value Value::elements_value(uint64_t word, std::span<const Value> items) {
+  if (items.empty()) return Value(word, nullptr);
+  bool map = (word & 0xff) == tag(Kind::map);
+  auto count = static_cast<uint32_t>(map ? items.size() / 2 : items.size());
+  Value value(word | kObjectBit, allocate(count, count, (map ? 2 : 1) * sizeof(Value)));
+  Value* out = value.slots();
+  for (size_t i = 0; i < items.size(); ++i) new (out + i) Value(items[i]);
+  value.recount();
+  return value;
+}
+
+Value Value::take_elements(uint64_t word, std::span<Value> items) {
+  if (items.empty()) return Value(word, nullptr);
+  bool map = (word & 0xff) == tag(Kind::map);
+  auto count = static_cast<uint32_t>(map ? items.size() / 2 : items.size());
+  Value value(word | kObjectBit, allocate(count, count, (map ? 2 : 1) * sizeof(Value)));
+  Value* out = value.slots();
+  for (size_t i = 0; i < items.size(); ++i) new (out + i) Value(std::move(items[i]));
+  value.recount();
+  return value;
+}
+
+Value Value::list(std::vector<Value> items) {
+  return take_list(items);
+}
+Value Value::list(std::span<const Value> items) {
+  return elements_value(tag(Kind::list), items);
+}
+Value Value::take_list(std::span<Value> items) {
+  return take_elements(tag(Kind::list), items);
+}
+
+Value Value::map(std::vector<std::pair<Value, Value>> entries) {
+  std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
+    return a.first.as_text() < b.first.as_text();
+  });
+  std::vector<Value> flat;
+  flat.reserve(entries.size() * 2);
+  for (size_t i = 0; i < entries.size(); ++i) {
+    bool repeated =
+        i + 1 < entries.size() && entries[i].first.as_text() == entries[i + 1].first.as_text();
+    if (repeated) continue;
+    flat.push_back(std::move(entries[i].first));
+    flat.push_back(std::move(entries[i].second));
+  }
+  return take_elements(tag(Kind::map), flat);
+}
+
+Value Value::record(uint32_t record, std::span<const Value> fields) {
+  return elements_value(tag(Kind::record) | static_cast<uint64_t>(record) << 32, fields);
+}
+Value Value::take_record(uint32_t record, std::span<Value> fields) {
+  return take_elements(tag(Kind::record) | static_cast<uint64_t>(record) << 32, fields);
+}
+Value Value::enumeration(uint32_t enumeration, uint16_t which, std::span<const Value> fields) {
+  return elements_value(tag(Kind::enumeration) | static_cast<uint64_t>(which) << 16 |
+                            static_cast<uint64_t>(enumeration) << 32,
+                        fields);
+}
+
+std::span<const Value> Value::elements() const {
+  return has_object() ? std::span<const Value>(slots(), payload_.object->count)
+                      : std::span<const Value>();
+}
+
+std::span<const Value> Value::pairs() const {
+  return has_object() ? std::span<const Value>(slots(), slot_count()) : std::span<const Value>();
+}
+
+const Value* Value::find(std::string_view key) const {
+  std::span<const Value> all = pairs();
+  size_t low = 0, high = all.size() / 2;
+  while (low < high) {
+    size_t middle = (low + high) / 2;
+    int order = all[2 * middle].as_text().compare(key);
+    if (order == 0) return &all[2 * middle + 1];
+    (order < 0 ? low : high) = order < 0 ? middle + 1 : middle;
+  }
+  return nullptr;
+}
+
+// Afterwards this value alone owns an object with room for `capacity` elements.
+void Value::make_unique(uint32_t capacity) {
+  bool text = is_text();
+  size_t unit = text ? 1 : (kind() == Kind::map ? 2 : 1) * sizeof(Value);
+  HeapObject* old = has_object() ? payload_.object : nullptr;
+  if (old != nullptr && old->references == 1) {
+    if (old->capacity >= capacity) return;
+    // Values may be moved by their bytes: nothing points into an object but its owner.
+    capacity = std::max(capacity, old->capacity + std::min(old->capacity, 1U << 20));
+    void* memory = std::realloc(static_cast<void*>(old), sizeof(HeapObject) + capacity * unit);
+    if (memory == nullptr) throw std::bad_alloc();
+    payload_.object = static_cast<HeapObject*>(memory);
+    payload_.object->capacity = capacity;
+    return;
+  }
+  uint32_t count = old != nullptr ? old->count : 0;
+  HeapObject* fresh = allocate(count, std::max(capacity, count), unit);
+  fresh->bytes = old != nullptr ? old->bytes : static_cast<uint32_t>(kScalarBytes);
+  fresh->depth = old != nullptr ? old->depth : text ? 0 : 1;
+  if (old != nullptr && text) {
+    std::memcpy(fresh + 1, old + 1, count);
+  } else if (old != nullptr) {
+    auto target = reinterpret_cast<Value*>(fresh + 1);
+    for (uint32_t i = 0, n = slot_count(); i < n; ++i) new (target + i) Value(slots()[i]);
+  }
+  if (old != nullptr) --old->references;
+  payload_.object = fresh;
+  word_ |= kObjectBit;
+}
+
+void Value::append(Value item) {
+  make_unique(count() + 1);
+  HeapObject* object = payload_.object;
+  object->bytes = saturate(uint64_t{object->bytes} + item.logical_bytes());
+  object->depth = std::max(object->depth, item.depth() + 1);
+  new (slots() + object->count++) Value(std::move(item));
+}
+
+void Value::append_all(const Value& other) {
+  if (!other.has_object()) return;
+  Value keep = other;  // `other` may be this very value, whose object is about to grow
+  uint32_t more = keep.count();
+  make_unique(count() + more);
+  HeapObject* object = payload_.object;
+  object->bytes = saturate(uint64_t{object->bytes} + keep.logical_bytes() - kScalarBytes);
+  if (is_text()) {
+    std::memcpy(reinterpret_cast<char*>(object + 1) + object->count, keep.as_text().data(), more);
+  } else {
+    object->depth = std::max(object->depth, keep.depth());
+    Value* out = slots() + object->count;
+    for (const Value& item : keep.elements()) new (out++) Value(item);
+  }
+  object->count += more;
+}
+
+void Value::put(Value key, Value value) {
+  if (const Value* known = find(key.as_text())) {
+    auto slot = static_cast<uint32_t>(known - pairs().data());
+    make_unique(count());
+    slots()[slot] = std::move(value);
+    recount();
+    return;
+  }
+  std::span<const Value> all = pairs();
+  size_t low = 0, high = all.size() / 2;
+  while (low < high) {
+    size_t middle = (low + high) / 2;
+    bool less = all[2 * middle].as_text() < key.as_text();
+    (less ? low : high) = less ? middle + 1 : middle;
+  }
+  make_unique(count() + 1);
+  HeapObject* object = payload_.object;
+  object->bytes = saturate(uint64_t{object->bytes} + key.logical_bytes() + value.logical_bytes());
+  object->depth = std::max({object->depth, key.depth() + 1, value.depth() + 1});
+  Value* at = slots() + 2 * low;
+  std::memmove(static_cast<void*>(at + 2), static_cast<void*>(at),
+               (object->count - low) * 2 * sizeof(Value));
+  new (at) Value(std::move(key));
+  new (at + 1) Value(std::move(value));
+  ++object->count;
+}
+
+void Value::erase(std::string_view key) {
+  const Value* known = find(key);
+  if (known == nullptr) return;
+  auto slot = static_cast<uint32_t>(known - pairs().data()) - 1;
+  if (count() == 1) {
+    *this = Value(tag(Kind::map), nullptr);
+    return;
+  }
+  make_unique(count());
+  HeapObject* object = payload_.object;
+  Value* at = slots() + slot;
+  at[0].~Value();
+  at[1].~Value();
+  std::memmove(static_cast<void*>(at), static_cast<void*>(at + 2),
+               (2 * object->count - slot - 2) * sizeof(Value));
+  --object->count;
+  recount();
+}
+
+void Value::set_element(uint32_t index, Value value) {
+  make_unique(count());
+  HeapObject* object = payload_.object;
+  Value& slot = slots()[index];
+  bool simple = object->bytes != UINT32_MAX && slot.depth() + 1 < object->depth;
+  uint64_t bytes = uint64_t{object->bytes} - slot.logical_bytes() + value.logical_bytes();
+  uint32_t depth = value.depth() + 1;
+  slot = std::move(value);
+  if (simple) {
+    object->bytes = saturate(bytes);
+    object->depth = std::max(object->depth, depth);
+  } else {
+    recount();
+  }
+}
+
+bool operator==(const Value& a, const Value& b) {
+  if (((a.word_ ^ b.word_) & ~Value::kObjectBit) != 0) return false;
+  if (a.has_object() != b.has_object()) return false;
+  if (!a.has_object()) {
+    return a.is(Kind::floating) ? a.as_float() == b.as_float() : a.as_int() == b.as_int();
+  }
+  const HeapObject* left = a.payload_.object;
+  const HeapObject* right = b.payload_.object;
+  if (left == right) return true;
+  if (left->count != right->count || left->bytes != right->bytes) return false;
+  if (a.is_text()) return std::memcmp(left + 1, right + 1, left->count) == 0;
+  return std::equal(a.slots(), a.slots() + a.slot_count(), b.slots());
+}
+
+std::optional<int> compare(const Value& a, const Value& b) {
+  if (a.kind() != b.kind()) return std::nullopt;
+  auto order = [](auto left, auto right) { return left < right ? -1 : left > right ? 1 : 0; };
+  switch (a.kind()) {
+    case Kind::boolean:
+    case Kind::integer:
+    case Kind::duration:
+    case Kind::timestamp:
+      return order(a.as_int(), b.as_int());
+    case Kind::floating:
+      return order(a.as_float(), b.as_float());
+    case Kind::string:
+    case Kind::bytes:
+      return order(a.as_text(), b.as_text());
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace sluice::vm
