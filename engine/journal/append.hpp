@@ -1,0 +1,118 @@
+// The append: one batch of records and deliveries of several partitions, in one prepared statement
+// and one round trip, fenced per partition.
+//
+// The statement names per partition the epoch under which it is owned and its tip (seq, day,
+// chain). It locks the partitions' rows FOR SHARE in order of partition, keeps those whose epoch
+// and tip hold, inserts what belongs to them, and returns them with the database's clock. A
+// partition that is not returned has lost its ownership or its tail; the others are untouched. No
+// row is updated, so a forgotten snapshot elsewhere costs nothing.
+//
+// A sealed batch is immutable: after a lost connection it is resent as the same bytes, until it is
+// in or its partitions are gone (append_session.hpp).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/core/effect.hpp"
+#include "engine/core/ids.hpp"
+#include "engine/core/partition.hpp"
+#include "engine/core/record.hpp"
+#include "engine/journal/schema.hpp"
+#include "engine/journal/wire.hpp"
+
+namespace sluice::journal {
+
+// The last record of a partition's journal; all zero: it is empty.
+struct Tip {
+  core::Seq seq = 0;
+  Day day = 0;
+  core::Hash128 chain;
+
+  friend bool operator==(const Tip&, const Tip&) = default;
+};
+
+// What is hashed into column `digest`: 16 bytes of the effects' digest, or those and 16 of the
+// state's hash.
+struct Digest {
+  core::Hash128 effects;
+  bool has_state = false;
+  core::Hash128 state;
+};
+
+// One part of a batch: the records of one partition.
+struct BatchPart {
+  core::PartitionId partition{};
+  std::uint64_t epoch = 0;
+  Tip before;
+  Tip after;  // valid once sealed
+  std::uint32_t records = 0;
+};
+
+// Not thread-safe. Built record by record while they are applied, sealed once, sent once or more,
+// cleared. All memory is kept.
+class Batch {
+ public:
+  Batch();
+
+  bool empty() const { return records_ == 0; }
+  bool sealed() const { return sealed_; }
+  std::size_t records() const { return records_; }
+  std::size_t deliveries() const { return delivery_part_.count(); }
+  std::size_t bytes() const { return body_.bytes() + delivery_body_.bytes(); }
+  // All records of a batch are of one day: they go to one leaf. 0 while it is empty.
+  Day day() const { return day_; }
+  // No tip is of another day: the statement need not look into older leaves.
+  bool one_day() const { return one_day_; }
+
+  // Index of the partition's part, opened at its first record. `before` counts only then.
+  std::size_t open(core::PartitionId partition, std::uint64_t epoch, const Tip& before);
+  // REQUIRES: not sealed; record.seq follows the part's last; day_of(record.time) is day(), or the
+  // batch is empty.
+  void add(std::size_t part, const core::Record& record, const core::Applied& applied);
+  // A delivery that a record of this batch made. `body` is encode_delivery's.
+  void deliver(std::size_t part, const core::Delivery& delivery, std::string_view body);
+  // Ends the part: no more records of it. Gives its new tip.
+  Tip close(std::size_t part, const Digest& digest);
+  // REQUIRES: every part is closed.
+  void seal();
+  void clear();
+
+  const std::vector<BatchPart>& parts() const { return parts_; }
+
+  // The statement's parameters in its order, as binary. REQUIRES: sealed.
+  static constexpr int kParameters = 24;
+  struct Parameters {
+    std::array<const char*, kParameters> values;
+    std::array<int, kParameters> lengths;
+    std::array<int, kParameters> formats;
+  };
+  Parameters parameters();
+
+ private:
+  std::vector<BatchPart> parts_;
+  std::vector<core::ChainLink> links_;
+  std::size_t records_ = 0;
+  Day day_ = 0;
+  bool one_day_ = true;
+  bool sealed_ = false;
+  std::string day_bytes_;
+
+  // Of the partitions.
+  Column part_, epoch_, prev_, prev_day_, prev_chain_, last_, chain_, digest_;
+  // Of the records. Kind, verdict and core travel in one word.
+  Column record_part_, seq_, at_, kinds_, tenant_, run_, run_prev_, cause_part_, cause_seq_,
+      correlation_, body_;
+  // Of the deliveries.
+  Column delivery_part_, client_, offset_, delivery_seq_, delivery_body_;
+};
+
+// Text of the append for the leaf of `day`. `one_day` as of Batch.
+std::string append_statement(Day day, bool one_day);
+// Its name on a connection, and the types of its parameters.
+std::string append_name(Day day, bool one_day);
+
+}  // namespace sluice::journal

@@ -1,0 +1,32 @@
+// Reads of committed rows: deliveries after an offset, and the records of one run.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/core/effect.hpp"
+#include "engine/core/record.hpp"
+#include "engine/journal/database.hpp"
+#include "engine/journal/recovery.hpp"
+
+namespace sluice::journal {
+
+// In order of offset. Tenant and client are left to the caller, who asked for one.
+Database::Result<std::vector<core::Delivery>> read_deliveries(Database& database,
+                                                              core::PartitionId partition,
+                                                              core::ClientNumber client,
+                                                              std::uint64_t after,
+                                                              std::uint32_t limit);
+// The oldest that retention left; 0: there is none.
+Database::Result<std::uint64_t> oldest_delivery(Database& database, core::PartitionId partition,
+                                                core::ClientNumber client);
+
+struct RunRecords {
+  std::vector<core::Record> records;  // by seq
+  bool complete = true;               // false: the oldest are gone, or there are more than `limit`
+};
+// Walks the run's chain of records from its newest (`last`) to its first.
+Database::Result<RunRecords> read_run_records(Database& database, core::PartitionId partition,
+                                              core::Seq last, std::uint32_t limit);
+
+}  // namespace sluice::journal
