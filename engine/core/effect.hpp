@@ -21,7 +21,8 @@
 namespace sluice::core {
 
 // Where an answer goes: a connection's shard, the connection, and whatever tells its request.
-// Opaque to the engine, never journaled. All zero: nobody waits, and no answer is made.
+// Opaque to the engine, never journaled. All zero: nobody waits; the answer is made all the same
+// (its digest must not depend on who listens), and the shell drops it.
 struct Reply {
   std::uint32_t shard = 0;
   std::uint64_t connection = 0;

@@ -58,6 +58,8 @@ inline constexpr TimeUs kOnFailureUs = 10'000'000;
 inline constexpr std::int64_t kStartDedupeMs = 24ll * 3600 * 1000;
 // The longest gap between two attempts, whatever a program or a worker says.
 inline constexpr std::int64_t kBackoffMsMax = 24ll * 3600 * 1000;
+// The steepest growth of gaps, in thousandths; keeps their product within 64 bits.
+inline constexpr std::uint32_t kBackoffFactorMilliMax = 1'000'000;
 
 // Entries of one slice of the dedupe table, and slices per window: a slice is closed when it is
 // full or as old as a sixteenth of its window, and goes whole when its newest entry left the

@@ -12,6 +12,7 @@
 // Not thread-safe: one thread owns a partition together with its ProgramSource.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -27,6 +28,7 @@
 #include "engine/core/programs.hpp"
 #include "engine/core/record.hpp"
 #include "engine/core/siphash.hpp"
+#include "engine/core/step_table.hpp"
 
 namespace sluice::core {
 
@@ -85,7 +87,9 @@ struct PartitionStats {
   std::uint64_t timers = 0;
   std::uint64_t clients = 0;
   std::uint64_t dedupe_entries = 0;
-  std::uint64_t outbox = 0;      // unacknowledged messages
+  std::uint64_t outbox = 0;  // unacknowledged messages
+  // How often each row of kStepRows (step_table.hpp) was taken in this process.
+  std::array<std::uint64_t, kStepRowCount> step_transitions{};
   std::uint64_t dirty_rows = 0;  // what the next checkpoint will write
 };
 
@@ -101,6 +105,9 @@ class Partition {
     PartitionId id{};
     unsigned partitions = 1;  // of the whole database; fixed for ever
     Limits limits;
+    // For history.hpp alone: the records of one run without the others. Seqs have gaps, timers fire
+    // by name, and every delivery is numbered here.
+    bool one_run = false;
   };
 
   // Empty: before the first record. `programs` must outlive the partition.
@@ -214,6 +221,7 @@ class Partition {
 
  private:
   class Impl;
+  friend class HistoryTeller;
   explicit Partition(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

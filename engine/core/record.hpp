@@ -231,6 +231,34 @@ std::string encode(const MessageBody& body);
 // out of range. Never reads outside `bytes`. Defined for each struct above.
 template <class Body>
 std::optional<Body> decode(std::string_view bytes);
+template <>
+std::optional<Event> decode<Event>(std::string_view bytes);
+template <>
+std::optional<Start> decode<Start>(std::string_view bytes);
+template <>
+std::optional<Cancel> decode<Cancel>(std::string_view bytes);
+template <>
+std::optional<Granted> decode<Granted>(std::string_view bytes);
+template <>
+std::optional<Done> decode<Done>(std::string_view bytes);
+template <>
+std::optional<Failed> decode<Failed>(std::string_view bytes);
+template <>
+std::optional<Lapsed> decode<Lapsed>(std::string_view bytes);
+template <>
+std::optional<Advance> decode<Advance>(std::string_view bytes);
+template <>
+std::optional<DeploymentRecord> decode<DeploymentRecord>(std::string_view bytes);
+template <>
+std::optional<Message> decode<Message>(std::string_view bytes);
+template <>
+std::optional<MessageAck> decode<MessageAck>(std::string_view bytes);
+template <>
+std::optional<CoreSwitch> decode<CoreSwitch>(std::string_view bytes);
+template <>
+std::optional<Takeover> decode<Takeover>(std::string_view bytes);
+template <>
+std::optional<MessageBody> decode<MessageBody>(std::string_view bytes);
 
 // The record's kind and encoded body; seq, time and core are given when it is taken.
 template <class Body>

@@ -1,0 +1,527 @@
+// What a run asks for, first rendered, then done.
+#include <algorithm>
+
+#include "engine/core/partition_impl.hpp"
+#include "engine/core/retry.hpp"
+#include "engine/core/vm_call.hpp"
+#include "vm/json.hpp"
+
+namespace sluice::core {
+namespace {
+
+constexpr std::string_view kEngineFailed = "sluice.failed";
+
+std::uint32_t clamp32(std::uint64_t v) {
+  return v > 0xffffffffu ? 0xffffffffu : static_cast<std::uint32_t>(v);
+}
+
+std::string failure_text(const vm::Failure& failure) {
+  return failure.kind + ": " + failure.message;
+}
+
+std::string failure_json(const vm::TypeTable& types, const vm::Failure& failure) {
+  return vm::to_json(types, vm::kTypeFailure, vm::failure_value(failure));
+}
+
+RunState final_state(vm::RunStatus status) {
+  switch (status) {
+    case vm::RunStatus::completed:
+      return RunState::completed;
+    case vm::RunStatus::failed:
+      return RunState::failed;
+    case vm::RunStatus::cancelled:
+      return RunState::cancelled;
+    case vm::RunStatus::superseded:
+      return RunState::superseded;
+  }
+  return RunState::failed;
+}
+
+}  // namespace
+
+// ---- phase one
+
+std::unique_ptr<RunEntry> Partition::Impl::make_run(const Context& context,
+                                                    const LoadedProgram& program,
+                                                    const Origin& origin,
+                                                    std::vector<vm::Value> arguments) {
+  const Record& record = context.record;
+  auto entry = std::make_unique<RunEntry>();
+  entry->id = make_run_id(config.id, record.seq, record.time, origin.index);
+  entry->tenant = record.tenant;
+  entry->deployment = origin.deployment;
+  entry->flow = origin.flow;
+  entry->client = origin.client;
+  if (!origin.client.empty()) {
+    entry->home = partition_of_client(record.tenant, origin.client, config.partitions);
+  }
+  entry->correlation = origin.correlation.empty()
+                           ? to_text(make_event_id(config.id, record.seq, record.time))
+                           : std::string(origin.correlation);
+  entry->traceparent = origin.traceparent;
+  entry->first_seq = record.seq;
+  entry->last_seq = record.seq;
+  entry->started = record.time;
+  vm::RunInfo info;
+  info.run_id = to_text(entry->id);
+  if (!origin.client.empty()) info.client = entry->client;
+  entry->loaded = &program;
+  entry->run.emplace(*program.unit, origin.flow, std::move(arguments), std::move(info));
+  return entry;
+}
+
+tl::expected<void, Fault> Partition::Impl::render(Activation& activation) const {
+  const vm::Program& program = activation.entry->loaded->program();
+  const auto event_json = [&](std::uint32_t event, const vm::Value& value) {
+    return vm::to_json(program.types, activation.entry->loaded->event_types[event], value);
+  };
+  std::size_t steps = activation.entry->steps.size();
+  activation.json.resize(activation.commands.size());
+  for (std::size_t i = 0; i < activation.commands.size(); ++i) {
+    const vm::Command& command = activation.commands[i];
+    std::string& json = activation.json[i];
+    if (const auto* start = std::get_if<vm::StartStep>(&command)) {
+      const vm::TaskInfo& task = program.tasks[start->site->task];
+      json = "[";
+      for (std::size_t k = 0; k < start->arguments.size(); ++k) {
+        if (k > 0) json += ',';
+        vm::append_json(program.types, task.parameters[k].type, start->arguments[k], json);
+      }
+      json += ']';
+      if (++steps > kOpenStepsMax) return tl::unexpected(Fault{"too many steps are open at once"});
+    } else if (const auto* notify = std::get_if<vm::Notify>(&command)) {
+      if (notify->to != vm::NotifyTo::run_client && notify->to != vm::NotifyTo::client) {
+        return tl::unexpected(Fault{"this core does not notify groups or runs"});
+      }
+      json = event_json(notify->event, notify->value);
+    } else if (const auto* finish = std::get_if<vm::Finish>(&command)) {
+      if (finish->event) json = event_json(*finish->event, finish->value);
+    }
+    if (json.size() > kOutputBytesMax) {
+      return tl::unexpected(Fault{"arguments or an event exceed " +
+                                  std::to_string(kOutputBytesMax) + " bytes of JSON"});
+    }
+  }
+  return {};
+}
+
+tl::expected<Partition::Impl::NewRun, Fault> Partition::Impl::begin_run(
+    const Context& context, const LoadedProgram& program, const Origin& origin,
+    std::vector<vm::Value> arguments) {
+  NewRun made;
+  made.entry = make_run(context, program, origin, std::move(arguments));
+  auto activation = activate(
+      *made.entry, [](vm::Run& run, vm::Commands& commands) { return run.begin(commands); });
+  if (!activation) return tl::unexpected(activation.error());
+  made.activation = std::move(*activation);
+  return made;
+}
+
+// ---- phase two: bookkeeping
+
+// Adds a run to a list of changed ones. Runs that ended stay in such a list; when they are most of
+// it, they are dropped, so that it stays within a small multiple of the live runs.
+template <class List, class Belongs>
+void Partition::Impl::note_changed(List& list, const RunId& id, Belongs belongs) {
+  if (list.size() > 2 * runs.size() + 4096) {
+    const auto gone = [&](const RunId& run) {
+      const RunEntry* entry = find_run(run);
+      return entry == nullptr || !belongs(*entry);
+    };
+    list.erase(std::remove_if(list.begin(), list.end(), gone), list.end());
+  }
+  list.push_back(id);
+}
+
+void Partition::Impl::touch(RunEntry& entry) {
+  if (entry.checkpoint_pending) {
+    captured.push_back(run_state_row(entry));
+    entry.checkpoint_pending = false;
+    entry.persisted = true;
+  }
+  if (!entry.dirty) {
+    entry.dirty = true;
+    note_changed(dirty, entry.id, [](const RunEntry& e) { return e.dirty; });
+  }
+  if (!entry.hash_stale) {
+    entry.hash_stale = true;
+    stale.push_back(entry.id);
+  }
+  if (entry.projected) {
+    entry.projected = false;
+    note_changed(unprojected, entry.id, [](const RunEntry& e) { return !e.projected; });
+  }
+}
+
+RunEntry& Partition::Impl::adopt(std::unique_ptr<RunEntry> entry) {
+  RunEntry& added = *entry;
+  const auto [it, fresh] = runs.emplace(added.id, std::move(entry));
+  SLUICE_CHECK(fresh);
+  ++deployment_runs[added.deployment];
+  touch(added);
+  const vm::FlowInfo& flow = added.loaded->program().flows[added.flow];
+  if (flow.timeout_ms > 0) {
+    added.flow_due = added.started + static_cast<TimeUs>(flow.timeout_ms) * kUsPerMs;
+    set_timer(added.flow_due, added.id, {TimerNumber::Kind::flow_timeout, 0});
+  }
+  return added;
+}
+
+void Partition::Impl::note_record(Context& context, RunEntry& entry, Seq cause_seq) {
+  context.applied.run = entry.id;
+  context.applied.run_prev = entry.last_seq == context.record.seq ? 0 : entry.last_seq;
+  context.applied.cause_partition = config.id;
+  context.applied.cause_seq = cause_seq;
+  if (const auto uuid = parse_id(entry.correlation)) {
+    context.applied.correlation = *uuid;
+  } else {
+    context.applied.correlation.bytes = siphash128(kIdKey, entry.correlation).bytes();
+  }
+  entry.last_seq = context.record.seq;
+}
+
+void Partition::Impl::transition(StepEntry& step, StepInput input) {
+  const auto row = step_row(step.status, input);
+  SLUICE_CHECK(row.has_value());
+  const auto is_open = [](StepStatus s) {
+    return s == StepStatus::open || s == StepStatus::granted;
+  };
+  if (is_open(step.status)) --open_attempts;
+  step.status = kStepRows[*row].to;
+  if (is_open(step.status)) ++open_attempts;
+  ++transitions[*row];
+}
+
+void Partition::Impl::set_timer(TimeUs due, const RunId& run, TimerNumber number) {
+  timers.insert({due, run, number.n()});
+}
+
+void Partition::Impl::clear_timer(TimeUs due, const RunId& run, TimerNumber number) {
+  if (due != 0) timers.erase({due, run, number.n()});
+}
+
+void Partition::Impl::clear_step_timers(const RunEntry& entry, const StepEntry& step) {
+  clear_timer(step.within_due, entry.id, {TimerNumber::Kind::within, step.id});
+  clear_timer(step.backoff_due, entry.id, {TimerNumber::Kind::backoff, step.id});
+}
+
+bool Partition::Impl::has_timer(const RunEntry& entry, TimerNumber number) const {
+  const StepEntry* step = entry.find_step(number.step);
+  switch (number.kind) {
+    case TimerNumber::Kind::flow_timeout:
+      return entry.flow_due != 0;
+    case TimerNumber::Kind::on_failure:
+      return entry.on_failure_due != 0;
+    case TimerNumber::Kind::within:
+      return step != nullptr && step->within_due != 0;
+    case TimerNumber::Kind::backoff:
+      return step != nullptr && step->backoff_due != 0;
+  }
+  return false;
+}
+
+std::string Partition::Impl::causation(const Context& context) const {
+  const Record& record = context.record;
+  const bool named =
+      record.kind == Kind::event || record.kind == Kind::start || record.kind == Kind::cancel;
+  return named ? to_text(make_event_id(config.id, record.seq, record.time))
+               : record_name(config.id, record.seq);
+}
+
+// ---- phase two: commands
+
+void Partition::Impl::perform(Context& context, Activation& activation) {
+  RunEntry& entry = *activation.entry;
+  const vm::Program& program = entry.loaded->program();
+  for (std::size_t i = 0; i < activation.commands.size(); ++i) {
+    vm::Command& command = activation.commands[i];
+    std::string& json = activation.json[i];
+    if (auto* start = std::get_if<vm::StartStep>(&command)) {
+      start_step(context, entry, *start, std::move(json));
+    } else if (auto* cancel = std::get_if<vm::CancelStep>(&command)) {
+      cancel_step(context, entry, cancel->id.value, "cancelled");
+    } else if (auto* notify = std::get_if<vm::Notify>(&command)) {
+      const bool own = notify->to == vm::NotifyTo::run_client;
+      const std::string_view client = own ? std::string_view(entry.client) : notify->target;
+      if (client.empty()) continue;  // nobody to tell
+      const PartitionId home =
+          own ? entry.home : partition_of_client(entry.tenant, client, config.partitions);
+      deliver(context, entry, home,
+              {client, program.events[notify->event].name, std::move(json), false});
+    } else if (auto* dead = std::get_if<vm::DeadLetter>(&command)) {
+      context.effects.push_back(DeadLettered{context.record.seq, entry.tenant, entry.id,
+                                             program.flows[entry.flow].name, dead->path,
+                                             dead->failure.kind, dead->failure.message});
+    } else if (std::holds_alternative<vm::EnterOnFailure>(command)) {
+      entry.on_failure_due = context.record.time + kOnFailureUs;
+      entry.on_failure_since = context.record.seq;
+      set_timer(entry.on_failure_due, entry.id, {TimerNumber::Kind::on_failure, 0});
+    } else if (auto* end = std::get_if<vm::Finish>(&command)) {
+      finish(context, entry, *end, std::move(json));
+      return;  // the entry is gone
+    }
+  }
+  if (entry.flow_due != 0 && entry.run->phase() != vm::Phase::running) {
+    clear_timer(entry.flow_due, entry.id, {TimerNumber::Kind::flow_timeout, 0});
+    entry.flow_due = 0;
+  }
+}
+
+void Partition::Impl::start_step(Context& context, RunEntry& entry, vm::StartStep& command,
+                                 std::string json) {
+  StepEntry step;
+  step.id = command.id.value;
+  step.site = command.site_index;
+  step.opened = context.record.seq;
+  step.started = context.record.seq;
+  step.compensating = command.compensating;
+  step.args_digest = siphash64(kDigestKey, json);
+  step.path = std::move(command.path);
+  step.key = std::move(command.key);
+  step.args_json = std::move(json);
+  if (command.site->within_ms > 0) {
+    step.within_due = context.record.time + static_cast<TimeUs>(command.site->within_ms) * kUsPerMs;
+    set_timer(step.within_due, entry.id, {TimerNumber::Kind::within, step.id});
+  }
+  transition(step, StepInput::start);
+  entry.steps.push_back(std::move(step));
+  context.effects.push_back(make_offer(entry, entry.steps.back(), context.record.seq));
+}
+
+void Partition::Impl::cancel_step(Context& context, RunEntry& entry, StepNumber number,
+                                  std::string_view why) {
+  StepEntry* step = entry.find_step(number);
+  SLUICE_CHECK(step != nullptr);
+  if (step->status != StepStatus::backoff) {
+    context.effects.push_back(Revoke{
+        context.record.seq, {config.id, entry.id, step->id, step->attempt}, std::string(why)});
+  }
+  end_step(entry, number, StepInput::cancel);
+}
+
+void Partition::Impl::end_step(RunEntry& entry, StepNumber number, StepInput input) {
+  StepEntry* step = entry.find_step(number);
+  SLUICE_CHECK(step != nullptr);
+  clear_step_timers(entry, *step);
+  transition(*step, input);
+  entry.steps.erase(entry.steps.begin() + (step - entry.steps.data()));
+}
+
+void Partition::Impl::repeat_later(Context& context, RunEntry& entry, StepEntry& step,
+                                   StepInput input, std::uint32_t retry_after_ms,
+                                   std::string failure) {
+  const vm::StepSite& site = entry.loaded->program().steps[step.site];
+  const std::uint64_t draw = jitter_draw(config.id, context.record.seq, step.id);
+  transition(step, input);
+  step.backoff_due = context.record.time + backoff_gap(site, step.attempt, retry_after_ms, draw);
+  step.backoff_since = context.record.seq;
+  step.last_failure = std::move(failure);
+  set_timer(step.backoff_due, entry.id, {TimerNumber::Kind::backoff, step.id});
+}
+
+void Partition::Impl::open_again(Context& context, RunEntry& entry, StepEntry& step) {
+  clear_timer(step.backoff_due, entry.id, {TimerNumber::Kind::backoff, step.id});
+  step.backoff_due = 0;
+  step.backoff_since = 0;
+  ++step.attempt;
+  step.opened = context.record.seq;
+  transition(step, StepInput::backoff_over);
+  context.effects.push_back(make_offer(entry, step, context.record.seq));
+}
+
+Offer Partition::Impl::make_offer(const RunEntry& entry, const StepEntry& step, Seq at) const {
+  const vm::Program& program = entry.loaded->program();
+  const vm::StepSite& site = program.steps[step.site];
+  const auto earlier = [](TimeUs a, TimeUs b) { return a == 0 ? b : b == 0 ? a : std::min(a, b); };
+  Offer offer;
+  offer.seq = at;
+  offer.key = {config.id, entry.id, step.id, step.attempt};
+  offer.opened = step.opened;
+  offer.tenant = entry.tenant;
+  offer.deployment = entry.deployment;
+  offer.task_index = site.task;
+  offer.task = program.tasks[site.task].name;
+  offer.safe = is_safe(site);
+  offer.timeout_ms = clamp32(site.timeout_ms);
+  offer.heartbeat_ms = clamp32(site.heartbeat_ms);
+  const TimeUs run_due = entry.on_failure_due != 0 ? entry.on_failure_due
+                         : step.compensating       ? 0
+                                                   : entry.flow_due;
+  offer.step_deadline = earlier(step.within_due, run_due);
+  offer.args_digest = step.args_digest;
+  offer.path = step.path;
+  offer.step_key = step.key;
+  offer.args_json = step.args_json;
+  offer.client = entry.client;
+  offer.correlation = entry.correlation;
+  offer.traceparent = entry.traceparent;
+  offer.flow = program.flows[entry.flow].name;
+  return offer;
+}
+
+// ---- phase two: deliveries and the end
+
+void Partition::Impl::deliver(Context& context, const RunEntry& entry, PartitionId home,
+                              Parcel parcel) {
+  if (home != config.id && !config.one_run) {
+    MessageBody body;
+    body.hops = 1;
+    body.client = parcel.client;
+    body.name = parcel.name;
+    body.data_json = parcel.data_json;
+    body.run = entry.id;
+    body.correlation = entry.correlation;
+    const std::string cause = causation(context);
+    body.causation = cause;
+    body.outcome = parcel.outcome;
+    std::string bytes = encode(body);
+    const std::uint64_t n = mail.send(home, entry.tenant, bytes);
+    context.effects.push_back(Send{context.record.seq, entry.tenant, home, n, std::move(bytes)});
+    return;
+  }
+  Delivery delivery;
+  delivery.client = parcel.client;
+  delivery.name = parcel.name;
+  delivery.data_json = std::move(parcel.data_json);
+  delivery.run = entry.id;
+  delivery.correlation = entry.correlation;
+  delivery.causation = causation(context);
+  delivery.outcome = parcel.outcome;
+  deliver_here(context, entry.tenant, std::move(delivery));
+}
+
+void Partition::Impl::deliver_here(Context& context, TenantId tenant, Delivery delivery) {
+  delivery.seq = context.record.seq;
+  delivery.tenant = tenant;
+  delivery.client_number = clients.number_of(tenant, delivery.client);
+  delivery.offset = clients.advance(delivery.client_number, context.record.seq);
+  context.effects.push_back(std::move(delivery));
+}
+
+void Partition::Impl::finish(Context& context, RunEntry& entry, const vm::Finish& command,
+                             std::string json) {
+  const vm::Program& program = entry.loaded->program();
+  RunRow row = run_row(entry);
+  row.state = final_state(command.status);
+  if (command.why) row.why = failure_text(*command.why);
+  if (command.event) {
+    row.outcome_name = program.events[*command.event].name;
+    row.outcome_json = std::move(json);
+  } else if (command.status != vm::RunStatus::completed &&
+             command.status != vm::RunStatus::superseded &&
+             !program.flows[entry.flow].outcomes.empty()) {
+    row.outcome_name = kEngineFailed;
+    row.outcome_json = failure_json(program.types, command.why.value_or(vm::Failure{}));
+  }
+  end_run(context, entry, std::move(row));
+}
+
+void Partition::Impl::abandon(Context& context, RunEntry& entry, const std::string& why) {
+  const vm::Program& program = entry.loaded->program();
+  const vm::Failure failure{"Fault", why, "", 0};
+  RunRow row = run_row(entry);
+  row.state = RunState::failed;
+  row.why = failure_text(failure);
+  if (!program.flows[entry.flow].outcomes.empty()) {
+    row.outcome_name = kEngineFailed;
+    row.outcome_json = failure_json(program.types, failure);
+  }
+  context.effects.push_back(DeadLettered{context.record.seq, entry.tenant, entry.id,
+                                         program.flows[entry.flow].name, "", failure.kind, why});
+  end_run(context, entry, std::move(row));
+}
+
+void Partition::Impl::end_run(Context& context, RunEntry& entry, RunRow row) {
+  while (!entry.steps.empty()) {
+    cancel_step(context, entry, entry.steps.front().id, run_state_word(row.state));
+  }
+  clear_timer(entry.flow_due, entry.id, {TimerNumber::Kind::flow_timeout, 0});
+  clear_timer(entry.on_failure_due, entry.id, {TimerNumber::Kind::on_failure, 0});
+  if (!row.outcome_name.empty() && !entry.client.empty()) {
+    deliver(context, entry, entry.home, {entry.client, row.outcome_name, row.outcome_json, true});
+  }
+  row.as_of = context.record.seq;
+  row.last_seq = entry.last_seq;
+  row.ended = context.record.time;
+  row.step.clear();
+  row.attempt = 0;
+  row.wake = 0;
+  context.effects.push_back(RunChanged{context.record.seq, std::move(row)});
+  runs_hash -= entry.hash;
+  if (entry.persisted) erased.push_back(RowId{static_cast<const Id128&>(entry.id)});
+  const auto count = deployment_runs.find(entry.deployment);
+  if (--count->second == 0) deployment_runs.erase(count);
+  const RunId id = entry.id;  // the entry goes with its key
+  runs.erase(id);
+}
+
+// ---- reads
+
+RunRow Partition::Impl::run_row(const RunEntry& entry) const {
+  RunRow row;
+  row.run = entry.id;
+  row.as_of = seq;
+  row.last_seq = entry.last_seq;
+  row.tenant = entry.tenant;
+  row.deployment = entry.deployment;
+  row.flow = entry.loaded->program().flows[entry.flow].name;
+  row.client = entry.client;
+  row.started = entry.started;
+  row.correlation = entry.correlation;
+  const vm::Phase phase = entry.run->phase();
+  const bool retrying = !entry.steps.empty() &&
+                        std::all_of(entry.steps.begin(), entry.steps.end(), [](const StepEntry& s) {
+                          return s.status == StepStatus::backoff;
+                        });
+  row.state = phase == vm::Phase::compensating || phase == vm::Phase::failing
+                  ? RunState::compensating
+              : retrying ? RunState::retrying
+                         : RunState::running;
+  const auto wake = [&](TimeUs due) {
+    if (due != 0 && (row.wake == 0 || due < row.wake)) row.wake = due;
+  };
+  wake(entry.flow_due);
+  wake(entry.on_failure_due);
+  for (const StepEntry& step : entry.steps) {
+    wake(step.within_due);
+    wake(step.backoff_due);
+  }
+  if (!entry.steps.empty()) {
+    row.step = entry.steps.front().path;
+    row.attempt = entry.steps.front().attempt;
+    row.why = entry.steps.front().last_failure;
+  }
+  return row;
+}
+
+RunEntry* Partition::Impl::find_run(const RunId& run) const {
+  const auto it = runs.find(run);
+  return it == runs.end() ? nullptr : it->second.get();
+}
+
+const LoadedProgram* Partition::Impl::load_program(DeploymentNumber number) {
+  const auto known = loaded.find(number);
+  if (known != loaded.end()) return &known->second;
+  vm::Unit* unit = programs.unit(number);
+  if (unit == nullptr) return nullptr;
+  const vm::Program& program = unit->program();
+  LoadedProgram& added = loaded[number];
+  added.unit = unit;
+  added.flows_by_topic.resize(program.topics.size());
+  for (std::uint32_t flow = 0; flow < program.flows.size(); ++flow) {
+    const auto& trigger = program.flows[flow].trigger;
+    if (trigger) added.flows_by_topic[*trigger].push_back(flow);
+  }
+  added.event_types.resize(program.events.size());
+  for (std::uint32_t type = 0; type < program.types.types.size(); ++type) {
+    if (program.types.types[type].kind != vm::Kind::record) continue;
+    for (std::size_t event = 0; event < program.events.size(); ++event) {
+      if (program.types.types[type].argument == program.events[event].record) {
+        added.event_types[event].index = type;
+      }
+    }
+  }
+  return &added;
+}
+
+}  // namespace sluice::core

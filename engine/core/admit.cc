@@ -1,0 +1,220 @@
+// What is decided before a record gets its seq.
+#include "engine/core/partition_impl.hpp"
+#include "engine/core/retry.hpp"
+
+namespace sluice::core {
+namespace {
+
+Effect rejected(Seq seq, Reply reply, Refusal code, std::string message,
+                std::uint32_t retry_after_ms = 0) {
+  return Rejected{seq, reply, code, std::move(message), retry_after_ms};
+}
+
+struct Sizes {
+  std::string_view id, client, order_key, correlation, traceparent, payload;
+};
+
+// The first size that is out of bounds.
+std::optional<std::pair<Refusal, std::string>> bad_size(const Sizes& sizes) {
+  const auto over = [](const char* what, std::size_t most) {
+    return std::pair{Refusal::invalid,
+                     std::string(what) + " is longer than " + std::to_string(most) + " bytes"};
+  };
+  if (sizes.payload.size() > kPayloadBytesMax) {
+    return std::pair{Refusal::too_large,
+                     "the data is larger than " + std::to_string(kPayloadBytesMax) + " bytes"};
+  }
+  if (sizes.id.empty()) return std::pair{Refusal::invalid, std::string("the id is empty")};
+  if (sizes.id.size() > kIdBytesMax) return over("the id", kIdBytesMax);
+  if (sizes.client.size() > kClientBytesMax) return over("the client's name", kClientBytesMax);
+  if (sizes.order_key.size() > kClientBytesMax) return over("the ordering key", kClientBytesMax);
+  if (sizes.correlation.size() > kCorrelationBytesMax) {
+    return over("the correlation", kCorrelationBytesMax);
+  }
+  if (sizes.traceparent.size() > kTraceparentBytesMax) {
+    return over("the traceparent", kTraceparentBytesMax);
+  }
+  return std::nullopt;
+}
+
+// The first answer again, made from what the table remembers.
+Effect duplicate_of(PartitionId partition, const DedupeEntry& entry, Reply reply) {
+  Accepted answer;
+  answer.seq = entry.seq;
+  answer.reply = reply;
+  answer.event = make_event_id(partition, entry.seq, entry.time);
+  for (unsigned i = 0; i < entry.runs; ++i) {
+    answer.runs.push_back(make_run_id(partition, entry.seq, entry.time, i));
+  }
+  answer.correlation = entry.correlation.empty() ? to_text(answer.event) : entry.correlation;
+  answer.duplicate = true;
+  return answer;
+}
+
+// Why no client's input is taken now; null: it is.
+const char* full(const Partition::Config& config, std::size_t runs, std::uint64_t entries,
+                 std::uint64_t messages) {
+  if (runs >= config.limits.runs) return "too many runs are alive";
+  if (entries >= config.limits.dedupe_entries) return "too many ids are remembered";
+  if (messages >= config.limits.outbox_messages) return "too many messages are under way";
+  return nullptr;
+}
+
+}  // namespace
+
+std::optional<Effect> Partition::Impl::admit_event(TenantId tenant, const Event& event, TimeUs now,
+                                                   Reply reply) const {
+  if (const auto bad = bad_size({event.id, event.client, event.order_key, event.correlation,
+                                 event.traceparent, event.data})) {
+    return rejected(seq, reply, bad->first, bad->second);
+  }
+  vm::Unit* unit = programs.unit(event.deployment);
+  if (unit == nullptr) {
+    return rejected(seq, reply, Refusal::unavailable, "the deployment is not loaded here");
+  }
+  if (event.topic >= unit->program().topics.size()) {
+    return rejected(seq, reply, Refusal::unknown_topic, "no such topic");
+  }
+  const vm::TopicInfo& topic = unit->program().topics[event.topic];
+  const Hash128 key = dedupe_key(tenant, topic.name, event.client, event.order_key, event.id);
+  if (const DedupeEntry* first = dedupe.find(key, now)) {
+    return duplicate_of(config.id, *first, reply);
+  }
+  if (const char* why = full(config, runs.size(), dedupe.size(), mail.pending())) {
+    return rejected(seq, reply, Refusal::busy, why, config.limits.busy_retry_ms);
+  }
+  return std::nullopt;
+}
+
+std::optional<Effect> Partition::Impl::admit_start(TenantId tenant, const Start& start, TimeUs now,
+                                                   Reply reply) const {
+  if (const auto bad = bad_size(
+          {start.id, start.client, {}, start.correlation, start.traceparent, start.args})) {
+    return rejected(seq, reply, bad->first, bad->second);
+  }
+  vm::Unit* unit = programs.unit(start.deployment);
+  if (unit == nullptr) {
+    return rejected(seq, reply, Refusal::unavailable, "the deployment is not loaded here");
+  }
+  if (start.flow >= unit->program().flows.size()) {
+    return rejected(seq, reply, Refusal::unknown_flow, "no such flow");
+  }
+  const std::string scope = "flow " + unit->program().flows[start.flow].name;
+  const Hash128 key = dedupe_key(tenant, scope, start.client, {}, start.id);
+  if (const DedupeEntry* first = dedupe.find(key, now)) {
+    return duplicate_of(config.id, *first, reply);
+  }
+  if (const char* why = full(config, runs.size(), dedupe.size(), mail.pending())) {
+    return rejected(seq, reply, Refusal::busy, why, config.limits.busy_retry_ms);
+  }
+  return std::nullopt;
+}
+
+std::optional<Effect> Partition::Impl::admit_cancel(TenantId tenant, const Cancel& cancel,
+                                                    Reply reply) const {
+  const RunEntry* entry = find_run(cancel.run);
+  const bool visible = entry != nullptr && entry->tenant == tenant &&
+                       (cancel.client.empty() || entry->client == cancel.client);
+  if (!visible) return rejected(seq, reply, Refusal::unknown_run, "no such live run");
+  if (cancel.id.size() > kIdBytesMax || cancel.message.size() > kFailureMessageBytesMax) {
+    return rejected(seq, reply, Refusal::invalid, "the id or message is too long");
+  }
+  if (entry->run->phase() == vm::Phase::running) return std::nullopt;
+  Accepted answer;
+  answer.seq = seq;
+  answer.reply = reply;
+  answer.event = make_event_id(config.id, seq, time);
+  answer.runs = {entry->id};
+  answer.correlation = entry->correlation;
+  return answer;
+}
+
+const StepEntry* Partition::Impl::open_attempt(const RunId& run, StepNumber step,
+                                               std::uint32_t attempt, Seq opened) const {
+  const RunEntry* entry = find_run(run);
+  const StepEntry* found = entry == nullptr ? nullptr : entry->find_step(step);
+  if (found == nullptr || found->attempt != attempt || found->opened != opened) return nullptr;
+  const bool open = found->status == StepStatus::open || found->status == StepStatus::granted;
+  return open ? found : nullptr;
+}
+
+template <class Report>
+std::optional<Effect> Partition::Impl::admit_report(TenantId tenant, const Report& report,
+                                                    Reply reply) const {
+  const RunEntry* entry = find_run(report.run);
+  if (entry == nullptr || entry->tenant != tenant) return Stale{seq, reply};
+  const StepEntry* step = open_attempt(report.run, report.step, report.attempt, report.opened);
+  if (step != nullptr && step->args_digest == report.args_digest) return std::nullopt;
+  if (entry->remembers(report.step, report.attempt, report_digest(report))) {
+    return Settled{seq, reply};
+  }
+  return Stale{seq, reply};
+}
+
+Partition::Needs Partition::Impl::needs(const Record& record) const {
+  Needs needs;
+  const auto want = [&](DeploymentNumber number) {
+    if (number != 0 && programs.unit(number) == nullptr) needs.deployments.push_back(number);
+  };
+  if (record.kind == Kind::event) {
+    if (const auto body = decode<Event>(record.body)) want(body->deployment);
+  } else if (record.kind == Kind::start) {
+    if (const auto body = decode<Start>(record.body)) want(body->deployment);
+  }
+  return needs;
+}
+
+// ---- the facade's part
+
+std::optional<Effect> Partition::admit(TenantId tenant, const Event& event, TimeUs now,
+                                       Reply reply) const {
+  return impl_->admit_event(tenant, event, now, reply);
+}
+std::optional<Effect> Partition::admit(TenantId tenant, const Start& start, TimeUs now,
+                                       Reply reply) const {
+  return impl_->admit_start(tenant, start, now, reply);
+}
+std::optional<Effect> Partition::admit(TenantId tenant, const Cancel& cancel, Reply reply) const {
+  return impl_->admit_cancel(tenant, cancel, reply);
+}
+std::optional<Effect> Partition::admit(TenantId tenant, const Done& done, Reply reply) const {
+  if (done.result.size() > kPayloadBytesMax) {
+    return rejected(last_seq(), reply, Refusal::too_large, "the result is too large");
+  }
+  return impl_->admit_report(tenant, done, reply);
+}
+std::optional<Effect> Partition::admit(TenantId tenant, const Failed& failed, Reply reply) const {
+  if (failed.kind.size() > kFailureKindBytesMax || failed.kind.empty() ||
+      failed.message.size() > kFailureMessageBytesMax) {
+    return rejected(last_seq(), reply, Refusal::invalid,
+                    "the failure's kind or message is too long");
+  }
+  return impl_->admit_report(tenant, failed, reply);
+}
+bool Partition::admit(const Granted& granted) const {
+  const StepEntry* step =
+      impl_->open_attempt(granted.run, granted.step, granted.attempt, granted.opened);
+  if (step == nullptr || step->status != StepStatus::open) return false;
+  const RunEntry& entry = *impl_->find_run(granted.run);
+  return !is_safe(entry.loaded->program().steps[step->site]);
+}
+bool Partition::admit(const Lapsed& lapsed) const {
+  return impl_->open_attempt(lapsed.run, lapsed.step, lapsed.attempt, lapsed.opened) != nullptr;
+}
+bool Partition::admit(const MessageAck& ack) const {
+  return ack.n <= impl_->mail.last_sent(ack.destination) &&
+         ack.n > impl_->mail.acknowledged_by(ack.destination);
+}
+Partition::MessageAdmission Partition::admit(const Message& message) const {
+  const std::uint64_t last = impl_->mail.taken_from(message.source);
+  if (message.n <= last) return MessageAdmission::repeated;
+  return message.n == last + 1 ? MessageAdmission::fresh : MessageAdmission::gap;
+}
+std::uint64_t Partition::taken_from(PartitionId source) const {
+  return impl_->mail.taken_from(source);
+}
+Partition::Needs Partition::needs(const Record& record) const {
+  return impl_->needs(record);
+}
+
+}  // namespace sluice::core

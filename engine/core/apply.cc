@@ -1,0 +1,517 @@
+// One handler per kind of record.
+#include "engine/core/partition_impl.hpp"
+#include "engine/core/retry.hpp"
+#include "engine/core/vm_call.hpp"
+#include "vm/failure_kinds.hpp"
+
+namespace sluice::core {
+namespace {
+
+using Result = tl::expected<void, ApplyError>;
+
+tl::unexpected<ApplyError> refuse(ApplyError::Code code, std::string message) {
+  return tl::unexpected(ApplyError{code, std::move(message)});
+}
+
+tl::unexpected<ApplyError> bad_body(const Record& record) {
+  return refuse(ApplyError::Code::bad_body, "the body of record " + std::to_string(record.seq) +
+                                                " is no " + std::string(kind_name(record.kind)));
+}
+
+// What a verdict that came with the record says of it; empty: it is to be worked on.
+std::string given_fault(const Record& record) {
+  if (record.verdict == Verdict::ok) return {};
+  return "the record is " + std::string(verdict_name(record.verdict));
+}
+
+void reject_input(Context& context, const std::string& why) {
+  context.applied.verdict =
+      context.record.verdict == Verdict::ok ? Verdict::faulted : context.record.verdict;
+  context.applied.fault = why;
+  context.effects.push_back(Rejected{context.record.seq, context.reply, Refusal::invalid,
+                                     "it could not be processed: " + why, 0});
+}
+
+}  // namespace
+
+tl::expected<Applied, ApplyError> Partition::Impl::apply(const Record& record, Reply reply,
+                                                         Effects& effects) {
+  const bool next = config.one_run ? record.seq > seq : record.seq == seq + 1;
+  if (!next || record.time < time) {
+    return refuse(ApplyError::Code::out_of_order,
+                  "record " + std::to_string(record.seq) + " does not follow record " +
+                      std::to_string(seq) + (next ? ": its time falls" : ""));
+  }
+  if (record.core != core) {
+    return refuse(ApplyError::Code::unknown_core,
+                  "record " + std::to_string(record.seq) + " was applied by core " +
+                      std::to_string(record.core) + ", this is core " + std::to_string(core));
+  }
+  const std::size_t before = effects.size();
+  Context context{record, reply, effects, {}};
+  context.applied.verdict = record.verdict;
+  if (auto done = dispatch(context); !done) return tl::unexpected(done.error());
+  seq = record.seq;
+  time = record.time;
+  dedupe.expire(time);
+  for (std::size_t i = before; i < effects.size(); ++i) add_digest(effects[i]);
+  return std::move(context.applied);
+}
+
+Result Partition::Impl::dispatch(Context& context) {
+  switch (context.record.kind) {
+    case Kind::event:
+      return on_event(context);
+    case Kind::start:
+      return on_start(context);
+    case Kind::cancel:
+      return on_cancel(context);
+    case Kind::granted:
+      return on_granted(context);
+    case Kind::done:
+      return on_done(context);
+    case Kind::failed:
+      return on_failed(context);
+    case Kind::lapsed:
+      return on_lapsed(context);
+    case Kind::advance:
+      return on_advance(context);
+    case Kind::deployment:
+      return on_deployment(context);
+    case Kind::message:
+      return on_message(context);
+    case Kind::message_ack:
+      return on_message_ack(context);
+    case Kind::core:
+      return on_core(context);
+    case Kind::takeover:
+      return on_takeover(context);
+    case Kind::signal:
+    case Kind::verdict:
+    case Kind::go_on:
+    case Kind::presence:
+    case Kind::subscribe:
+    case Kind::unsubscribe:
+    case Kind::cron:
+    case Kind::migrate:
+    case Kind::admin:
+    case Kind::erase:
+      break;
+  }
+  return refuse(ApplyError::Code::unknown_kind,
+                "record " + std::to_string(context.record.seq) + " is of kind " +
+                    std::to_string(static_cast<unsigned>(context.record.kind)) +
+                    ", which this core does not execute");
+}
+
+Result Partition::Impl::on_event(Context& context) {
+  const Record& record = context.record;
+  const auto body = decode<Event>(record.body);
+  if (!body) return bad_body(record);
+  const LoadedProgram* program = load_program(body->deployment);
+  if (program == nullptr) {
+    return refuse(ApplyError::Code::missing_deployment,
+                  "deployment " + std::to_string(body->deployment) + " is not loaded");
+  }
+  std::string why = given_fault(record);
+  std::vector<NewRun> made;
+  if (why.empty() && body->topic >= program->flows_by_topic.size()) why = "there is no such topic";
+  if (why.empty()) {
+    const auto data = vm::decode_value(body->data);
+    if (!data) why = std::string("its data is damaged: ") + data.error().message;
+    for (std::size_t i = 0; why.empty() && i < program->flows_by_topic[body->topic].size(); ++i) {
+      const Origin origin{body->deployment,  program->flows_by_topic[body->topic][i],
+                          body->client,      body->correlation,
+                          body->traceparent, static_cast<unsigned>(i)};
+      auto run = begin_run(context, *program, origin, {*data});
+      if (run)
+        made.push_back(std::move(*run));
+      else
+        why = run.error().why;
+    }
+  }
+  if (!why.empty()) {
+    reject_input(context, why);
+    return {};
+  }
+  const vm::TopicInfo& topic = program->program().topics[body->topic];
+  take_in(context,
+          {dedupe_key(record.tenant, topic.name, body->client, body->order_key, body->id),
+           static_cast<std::int64_t>(topic.dedupe_ms), body->correlation},
+          made);
+  return {};
+}
+
+Result Partition::Impl::on_start(Context& context) {
+  const Record& record = context.record;
+  const auto body = decode<Start>(record.body);
+  if (!body) return bad_body(record);
+  const LoadedProgram* program = load_program(body->deployment);
+  if (program == nullptr) {
+    return refuse(ApplyError::Code::missing_deployment,
+                  "deployment " + std::to_string(body->deployment) + " is not loaded");
+  }
+  std::string why = given_fault(record);
+  std::vector<NewRun> made;
+  if (why.empty() && body->flow >= program->program().flows.size()) why = "there is no such flow";
+  if (why.empty()) {
+    const auto args = vm::decode_value(body->args);
+    if (!args || !args->is(vm::Kind::list)) {
+      why = "its parameters are damaged";
+    } else {
+      const auto elements = args->elements();
+      const Origin origin{body->deployment,  body->flow,        body->client,
+                          body->correlation, body->traceparent, 0};
+      auto run = begin_run(context, *program, origin, {elements.begin(), elements.end()});
+      if (run)
+        made.push_back(std::move(*run));
+      else
+        why = run.error().why;
+    }
+  }
+  if (!why.empty()) {
+    reject_input(context, why);
+    return {};
+  }
+  const std::string scope = "flow " + program->program().flows[body->flow].name;
+  take_in(context,
+          {dedupe_key(record.tenant, scope, body->client, {}, body->id), kStartDedupeMs,
+           body->correlation},
+          made);
+  return {};
+}
+
+void Partition::Impl::take_in(Context& context, const Intake& intake, std::vector<NewRun>& made) {
+  const Record& record = context.record;
+  if (intake.window_ms > 0) {
+    DedupeEntry entry;
+    entry.key = intake.key;
+    entry.seq = record.seq;
+    entry.time = record.time;
+    entry.runs = static_cast<std::uint32_t>(made.size());
+    entry.correlation = intake.correlation;
+    dedupe.insert(std::move(entry), intake.window_ms);
+  }
+  Accepted accepted;
+  accepted.seq = record.seq;
+  accepted.reply = context.reply;
+  accepted.event = make_event_id(config.id, record.seq, record.time);
+  for (const NewRun& run : made) accepted.runs.push_back(run.entry->id);
+  accepted.correlation =
+      intake.correlation.empty() ? to_text(accepted.event) : std::string(intake.correlation);
+  context.effects.push_back(std::move(accepted));
+  for (std::size_t i = made.size(); i-- > 0;) {
+    // Backwards, so that the record's columns name the first.
+    note_record(context, *made[i].entry, 0);
+  }
+  for (NewRun& run : made) {
+    adopt(std::move(run.entry));
+    perform(context, run.activation);
+  }
+}
+
+Result Partition::Impl::on_cancel(Context& context) {
+  const auto body = decode<Cancel>(context.record.body);
+  if (!body) return bad_body(context.record);
+  RunEntry* entry = find_run(body->run);
+  Accepted accepted;
+  accepted.seq = context.record.seq;
+  accepted.reply = context.reply;
+  accepted.event = make_event_id(config.id, context.record.seq, context.record.time);
+  accepted.runs = {body->run};
+  if (entry != nullptr) accepted.correlation = entry->correlation;
+  context.effects.push_back(std::move(accepted));
+  if (entry == nullptr) return {};
+  const std::string message = body->message.empty() ? "cancelled" : std::string(body->message);
+  work(context, *entry, 0, [&](vm::Run& run, vm::Commands& commands) {
+    return run.cancel(vm::CancelKind::cancelled, message, commands);
+  });
+  return {};
+}
+
+Result Partition::Impl::on_granted(Context& context) {
+  const auto body = decode<Granted>(context.record.body);
+  if (!body) return bad_body(context.record);
+  if (open_attempt(body->run, body->step, body->attempt, body->opened) == nullptr) return {};
+  RunEntry& entry = *find_run(body->run);
+  StepEntry& step = *entry.find_step(body->step);
+  if (step.status != StepStatus::open) return {};
+  touch(entry);
+  note_record(context, entry, step.opened);
+  if (const std::string why = given_fault(context.record); !why.empty()) {
+    settle_faulted(context, entry, why);
+    return {};
+  }
+  transition(step, StepInput::granted);
+  context.effects.push_back(
+      GrantCommitted{context.record.seq, {config.id, entry.id, step.id, step.attempt}});
+  return {};
+}
+
+Result Partition::Impl::on_done(Context& context) {
+  const auto body = decode<Done>(context.record.body);
+  if (!body) return bad_body(context.record);
+  if (open_attempt(body->run, body->step, body->attempt, body->opened) == nullptr) {
+    context.effects.push_back(Stale{context.record.seq, context.reply});
+    return {};
+  }
+  context.effects.push_back(Settled{context.record.seq, context.reply});
+  RunEntry& entry = *find_run(body->run);
+  auto result = body->result.empty() ? vm::Value() : vm::decode_value(body->result);
+  const Seq cause = entry.find_step(body->step)->opened;
+  work(
+      context, entry, cause,
+      [&](vm::Run& run, vm::Commands& commands) {
+        if (!result)
+          throw BadInput(std::string("the result is damaged: ") + result.error().message);
+        return run.step_succeeded({body->step}, std::move(*result), commands);
+      },
+      [&] {
+        entry.remember({body->step, body->attempt, report_digest(*body)});
+        end_step(entry, body->step, StepInput::done);
+      });
+  return {};
+}
+
+Result Partition::Impl::on_failed(Context& context) {
+  const auto body = decode<Failed>(context.record.body);
+  if (!body) return bad_body(context.record);
+  if (open_attempt(body->run, body->step, body->attempt, body->opened) == nullptr) {
+    context.effects.push_back(Stale{context.record.seq, context.reply});
+    return {};
+  }
+  context.effects.push_back(Settled{context.record.seq, context.reply});
+  RunEntry& entry = *find_run(body->run);
+  StepEntry& step = *entry.find_step(body->step);
+  const vm::Program& program = entry.loaded->program();
+  const vm::StepSite& site = program.steps[step.site];
+  AttemptEnd end;
+  end.kind = known_kind(program.tasks[site.task], body->kind);
+  end.message = body->message;
+  if (end.kind != body->kind) end.message = std::string(body->kind) + ": " + end.message;
+  end.unanswered = end.kind == vm::failure_kind::kLost || end.kind == vm::failure_kind::kTimedOut;
+  end.again = body->retry && may_repeat(site, end.kind, step.attempt);
+  end.again_input = StepInput::failed_again;
+  end.last_input = StepInput::failed_last;
+  end.retry_after_ms = body->retry_after_ms;
+  end.remember = EndedAttempt{body->step, body->attempt, report_digest(*body)};
+  end_attempt(context, entry, step, end);
+  return {};
+}
+
+Result Partition::Impl::on_lapsed(Context& context) {
+  const auto body = decode<Lapsed>(context.record.body);
+  if (!body) return bad_body(context.record);
+  if (open_attempt(body->run, body->step, body->attempt, body->opened) == nullptr) return {};
+  RunEntry& entry = *find_run(body->run);
+  StepEntry& step = *entry.find_step(body->step);
+  const vm::StepSite& site = entry.loaded->program().steps[step.site];
+  const bool lost = body->reason == LapseReason::lost;
+  AttemptEnd end;
+  end.kind = lost ? vm::failure_kind::kLost : vm::failure_kind::kTimedOut;
+  end.message =
+      lost ? "the worker was lost" : "no result within " + std::to_string(site.timeout_ms) + " ms";
+  end.unanswered = true;
+  end.again = may_repeat(site, end.kind, step.attempt);
+  end.again_input = StepInput::lapsed_again;
+  end.last_input = StepInput::lapsed_last;
+  end_attempt(context, entry, step, end);
+  return {};
+}
+
+void Partition::Impl::end_attempt(Context& context, RunEntry& entry, StepEntry& step,
+                                  const AttemptEnd& end) {
+  const StepNumber number = step.id;
+  if (end.again && context.record.verdict == Verdict::ok) {
+    touch(entry);
+    note_record(context, entry, step.opened);
+    if (end.remember) entry.remember(*end.remember);
+    step.maybe_happened = step.maybe_happened || end.unanswered;
+    repeat_later(context, entry, step, end.again_input, end.retry_after_ms,
+                 end.kind + ": " + end.message);
+    return;
+  }
+  const bool unsure = end.unanswered || step.maybe_happened;
+  const vm::Failure failure{end.kind, end.message, "", step.attempt};
+  work(
+      context, entry, step.opened,
+      [&](vm::Run& run, vm::Commands& commands) {
+        return run.step_failed({number}, failure, unsure, commands);
+      },
+      [&] {
+        if (end.remember) entry.remember(*end.remember);
+        end_step(entry, number, end.last_input);
+      });
+}
+
+Result Partition::Impl::on_advance(Context& context) {
+  const auto body = decode<Advance>(context.record.body);
+  if (!body) return bad_body(context.record);
+  const RunEntry* named = find_run(body->run);
+  const bool first = config.one_run
+                         ? named && has_timer(*named, TimerNumber::from_n(body->timer))
+                         : !timers.empty() && timers.begin()->run == body->run &&
+                               timers.begin()->n == body->timer && timers.begin()->due <= body->to;
+  if (!first || body->to > context.record.time) {
+    return refuse(ApplyError::Code::not_the_next_timer,
+                  "record " + std::to_string(context.record.seq) + " fires timer " +
+                      std::to_string(body->timer) + " of run " + to_text(body->run) +
+                      ", which is not the first, or not due");
+  }
+  RunEntry& entry = *find_run(body->run);
+  const TimerNumber timer = TimerNumber::from_n(body->timer);
+  switch (timer.kind) {
+    case TimerNumber::Kind::flow_timeout:
+      fire_flow_timeout(context, entry);
+      break;
+    case TimerNumber::Kind::on_failure:
+      fire_on_failure(context, entry);
+      break;
+    case TimerNumber::Kind::within:
+      fire_within(context, entry, timer.step);
+      break;
+    case TimerNumber::Kind::backoff:
+      fire_backoff(context, entry, timer.step);
+      break;
+  }
+  return {};
+}
+
+void Partition::Impl::fire_flow_timeout(Context& context, RunEntry& entry) {
+  const vm::FlowInfo& flow = entry.loaded->program().flows[entry.flow];
+  const std::string message =
+      "the flow took longer than " + std::to_string(flow.timeout_ms) + " ms";
+  work(
+      context, entry, entry.first_seq,
+      [&](vm::Run& run, vm::Commands& commands) {
+        return run.cancel(vm::CancelKind::timed_out, message, commands);
+      },
+      [&] {
+        clear_timer(entry.flow_due, entry.id, {TimerNumber::Kind::flow_timeout, 0});
+        entry.flow_due = 0;
+      });
+}
+
+void Partition::Impl::fire_on_failure(Context& context, RunEntry& entry) {
+  work(
+      context, entry, entry.on_failure_since,
+      [](vm::Run& run, vm::Commands& commands) { return run.on_failure_expired(commands); },
+      [&] {
+        clear_timer(entry.on_failure_due, entry.id, {TimerNumber::Kind::on_failure, 0});
+        entry.on_failure_due = 0;
+      });
+}
+
+void Partition::Impl::fire_within(Context& context, RunEntry& entry, StepNumber number) {
+  StepEntry* step = entry.find_step(number);
+  SLUICE_CHECK(step != nullptr);
+  const vm::StepSite& site = entry.loaded->program().steps[step->site];
+  // An attempt that nobody can have begun leaves no doubt.
+  const bool begun =
+      step->status == StepStatus::granted || (step->status == StepStatus::open && is_safe(site));
+  const bool unsure = begun || step->maybe_happened;
+  vm::Failure failure{std::string(vm::failure_kind::kTimedOut),
+                      "the step took longer than " + std::to_string(site.within_ms) + " ms", "",
+                      step->attempt};
+  if (!step->last_failure.empty()) failure.message += " (before: " + step->last_failure + ")";
+  work(
+      context, entry, step->started,
+      [&](vm::Run& run, vm::Commands& commands) {
+        return run.step_failed({number}, failure, unsure, commands);
+      },
+      [&] {
+        const StepEntry& ending = *entry.find_step(number);
+        if (ending.status != StepStatus::backoff) {
+          context.effects.push_back(Revoke{
+              context.record.seq, {config.id, entry.id, ending.id, ending.attempt}, "timed_out"});
+        }
+        end_step(entry, number, StepInput::within_over);
+      });
+}
+
+void Partition::Impl::fire_backoff(Context& context, RunEntry& entry, StepNumber number) {
+  StepEntry* step = entry.find_step(number);
+  SLUICE_CHECK(step != nullptr && step->status == StepStatus::backoff);
+  touch(entry);
+  note_record(context, entry, step->backoff_since);
+  if (const std::string why = given_fault(context.record); !why.empty()) {
+    settle_faulted(context, entry, why);
+    return;
+  }
+  open_again(context, entry, *step);
+}
+
+Result Partition::Impl::on_deployment(Context& context) {
+  const auto body = decode<DeploymentRecord>(context.record.body);
+  if (!body) return bad_body(context.record);
+  if (body->deployment > deployment) {
+    deployment = body->deployment;
+    deployment_hash = body->hash;
+  }
+  return {};
+}
+
+Result Partition::Impl::on_message(Context& context) {
+  const Record& record = context.record;
+  const auto body = decode<Message>(record.body);
+  if (!body) return bad_body(record);
+  if (body->n != mail.taken_from(body->source) + 1) return {};
+  const auto parcel = decode<MessageBody>(body->body);
+  mail.take(body->source, body->n);
+  context.applied.cause_partition = body->source;
+  context.effects.push_back(Acknowledge{record.seq, body->source, body->n});
+  std::string why = given_fault(record);
+  if (why.empty() && !parcel) why = "the message is damaged";
+  if (why.empty() && parcel->hops > kHopsMax) why = "the message crossed too many partitions";
+  if (!why.empty()) {
+    context.applied.verdict = record.verdict == Verdict::ok ? Verdict::faulted : record.verdict;
+    context.applied.fault = why;
+    context.effects.push_back(DeadLettered{record.seq, record.tenant,
+                                           parcel ? parcel->run : RunId{}, "", "", "Fault", why});
+    return {};
+  }
+  Delivery delivery;
+  delivery.client = parcel->client;
+  delivery.name = parcel->name;
+  delivery.data_json = parcel->data_json;
+  delivery.run = parcel->run;
+  delivery.correlation = parcel->correlation;
+  delivery.causation = parcel->causation;
+  delivery.outcome = parcel->outcome;
+  deliver_here(context, record.tenant, std::move(delivery));
+  return {};
+}
+
+Result Partition::Impl::on_message_ack(Context& context) {
+  const auto body = decode<MessageAck>(context.record.body);
+  if (!body) return bad_body(context.record);
+  if (body->n <= mail.last_sent(body->destination)) mail.acknowledged(body->destination, body->n);
+  return {};
+}
+
+Result Partition::Impl::on_core(Context& context) {
+  const auto body = decode<CoreSwitch>(context.record.body);
+  if (!body) return bad_body(context.record);
+  if (body->to == 0 || body->to > kCoreVersion) {
+    return refuse(ApplyError::Code::unknown_core,
+                  "this binary does not have core " + std::to_string(body->to));
+  }
+  core = body->to;
+  return {};
+}
+
+Result Partition::Impl::on_takeover(Context& context) {
+  const auto body = decode<Takeover>(context.record.body);
+  if (!body) return bad_body(context.record);
+  epoch = body->epoch;
+  return {};
+}
+
+void Partition::Impl::settle_faulted(Context& context, RunEntry& entry, const std::string& why) {
+  context.applied.verdict =
+      context.record.verdict == Verdict::ok ? Verdict::faulted : context.record.verdict;
+  context.applied.fault = why;
+  abandon(context, entry, why);
+}
+
+}  // namespace sluice::core

@@ -1,0 +1,57 @@
+// Messages between partitions: what was sent and not yet taken (the outbox), and how far each
+// sender has been taken (the inbox). Numbered per pair of partitions from 1; acknowledgements are
+// cumulative.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "engine/core/codec.hpp"
+#include "engine/core/ids.hpp"
+#include "engine/core/siphash.hpp"
+
+namespace sluice::core {
+
+class Mailbox {
+ public:
+  struct Sent {
+    std::uint64_t n = 0;
+    TenantId tenant{};
+    std::string body;
+    Hash128 hash;
+  };
+
+  // Adds a message; its number.
+  std::uint64_t send(PartitionId destination, TenantId tenant, std::string body);
+  // Everything up to n was taken there.
+  void acknowledged(PartitionId destination, std::uint64_t n);
+  std::uint64_t acknowledged_by(PartitionId destination) const;
+  std::uint64_t last_sent(PartitionId destination) const;
+  void each_pending(const std::function<void(PartitionId, const Sent&)>& visit) const;
+  std::uint64_t pending() const { return pending_; }
+
+  std::uint64_t taken_from(PartitionId source) const;
+  void take(PartitionId source, std::uint64_t n) { inbox_[source] = n; }
+
+  Hash128 hash() const;
+  void write(Writer& writer) const;
+  bool read(Reader& reader);
+
+ private:
+  struct Way {
+    std::uint64_t last = 0;
+    std::uint64_t acknowledged = 0;
+    std::deque<Sent> pending;
+  };
+
+  std::map<PartitionId, Way> outbox_;
+  std::map<PartitionId, std::uint64_t> inbox_;
+  std::uint64_t pending_ = 0;
+  Hash128 pending_hash_;
+};
+
+}  // namespace sluice::core

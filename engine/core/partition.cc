@@ -1,0 +1,176 @@
+#include "engine/core/partition.hpp"
+
+#include <algorithm>
+
+#include "engine/core/partition_impl.hpp"
+
+namespace sluice::core {
+
+RowKind row_kind(const RowId& id) {
+  if (ClientTable::is_row(id)) return RowKind::clients;
+  if (DedupeTable::is_row(id)) return RowKind::dedupe;
+  return RowKind::run;
+}
+
+Partition::Impl::Impl(const Config& c, ProgramSource& p) : config(c), programs(p) {}
+
+Partition::Partition(const Config& config, ProgramSource& programs)
+    : impl_(std::make_unique<Impl>(config, programs)) {
+  SLUICE_CHECK(config.partitions >= 1 && config.partitions <= kPartitionsMax);
+  SLUICE_CHECK(number(config.id) < config.partitions);
+}
+Partition::Partition(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Partition::~Partition() = default;
+Partition::Partition(Partition&&) noexcept = default;
+Partition& Partition::operator=(Partition&&) noexcept = default;
+
+PartitionId Partition::id() const {
+  return impl_->config.id;
+}
+Seq Partition::last_seq() const {
+  return impl_->seq;
+}
+TimeUs Partition::last_time() const {
+  return impl_->time;
+}
+std::uint16_t Partition::core() const {
+  return impl_->core;
+}
+
+tl::expected<Applied, ApplyError> Partition::apply(const Record& record, Reply reply,
+                                                   Effects& effects) {
+  return impl_->apply(record, reply, effects);
+}
+
+std::optional<Timer> Partition::next_timer() const {
+  if (impl_->timers.empty()) return std::nullopt;
+  const TimerKey& first = *impl_->timers.begin();
+  return Timer{first.due, first.run, TimerNumber::from_n(first.n)};
+}
+
+std::optional<TimeUs> Partition::next_due() const {
+  if (impl_->timers.empty()) return std::nullopt;
+  return impl_->timers.begin()->due;
+}
+
+Record Partition::make_advance(TimeUs now) const {
+  SLUICE_CHECK(!impl_->timers.empty() && impl_->timers.begin()->due <= now);
+  const TimerKey& first = *impl_->timers.begin();
+  const RunEntry* entry = impl_->find_run(first.run);
+  SLUICE_CHECK(entry != nullptr);
+  return make_record(entry->tenant, Advance{now, first.run, first.n});
+}
+
+Hash128 Partition::state_hash() {
+  return impl_->state_hash();
+}
+
+Hash128 Partition::take_digest() {
+  const Hash128 hash = impl_->digest.finish();
+  impl_->digest = SipHasher128(kDigestKey);
+  return hash;
+}
+
+void Partition::reissue(Effects& effects) const {
+  impl_->reissue(effects);
+}
+
+Partition::Checkpoint Partition::begin_checkpoint(bool full) {
+  return impl_->begin_checkpoint(full);
+}
+std::vector<StateRow> Partition::checkpoint_rows(std::size_t bytes) {
+  return impl_->checkpoint_rows(bytes);
+}
+void Partition::abandon_checkpoint() {
+  impl_->abandon_checkpoint();
+}
+
+tl::expected<Partition, std::string> Partition::restore(const Config& config,
+                                                        ProgramSource& programs,
+                                                        const Checkpoint& checkpoint,
+                                                        const std::vector<StateRow>& rows) {
+  auto impl = std::make_unique<Impl>(config, programs);
+  std::string why = impl->load(checkpoint, rows);
+  if (!why.empty()) return tl::unexpected(std::move(why));
+  return Partition(std::move(impl));
+}
+
+std::optional<RunRow> Partition::run(const RunId& run) const {
+  const RunEntry* entry = impl_->find_run(run);
+  if (entry == nullptr) return std::nullopt;
+  return impl_->run_row(*entry);
+}
+
+std::vector<RunRow> Partition::changed_runs(std::size_t limit) {
+  std::vector<RunRow> rows;
+  while (rows.size() < limit && !impl_->unprojected.empty()) {
+    RunEntry* entry = impl_->find_run(impl_->unprojected.front());
+    impl_->unprojected.pop_front();
+    if (entry == nullptr || entry->projected) continue;
+    entry->projected = true;
+    rows.push_back(impl_->run_row(*entry));
+  }
+  return rows;
+}
+
+std::optional<ClientView> Partition::client(TenantId tenant, std::string_view name) const {
+  const ClientNumber number = impl_->clients.find(tenant, name);
+  if (number == 0) return std::nullopt;
+  const ClientEntry& entry = impl_->clients[number];
+  return ClientView{number, entry.last_offset, entry.as_of};
+}
+
+DeploymentNumber Partition::deployment() const {
+  return impl_->deployment;
+}
+
+std::vector<DeploymentNumber> Partition::deployments_in_use() const {
+  std::vector<DeploymentNumber> numbers;
+  for (const auto& [number, count] : impl_->deployment_runs) numbers.push_back(number);
+  return numbers;
+}
+
+PartitionStats Partition::stats() const {
+  PartitionStats stats;
+  stats.runs = impl_->runs.size();
+  stats.open_attempts = impl_->open_attempts;
+  stats.timers = impl_->timers.size();
+  stats.clients = impl_->clients.size();
+  stats.dedupe_entries = impl_->dedupe.size();
+  stats.outbox = impl_->mail.pending();
+  stats.dirty_rows = impl_->dirty.size() + impl_->erased.size() + impl_->clients.changed_rows() +
+                     impl_->dedupe.changed_rows();
+  stats.step_transitions = impl_->transitions;
+  return stats;
+}
+
+std::vector<StuckRun> Partition::stuck_runs() const {
+  std::vector<StuckRun> stuck;
+  for (const auto& [id, entry] : impl_->runs) {
+    if (std::string why = impl_->why_stuck(*entry); !why.empty()) {
+      stuck.push_back({id, std::move(why)});
+    }
+  }
+  std::sort(stuck.begin(), stuck.end(),
+            [](const StuckRun& a, const StuckRun& b) { return a.run < b.run; });
+  return stuck;
+}
+
+std::string Partition::Impl::why_stuck(const RunEntry& entry) const {
+  if (entry.steps.empty()) return "no step is open";
+  const auto waiting = entry.run->open_steps();
+  if (waiting.size() != entry.steps.size()) {
+    return "its program waits for " + std::to_string(waiting.size()) + " steps, " +
+           std::to_string(entry.steps.size()) + " are open";
+  }
+  for (const StepEntry& step : entry.steps) {
+    if (!entry.run->is_open({step.id})) return "its program does not wait for " + step.path;
+    const bool asleep = step.status == StepStatus::backoff;
+    const bool will_wake = timers.count({step.backoff_due, entry.id,
+                                         TimerNumber{TimerNumber::Kind::backoff, step.id}.n()}) > 0;
+    if (asleep && !will_wake) return "nothing ends the wait of " + step.path;
+  }
+  return {};
+}
+
+}  // namespace sluice::core

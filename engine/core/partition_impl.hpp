@@ -1,0 +1,246 @@
+// The inside of Partition, shared by its source files: admit.cc, apply.cc, activate.cc,
+// checkpoint.cc.
+//
+// Each record is applied in two phases. The first runs the VM and renders what it asked for; it may
+// fail, and touches nothing but the run's own VM state. The second changes the partition and cannot
+// fail. So a fault leaves only a broken run behind, which the second phase then ends.
+#pragma once
+
+#include <array>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <tuple>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/core/check.hpp"
+#include "engine/core/clients.hpp"
+#include "engine/core/dedupe.hpp"
+#include "engine/core/mailbox.hpp"
+#include "engine/core/partition.hpp"
+#include "engine/core/run_entry.hpp"
+#include "vm/run.hpp"
+#include "vm/unit.hpp"
+
+namespace sluice::core {
+
+// The one order of timers: (due, run, n).
+struct TimerKey {
+  TimeUs due = 0;
+  RunId run;
+  std::uint64_t n = 0;
+
+  friend bool operator<(const TimerKey& a, const TimerKey& b) {
+    if (a.due != b.due) return a.due < b.due;
+    if (!(a.run == b.run)) return a.run < b.run;
+    return a.n < b.n;
+  }
+};
+
+// What one input made a run do: the VM's commands, and per command the JSON that it needs.
+struct Activation {
+  RunEntry* entry = nullptr;
+  vm::Commands commands;
+  std::vector<std::string> json;  // same indices; empty where a command has none
+};
+
+// What the handlers of one record share.
+struct Context {
+  const Record& record;
+  Reply reply;
+  Effects& effects;
+  Applied applied;
+};
+
+// Why an input could not be worked on: becomes the verdict `faulted`.
+struct Fault {
+  std::string why;
+};
+
+class Partition::Impl {
+ public:
+  Impl(const Config& config, ProgramSource& programs);
+
+  // ---- admit.cc
+  std::optional<Effect> admit_event(TenantId tenant, const Event& event, TimeUs now,
+                                    Reply reply) const;
+  std::optional<Effect> admit_start(TenantId tenant, const Start& start, TimeUs now,
+                                    Reply reply) const;
+  std::optional<Effect> admit_cancel(TenantId tenant, const Cancel& cancel, Reply reply) const;
+  template <class Report>
+  std::optional<Effect> admit_report(TenantId tenant, const Report& report, Reply reply) const;
+  const StepEntry* open_attempt(const RunId& run, StepNumber step, std::uint32_t attempt,
+                                Seq opened) const;
+  Needs needs(const Record& record) const;
+
+  // ---- apply.cc
+  tl::expected<Applied, ApplyError> apply(const Record& record, Reply reply, Effects& effects);
+  tl::expected<void, ApplyError> dispatch(Context& context);
+  tl::expected<void, ApplyError> on_event(Context& context);
+  tl::expected<void, ApplyError> on_start(Context& context);
+  tl::expected<void, ApplyError> on_cancel(Context& context);
+  tl::expected<void, ApplyError> on_granted(Context& context);
+  tl::expected<void, ApplyError> on_done(Context& context);
+  tl::expected<void, ApplyError> on_failed(Context& context);
+  tl::expected<void, ApplyError> on_lapsed(Context& context);
+  tl::expected<void, ApplyError> on_advance(Context& context);
+  tl::expected<void, ApplyError> on_deployment(Context& context);
+  tl::expected<void, ApplyError> on_message(Context& context);
+  tl::expected<void, ApplyError> on_message_ack(Context& context);
+  tl::expected<void, ApplyError> on_core(Context& context);
+  tl::expected<void, ApplyError> on_takeover(Context& context);
+
+  // What an event or start leaves behind once its runs are begun.
+  struct Intake {
+    Hash128 key;
+    std::int64_t window_ms = 0;
+    std::string_view correlation;
+  };
+  struct NewRun {
+    std::unique_ptr<RunEntry> entry;
+    Activation activation;
+  };
+  void take_in(Context& context, const Intake& intake, std::vector<NewRun>& made);
+  // An attempt that ended without a result.
+  struct AttemptEnd {
+    std::string kind;
+    std::string message;
+    bool unanswered = false;  // nobody knows whether it happened
+    bool again = false;       // another attempt follows
+    StepInput again_input{};
+    StepInput last_input{};
+    std::uint32_t retry_after_ms = 0;
+    std::optional<EndedAttempt> remember;
+  };
+  void end_attempt(Context& context, RunEntry& entry, StepEntry& step, const AttemptEnd& end);
+  void fire_flow_timeout(Context& context, RunEntry& entry);
+  void fire_on_failure(Context& context, RunEntry& entry);
+  void fire_within(Context& context, RunEntry& entry, StepNumber number);
+  void fire_backoff(Context& context, RunEntry& entry, StepNumber number);
+
+  // ---- vm_call.hpp
+  template <class Input, class Before>
+  void work(Context& context, RunEntry& entry, Seq cause, Input input, Before before_commands);
+  template <class Input>
+  void work(Context& context, RunEntry& entry, Seq cause, Input input);
+
+  // ---- activate.cc: phase one
+  // A new run, begun; it is in no table yet.
+  struct Origin {
+    DeploymentNumber deployment = 0;
+    std::uint32_t flow = 0;
+    std::string_view client;
+    std::string_view correlation;
+    std::string_view traceparent;
+    unsigned index = 0;  // among the record's runs
+  };
+  std::unique_ptr<RunEntry> make_run(const Context& context, const LoadedProgram& loaded,
+                                     const Origin& origin, std::vector<vm::Value> arguments);
+  tl::expected<NewRun, Fault> begin_run(const Context& context, const LoadedProgram& loaded,
+                                        const Origin& origin, std::vector<vm::Value> arguments);
+  // Calls `input(run, commands)` and renders the commands.
+  template <class Input>
+  tl::expected<Activation, Fault> activate(RunEntry& entry, Input input);
+  tl::expected<void, Fault> render(Activation& activation) const;
+
+  // ---- activate.cc: phase two
+  // Adds a run to the tables.
+  RunEntry& adopt(std::unique_ptr<RunEntry> entry);
+  // Does what the activation asks; ends the run if it finished.
+  void perform(Context& context, Activation& activation);
+  void start_step(Context& context, RunEntry& entry, vm::StartStep& command, std::string json);
+  void cancel_step(Context& context, RunEntry& entry, StepNumber step, std::string_view why);
+  void end_step(RunEntry& entry, StepNumber step, StepInput input);
+  void finish(Context& context, RunEntry& entry, const vm::Finish& command, std::string json);
+  // Ends a run whose VM state is lost: nothing is compensated, and whoever asked is answered.
+  void abandon(Context& context, RunEntry& entry, const std::string& why);
+  void end_run(Context& context, RunEntry& entry, RunRow row);
+  void settle_faulted(Context& context, RunEntry& entry, const std::string& why);
+  struct Parcel {
+    std::string_view client;
+    std::string_view name;
+    std::string data_json;
+    bool outcome = false;
+  };
+  void deliver(Context& context, const RunEntry& entry, PartitionId home, Parcel parcel);
+  void deliver_here(Context& context, TenantId tenant, Delivery delivery);
+  void repeat_later(Context& context, RunEntry& entry, StepEntry& step, StepInput input,
+                    std::uint32_t retry_after_ms, std::string failure);
+  void open_again(Context& context, RunEntry& entry, StepEntry& step);
+  Offer make_offer(const RunEntry& entry, const StepEntry& step, Seq seq) const;
+  // To be called before anything of the run changes: keeps the checkpoint's copy and notes the
+  // change.
+  void touch(RunEntry& entry);
+  template <class List, class Belongs>
+  void note_changed(List& list, const RunId& id, Belongs belongs);
+  // The record is the run's newest.
+  void note_record(Context& context, RunEntry& entry, Seq cause_seq);
+  void transition(StepEntry& step, StepInput input);
+  void set_timer(TimeUs due, const RunId& run, TimerNumber number);
+  void clear_timer(TimeUs due, const RunId& run, TimerNumber number);
+  void clear_step_timers(const RunEntry& entry, const StepEntry& step);
+  bool has_timer(const RunEntry& entry, TimerNumber number) const;
+  std::string causation(const Context& context) const;
+
+  RunEntry* find_run(const RunId& run) const;
+  // Null if the shell does not know it. Stays where it is.
+  const LoadedProgram* load_program(DeploymentNumber deployment);
+  RunRow run_row(const RunEntry& entry) const;
+  // Why nothing will ever wake it; empty: something will.
+  std::string why_stuck(const RunEntry& entry) const;
+
+  // ---- checkpoint.cc
+  Hash128 state_hash();
+  void add_digest(const Effect& effect);
+  std::string encode_rest() const;
+  bool decode_rest(std::string_view bytes);
+  Checkpoint begin_checkpoint(bool full);
+  std::vector<StateRow> checkpoint_rows(std::size_t bytes);
+  void abandon_checkpoint();
+  StateRow run_state_row(const RunEntry& entry) const;
+  std::string load(const Checkpoint& checkpoint, const std::vector<StateRow>& rows);
+  bool load_row(const StateRow& row, std::string& why);
+  void index_loaded_runs();
+  void reissue(Effects& effects) const;
+
+  Config config;
+  ProgramSource& programs;
+
+  // ---- state
+  Seq seq = 0;
+  TimeUs time = 0;
+  std::uint16_t core = kCoreVersion;
+  std::uint64_t epoch = 0;
+  DeploymentNumber deployment = 0;
+  std::string deployment_hash;
+  std::unordered_map<RunId, std::unique_ptr<RunEntry>, IdHash> runs;
+  std::set<TimerKey> timers;  // follows from runs
+  ClientTable clients;
+  DedupeTable dedupe;
+  Mailbox mail;
+
+  // ---- bookkeeping
+  std::map<DeploymentNumber, LoadedProgram> loaded;
+  std::map<DeploymentNumber, std::uint64_t> deployment_runs;
+  std::uint64_t open_attempts = 0;
+  Hash128 runs_hash;
+  std::vector<RunId> stale;  // runs whose hash is to be made again
+  SipHasher128 digest{kDigestKey};
+  std::string scratch;
+  std::deque<RunId> unprojected;
+  std::array<std::uint64_t, kStepRowCount> transitions{};
+
+  // Checkpoints: what changed since the last one, and what the one under way still has to hand
+  // over.
+  std::vector<RunId> dirty;
+  std::vector<RowId> erased;  // rows that are over: runs that ended, slices that went
+  std::deque<RunId> pending;
+  std::deque<StateRow> captured;
+  std::vector<RunId> in_checkpoint;  // runs that it covers, to mark again if it fails
+  std::vector<RowId> erased_in_checkpoint;
+};
+
+}  // namespace sluice::core

@@ -1,0 +1,226 @@
+#include "engine/core/run_entry.hpp"
+
+#include <algorithm>
+
+#include "engine/core/limits.hpp"
+
+namespace sluice::core {
+namespace {
+
+constexpr std::uint8_t kRowVersion = 1;
+
+void write_step(Writer& writer, const StepEntry& step, bool texts) {
+  writer.varint(step.id);
+  writer.varint(step.site);
+  writer.u8(static_cast<std::uint8_t>(step.status));
+  writer.varint(step.attempt);
+  writer.varint(step.opened);
+  writer.varint(step.started);
+  writer.flag(step.compensating);
+  writer.flag(step.maybe_happened);
+  writer.svarint(step.within_due);
+  writer.svarint(step.backoff_due);
+  writer.varint(step.backoff_since);
+  writer.fixed64(step.args_digest);
+  writer.bytes(step.last_failure);
+  if (!texts) return;
+  writer.bytes(step.path);
+  writer.bytes(step.key);
+  writer.bytes(step.args_json);
+}
+
+StepEntry read_step(Reader& reader) {
+  StepEntry step;
+  step.id = reader.varint32();
+  step.site = reader.varint32();
+  const std::uint8_t status = reader.u8();
+  if (status < 1 || status > 3) reader.fail();  // only open steps are kept
+  step.status = static_cast<StepStatus>(status);
+  step.attempt = reader.varint32();
+  step.opened = reader.varint();
+  step.started = reader.varint();
+  step.compensating = reader.flag();
+  step.maybe_happened = reader.flag();
+  step.within_due = reader.svarint();
+  step.backoff_due = reader.svarint();
+  step.backoff_since = reader.varint();
+  step.args_digest = reader.fixed64();
+  step.last_failure = reader.bytes();
+  step.path = reader.bytes();
+  step.key = reader.bytes();
+  step.args_json = reader.bytes();
+  return step;
+}
+
+// Everything but the VM's run. The texts that follow from the VM's state are left out of the hash:
+// their digest is in it, and the row's checksum covers them.
+void write_run(Writer& writer, const RunEntry& entry, bool texts) {
+  writer.id(entry.id);
+  writer.varint(number(entry.tenant));
+  writer.varint(entry.flow);
+  writer.varint(number(entry.home));
+  writer.bytes(entry.client);
+  writer.bytes(entry.correlation);
+  writer.bytes(entry.traceparent);
+  writer.varint(entry.first_seq);
+  writer.varint(entry.last_seq);
+  writer.svarint(entry.started);
+  writer.svarint(entry.flow_due);
+  writer.svarint(entry.on_failure_due);
+  writer.varint(entry.on_failure_since);
+  writer.varint(entry.steps.size());
+  for (const StepEntry& step : entry.steps) write_step(writer, step, texts);
+  writer.varint(entry.ended.size());
+  for (const EndedAttempt& ended : entry.ended) {
+    writer.varint(ended.step);
+    writer.varint(ended.attempt);
+    writer.fixed64(ended.outcome);
+  }
+}
+
+void read_run(Reader& reader, RunEntry& entry) {
+  entry.id = reader.id<RunId>();
+  entry.tenant = static_cast<TenantId>(reader.varint32());
+  entry.flow = reader.varint32();
+  entry.home = static_cast<PartitionId>(reader.varint32());
+  entry.client = reader.bytes();
+  entry.correlation = reader.bytes();
+  entry.traceparent = reader.bytes();
+  entry.first_seq = reader.varint();
+  entry.last_seq = reader.varint();
+  entry.started = reader.svarint();
+  entry.flow_due = reader.svarint();
+  entry.on_failure_due = reader.svarint();
+  entry.on_failure_since = reader.varint();
+  const std::uint64_t steps = reader.count(20);
+  for (std::uint64_t i = 0; i < steps && reader.ok(); ++i) entry.steps.push_back(read_step(reader));
+  const std::uint64_t ended = reader.count(10);
+  for (std::uint64_t i = 0; i < ended && reader.ok(); ++i) {
+    EndedAttempt attempt;
+    attempt.step = reader.varint32();
+    attempt.attempt = reader.varint32();
+    attempt.outcome = reader.fixed64();
+    entry.ended.push_back(attempt);
+  }
+}
+
+// The row without its checksum; nothing if that is wrong.
+std::optional<std::string_view> checked(std::string_view row) {
+  if (row.size() < 8) return std::nullopt;
+  const std::string_view content = row.substr(0, row.size() - 8);
+  Reader tail(row.substr(content.size()));
+  if (tail.fixed64() != siphash64(kStateKey, content)) return std::nullopt;
+  return content;
+}
+
+}  // namespace
+
+StepEntry* RunEntry::find_step(StepNumber step) {
+  for (StepEntry& entry : steps) {
+    if (entry.id == step) return &entry;
+  }
+  return nullptr;
+}
+
+const StepEntry* RunEntry::find_step(StepNumber step) const {
+  return const_cast<RunEntry*>(this)->find_step(step);
+}
+
+void RunEntry::remember(const EndedAttempt& attempt) {
+  if (ended.size() >= kRememberedStepsMax) ended.erase(ended.begin());
+  ended.push_back(attempt);
+}
+
+bool RunEntry::remembers(StepNumber step, std::uint32_t attempt, std::uint64_t outcome) const {
+  return std::any_of(ended.begin(), ended.end(), [&](const EndedAttempt& e) {
+    return e.step == step && e.attempt == attempt && e.outcome == outcome;
+  });
+}
+
+std::uint64_t report_digest(const Done& done) {
+  SipHasher128 hasher(kDigestKey);
+  hasher.add("d");
+  hasher.add(done.result);
+  return hasher.finish().low;
+}
+
+std::uint64_t report_digest(const Failed& failed) {
+  SipHasher128 hasher(kDigestKey);
+  hasher.add(failed.retry ? "r" : "f");
+  const std::uint32_t head[2] = {static_cast<std::uint32_t>(failed.kind.size()),
+                                 failed.retry_after_ms};
+  hasher.add({reinterpret_cast<const char*>(head), sizeof head});
+  hasher.add(failed.kind);
+  hasher.add(failed.message);
+  return hasher.finish().low;
+}
+
+Hash128 hash_run(const RunEntry& entry, std::string& scratch) {
+  scratch.clear();
+  Writer writer(scratch);
+  writer.varint(entry.deployment);
+  write_run(writer, entry, false);
+  writer.fixed64(entry.run->hash());
+  return siphash128(kStateKey, scratch);
+}
+
+std::string encode_run(const RunEntry& entry) {
+  std::string out;
+  out.reserve(1024);
+  Writer writer(out);
+  writer.u8(kRowVersion);
+  writer.varint(entry.deployment);
+  write_run(writer, entry, true);
+  writer.bytes(entry.run->snapshot());
+  writer.fixed64(siphash64(kStateKey, out));
+  return out;
+}
+
+std::optional<RunRowHead> peek_run(std::string_view row) {
+  const auto content = checked(row);
+  if (!content) return std::nullopt;
+  Reader reader(*content);
+  if (reader.u8() != kRowVersion) return std::nullopt;
+  RunRowHead head;
+  head.deployment = reader.varint32();
+  if (!reader.ok()) return std::nullopt;
+  return head;
+}
+
+std::unique_ptr<RunEntry> decode_run(std::string_view row, const LoadedProgram& loaded,
+                                     std::string& why) {
+  const auto content = checked(row);
+  if (!content) {
+    why = "its checksum is wrong";
+    return nullptr;
+  }
+  Reader reader(*content);
+  auto entry = std::make_unique<RunEntry>();
+  if (reader.u8() != kRowVersion) reader.fail();
+  entry->deployment = reader.varint32();
+  read_run(reader, *entry);
+  const std::string_view snapshot = reader.bytes();
+  if (!reader.done()) {
+    why = "its layout is not known";
+    return nullptr;
+  }
+  auto run = vm::Run::restore(*loaded.unit, snapshot);
+  if (!run) {
+    why = run.error().message;
+    return nullptr;
+  }
+  entry->run.emplace(std::move(*run));
+  const vm::Program& program = loaded.program();
+  entry->loaded = &loaded;
+  const bool fits = entry->flow < program.flows.size() &&
+                    std::all_of(entry->steps.begin(), entry->steps.end(),
+                                [&](const StepEntry& s) { return s.site < program.steps.size(); });
+  if (!fits) {
+    why = "it names parts that its program does not have";
+    return nullptr;
+  }
+  entry->persisted = true;
+  return entry;
+}
+
+}  // namespace sluice::core

@@ -1,0 +1,111 @@
+// One live run as its partition keeps it: the VM's run, and beside it what only the engine knows:
+// attempts, timers, and who asked.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/core/codec.hpp"
+#include "engine/core/effect.hpp"
+#include "engine/core/ids.hpp"
+#include "engine/core/record.hpp"
+#include "engine/core/step_table.hpp"
+#include "vm/run.hpp"
+#include "vm/unit.hpp"
+
+namespace sluice::core {
+
+// A program as a partition uses it.
+struct LoadedProgram {
+  vm::Unit* unit = nullptr;
+  std::vector<std::vector<std::uint32_t>> flows_by_topic;
+  std::vector<vm::TypeId> event_types;  // of each event's record
+
+  const vm::Program& program() const { return unit->program(); }
+};
+
+// A step that has been started and has not ended.
+struct StepEntry {
+  StepNumber id = 0;
+  std::uint32_t site = 0;
+  StepStatus status = StepStatus::none;
+  std::uint32_t attempt = 1;
+  Seq opened = 0;   // the record that opened this attempt
+  Seq started = 0;  // the record that started the step
+  bool compensating = false;
+  bool maybe_happened = false;  // an earlier attempt ended without an answer
+  TimeUs within_due = 0;        // 0: none
+  TimeUs backoff_due = 0;       // of status backoff
+  Seq backoff_since = 0;        // the record that set it
+  std::uint64_t args_digest = 0;
+  std::string path;
+  std::string key;
+  std::string args_json;
+  std::string last_failure;  // "Kind: message" of the attempt before
+};
+
+// A report that counted: answered `settled` when it comes again.
+struct EndedAttempt {
+  StepNumber step = 0;
+  std::uint32_t attempt = 0;
+  std::uint64_t outcome = 0;  // report_digest
+};
+
+struct RunEntry {
+  // ---- state, the same in every fold.
+  RunId id;
+  TenantId tenant{};
+  DeploymentNumber deployment = 0;
+  std::uint32_t flow = 0;
+  PartitionId home{};  // of the client
+  std::string client;  // empty: none
+  std::string correlation;
+  std::string traceparent;
+  Seq first_seq = 0;
+  Seq last_seq = 0;
+  TimeUs started = 0;
+  TimeUs flow_due = 0;        // 0: none, or no longer
+  TimeUs on_failure_due = 0;  // 0: not in `on failure`
+  Seq on_failure_since = 0;
+  std::vector<StepEntry> steps;     // by id
+  std::vector<EndedAttempt> ended;  // oldest first, at most kRememberedStepsMax
+  std::optional<vm::Run> run;       // none only while it is being made
+
+  // ---- bookkeeping of this process.
+  const LoadedProgram* loaded = nullptr;
+  Hash128 hash;                     // what it adds to the state's hash now
+  bool hash_stale = false;          // changed since
+  bool dirty = false;               // changed since the last checkpoint
+  bool checkpoint_pending = false;  // the checkpoint under way has not written it yet
+  bool persisted = false;           // some checkpoint has a row of it
+  bool projected = true;            // changed_runs() has told its present state
+
+  StepEntry* find_step(StepNumber step);
+  const StepEntry* find_step(StepNumber step) const;
+  void remember(const EndedAttempt& attempt);
+  // Whether that report has counted.
+  bool remembers(StepNumber step, std::uint32_t attempt, std::uint64_t outcome) const;
+};
+
+// Fingerprints of reports, to tell a repeat from another.
+std::uint64_t report_digest(const Done& done);
+std::uint64_t report_digest(const Failed& failed);
+
+// The run's part of the state's hash.
+Hash128 hash_run(const RunEntry& entry, std::string& scratch);
+
+// A row of stored state: versioned, with a checksum over the rest at its end.
+std::string encode_run(const RunEntry& entry);
+struct RunRowHead {
+  DeploymentNumber deployment = 0;
+};
+// Which program the row needs; nothing if the row is damaged.
+std::optional<RunRowHead> peek_run(std::string_view row);
+// Null, with a reason, if the row is damaged or not of this program.
+std::unique_ptr<RunEntry> decode_run(std::string_view row, const LoadedProgram& loaded,
+                                     std::string& why);
+
+}  // namespace sluice::core

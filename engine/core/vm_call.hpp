@@ -1,0 +1,57 @@
+// Calling the VM for a run so that whatever goes wrong becomes a verdict.
+#pragma once
+
+#include <exception>
+#include <stdexcept>
+#include <utility>
+
+#include "engine/core/partition_impl.hpp"
+
+namespace sluice::core {
+
+// Thrown inside an input to `work` where the record's content cannot be used.
+struct BadInput : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+template <class Input>
+tl::expected<Activation, Fault> Partition::Impl::activate(RunEntry& entry, Input input) {
+  Activation activation;
+  activation.entry = &entry;
+  try {
+    input(*entry.run, activation.commands);
+    if (auto rendered = render(activation); !rendered) return tl::unexpected(rendered.error());
+  } catch (const std::exception& error) {  // out of memory, or a mistake of the VM
+    return tl::unexpected(Fault{error.what()});
+  }
+  return activation;
+}
+
+// Gives the run an input. `before_commands` changes the tables once the VM has taken the input,
+// before its commands are done. A verdict that came with the record, or a fault, ends the run
+// instead.
+template <class Input, class Before>
+void Partition::Impl::work(Context& context, RunEntry& entry, Seq cause, Input input,
+                           Before before_commands) {
+  touch(entry);
+  note_record(context, entry, cause);
+  if (context.record.verdict != Verdict::ok) {
+    settle_faulted(context, entry,
+                   "the record is " + std::string(verdict_name(context.record.verdict)));
+    return;
+  }
+  auto activation = activate(entry, std::move(input));
+  if (!activation) {
+    settle_faulted(context, entry, activation.error().why);
+    return;
+  }
+  before_commands();
+  perform(context, *activation);
+}
+
+template <class Input>
+void Partition::Impl::work(Context& context, RunEntry& entry, Seq cause, Input input) {
+  work(context, entry, cause, std::move(input), [] {});
+}
+
+}  // namespace sluice::core
