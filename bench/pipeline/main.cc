@@ -11,6 +11,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <fstream>
+#include <future>
 #include <string>
 #include <vector>
 
@@ -113,15 +114,16 @@ std::string report(const LoadCommand& command, const std::string& name, const Lo
 /// Runs one load and reports it; the exit code.
 int measure(const LoadCommand& command, const LoadOptions& options, const std::string& name,
             pid_t worker) {
-  Sample before, after;
-  const Window window{[&] { before = sample(command, worker); },
-                      [&] { after = sample(command, worker); }};
+  // Taken beside the load, which must not wait for /proc or for psql.
+  std::future<Sample> before, after;
+  const auto take = [&] { return std::async(std::launch::async, sample, command, worker); };
+  const Window window{[&] { before = take(); }, [&] { after = take(); }};
   const auto result = run_load(options, window);
   if (!result) {
     fmt::print(stderr, "{}: {}\n", name, result.error());
     return kUnreachable;
   }
-  const std::string json = report(command, name, *result, before, after);
+  const std::string json = report(command, name, *result, before.get(), after.get());
   if (!command.json_file.empty()) std::ofstream(command.json_file, std::ios::app) << json << '\n';
   const Faults& faults = result->faults;
   if (faults.refused > 0) fmt::print("  {} sends were refused for a while\n", faults.refused);
