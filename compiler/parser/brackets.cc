@@ -1,0 +1,363 @@
+// Gives every bracket, interpolation and string its partner, and says where one was missing.
+//
+// A missing bracket is found late, often at the end of the file. Two things tell where it belongs:
+// words that cannot stand inside parentheses, and the author's indentation.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "FlowLexer.h"
+#include "compiler/parser/tokens.hpp"
+
+namespace sluice::compiler {
+namespace {
+
+using antlr4::Token;
+using grammar::FlowLexer;
+
+bool is_opener(size_t type) {
+  return type == FlowLexer::LBRACE || type == FlowLexer::LPAREN || type == FlowLexer::LBRACKET ||
+         type == FlowLexer::INTERPOLATION || type == FlowLexer::STRING_OPEN ||
+         type == FlowLexer::BLOCK_OPEN;
+}
+
+bool is_closer(size_t type) {
+  return type == FlowLexer::RBRACE || type == FlowLexer::RPAREN || type == FlowLexer::RBRACKET ||
+         type == FlowLexer::STRING_CLOSE || type == FlowLexer::BLOCK_CLOSE;
+}
+
+size_t closer_of(size_t opener) {
+  switch (opener) {
+    case FlowLexer::LPAREN:
+      return FlowLexer::RPAREN;
+    case FlowLexer::LBRACKET:
+      return FlowLexer::RBRACKET;
+    case FlowLexer::STRING_OPEN:
+      return FlowLexer::STRING_CLOSE;
+    case FlowLexer::BLOCK_OPEN:
+      return FlowLexer::BLOCK_CLOSE;
+    default:
+      return FlowLexer::RBRACE;
+  }
+}
+
+bool is_string(size_t type) {
+  return type == FlowLexer::STRING_OPEN || type == FlowLexer::BLOCK_OPEN;
+}
+
+// Words that begin a statement or declaration and never stand inside parentheses.
+bool begins_statement(size_t type) {
+  return type >= FlowLexer::K_RECORD && type <= FlowLexer::K_LOG && type != FlowLexer::K_IF &&
+         type != FlowLexer::K_MATCH;
+}
+
+bool begins_declaration(size_t type) {
+  return (type >= FlowLexer::K_RECORD && type <= FlowLexer::K_FLOW) ||
+         (type >= FlowLexer::K_EVENT && type <= FlowLexer::K_UPGRADE);
+}
+
+struct Open {
+  FlowToken token;
+  uint32_t indent = 0;  // of the line that it stands on
+};
+
+class Brackets {
+ public:
+  Brackets(const SourceFile& file, TokenList& list, Diagnostics& diagnostics)
+      : file_(file), list_(list), diagnostics_(diagnostics) {}
+
+  void run() {
+    const std::vector<FlowToken> original = list_.tokens;
+    pass(original);
+    if (open_at_end_) {
+      // Once more, closing everything where a declaration begins at the left edge.
+      reset();
+      close_at_declarations_ = true;
+      pass(original);
+    }
+    for (Report& report : reports_) {
+      auto& shown = diagnostics_.report(report.code, report.span, std::move(report.message));
+      shown.primary_label = std::move(report.label);
+      shown.labels = std::move(report.labels);
+      shown.note = std::move(report.note);
+      shown.fixes = std::move(report.fixes);
+    }
+    list_.tokens = std::move(out_);
+    for (const auto& [first, last] : mended_) list_.mended.add_lines(first, last);
+  }
+
+ private:
+  struct Report {
+    Code code{};
+    Span span;
+    std::string message;
+    std::string label;
+    std::vector<Label> labels;
+    std::string note;
+    std::vector<Fix> fixes;
+  };
+
+  void reset() {
+    out_.clear();
+    open_.clear();
+    reports_.clear();
+    mended_.clear();
+    odd_pair_.reset();
+    open_at_end_ = false;
+    top_level_line_ = 1;
+  }
+
+  void pass(const std::vector<FlowToken>& tokens) {
+    out_.reserve(tokens.size() + 8);
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+      const FlowToken& token = tokens[i];
+      const size_t next = i + 1 < tokens.size() ? tokens[i + 1].getType() : Token::EOF;
+      if (token.first_on_line) line_indent_ = token.column();
+      if (token.getType() == Token::EOF) {
+        close_all_at_end(token);
+      } else if (close_at_declarations_ && stands_at_left_edge(token, next)) {
+        close_all_before(token);
+      } else if (begins_statement(token.getType()) && !is_member(next)) {
+        close_parentheses_before(token);
+      }
+      take(token);
+    }
+  }
+
+  // `step: 1` and `x.step` are names.
+  bool is_member(size_t next) const {
+    if (next == FlowLexer::COLON) return true;
+    if (out_.empty()) return false;
+    const size_t last = out_.back().getType();
+    return last == FlowLexer::DOT || last == FlowLexer::QUESTION_DOT;
+  }
+
+  static bool stands_at_left_edge(const FlowToken& token, size_t next) {
+    const bool names_something = next == FlowLexer::TYPE || next == FlowLexer::NAME ||
+                                 next == FlowLexer::STRING_OPEN || next >= FlowLexer::K_EVENT;
+    return token.column() == 0 && begins_declaration(token.getType()) && names_something &&
+           next != FlowLexer::COLON;
+  }
+
+  void take(const FlowToken& token) {
+    const size_t type = token.getType();
+    if (type == FlowLexer::STRING_BROKEN) {
+      close_broken_string(token);
+    } else if (is_opener(type)) {
+      push(token);
+      open_.push_back({token, line_indent_});
+    } else if (is_closer(type)) {
+      close(token);
+    } else {
+      push(token);
+    }
+  }
+
+  void push(FlowToken token) {
+    token.depth = static_cast<uint32_t>(open_.size());
+    out_.push_back(token);
+  }
+
+  // A token that was not written, of no width, before `place`.
+  void push_missing(size_t type, const FlowToken& place) {
+    const Span nowhere{file_.id(), place.span().begin, place.span().begin};
+    FlowToken missing(type, file_.text(), nowhere, place.line(), place.column());
+    push(missing);
+  }
+
+  void close(const FlowToken& closer) {
+    const size_t type = closer.getType();
+    std::size_t found = open_.size();
+    while (found > 0) {
+      const Open& candidate = open_[found - 1];
+      if (closer_of(candidate.token.getType()) == type) break;
+      if (candidate.token.getType() == FlowLexer::INTERPOLATION ||
+          is_string(candidate.token.getType())) {
+        found = 0;
+        break;
+      }
+      --found;
+    }
+    if (found == 0) {
+      report_stray(closer);
+      return;
+    }
+    while (open_.size() > found) {
+      report_unclosed(open_.back().token, closer, "it should be closed before this");
+      close_missing(closer);
+    }
+    if (closer.getType() == FlowLexer::STRING_CLOSE && open_.back().token.line() != closer.line()) {
+      report_unclosed_string(open_.back().token);  // a text block inside of its interpolation
+      mended_.push_back({open_.back().token.line(), closer.line()});
+    }
+    note_odd_pair(open_.back(), closer);
+    push(closer);
+    open_.pop_back();
+    if (open_.empty()) top_level_line_ = closer.line();
+  }
+
+  void close_missing(const FlowToken& place) {
+    push_missing(closer_of(open_.back().token.getType()), place);
+    mended_.push_back({place.line(), place.line()});
+    open_.pop_back();
+  }
+
+  // The first pair of braces whose lines are indented differently: where a brace is missing or too
+  // many, this is mostly the place.
+  void note_odd_pair(const Open& opener, const FlowToken& closer) {
+    if (odd_pair_.has_value() || closer.getType() != FlowLexer::RBRACE || !closer.first_on_line)
+      return;
+    if (opener.token.line() == closer.line() || opener.indent == closer.column()) return;
+    odd_pair_ = std::pair(opener.token, closer);
+  }
+
+  void report_stray(const FlowToken& closer) {
+    Report report{
+        Code::E0103, closer.span(), fmt::format("`{}` closes nothing", closer.text()), {}, {}, {},
+        {}};
+    const bool brace = closer.getType() == FlowLexer::RBRACE;
+    if (brace && odd_pair_.has_value()) {
+      report.labels.push_back({odd_pair_->first.span(), "the block that begins here"});
+      report.labels.push_back({odd_pair_->second.span(), "ends here: was this meant?"});
+    }
+    report.fixes.push_back({"remove it", {{closer.span(), ""}}});
+    reports_.push_back(std::move(report));
+    mended_.push_back({brace ? top_level_line_ : closer.line(), closer.line()});
+  }
+
+  void report_unclosed(const FlowToken& opener, const FlowToken& place, std::string where) {
+    if (is_string(opener.getType())) {
+      report_unclosed_string(opener);
+      return;
+    }
+    if (opener.getType() == FlowLexer::INTERPOLATION) {
+      Report report{Code::E0102,
+                    opener.span(),
+                    "the interpolation `${` is not closed",
+                    "needs a `}` after the expression",
+                    {},
+                    {},
+                    {}};
+      report.note = "`${` begins an expression inside a string; write `\\$` for the sign itself";
+      reports_.push_back(std::move(report));
+      return;
+    }
+    Report report{Code::E0102,
+                  opener.span(),
+                  fmt::format("`{}` is not closed", opener.text()),
+                  "opened here",
+                  {},
+                  {},
+                  {}};
+    report.labels.push_back({place.span(), std::move(where)});
+    reports_.push_back(std::move(report));
+  }
+
+  void report_unclosed_string(const FlowToken& opener) {
+    const bool block = opener.getType() == FlowLexer::BLOCK_OPEN;
+    Report report{Code::E0104, opener.span(), {}, {}, {}, {}, {}};
+    if (block) {
+      report.message = "the text block is not closed";
+      report.label = "it needs another `\"\"\"`";
+    } else {
+      report.message = "the string is not closed";
+      report.label = "it needs a `\"` on the same line";
+      report.note = "a string ends with its line; text of several lines stands between `\"\"\"`";
+    }
+    reports_.push_back(std::move(report));
+  }
+
+  // `(` or `[` open where a statement begins.
+  void close_parentheses_before(const FlowToken& token) {
+    while (!open_.empty()) {
+      const size_t type = open_.back().token.getType();
+      if (type != FlowLexer::LPAREN && type != FlowLexer::LBRACKET) return;
+      report_unclosed(open_.back().token, token, fmt::format("before this `{}`", token.text()));
+      close_missing(token);
+    }
+  }
+
+  void close_broken_string(const FlowToken& line_end) {
+    const auto opener = std::find_if(open_.begin(), open_.end(), [](const Open& open) {
+      return open.token.getType() == FlowLexer::STRING_OPEN;
+    });
+    if (opener == open_.end()) return;  // a string that was mended already
+    report_unclosed_string(opener->token);
+    const auto keep = static_cast<std::size_t>(opener - open_.begin());
+    mended_.push_back({opener->token.line(), opener->token.line()});
+    // Only the string itself gets an end: what was open inside of it is cut away with its tokens.
+    const std::size_t from = index_of(opener->token);
+    out_.resize(from + 1, out_.front());
+    open_.resize(keep + 1, open_.front());
+    close_missing(line_end);
+  }
+
+  std::size_t index_of(const FlowToken& opener) const {
+    std::size_t at = out_.size();
+    while (at > 0 && out_[at - 1].span().begin != opener.span().begin) --at;
+    return at - 1;
+  }
+
+  void close_all_before(const FlowToken& token) {
+    if (open_.empty()) return;
+    report_open_braces(token, fmt::format("before this `{}`", token.text()));
+    while (!open_.empty()) close_missing(token);
+  }
+
+  void close_all_at_end(const FlowToken& end) {
+    if (open_.empty()) return;
+    open_at_end_ = true;
+    const auto string = std::find_if(open_.begin(), open_.end(), [](const Open& open) {
+      return is_string(open.token.getType());
+    });
+    if (string != open_.end()) {
+      report_unclosed_string(string->token);
+      mended_.push_back({string->token.line(), UINT32_MAX});
+    } else {
+      report_open_braces(end, "the file ends here");
+    }
+    while (!open_.empty()) close_missing(end);
+  }
+
+  // One report, for the opener that the indentation makes the likely one.
+  void report_open_braces(const FlowToken& place, std::string where) {
+    FlowToken opener = open_.back().token;
+    std::vector<Label> labels;
+    if (odd_pair_.has_value() && odd_pair_->first.span().begin > opener.span().begin) {
+      opener = odd_pair_->first;
+      labels.push_back({odd_pair_->second.span(),
+                        "this `}` closes it, but is indented as if it closed an outer block"});
+    }
+    const uint32_t first_line = opener.line();
+    report_unclosed(opener, place, std::move(where));
+    if (!labels.empty()) reports_.back().labels = std::move(labels);
+    mended_.push_back({first_line, std::max(place.line(), first_line)});
+    odd_pair_.reset();
+  }
+
+  const SourceFile& file_;
+  TokenList& list_;
+  Diagnostics& diagnostics_;
+  std::vector<FlowToken> out_;
+  std::vector<Open> open_;
+  std::vector<Report> reports_;
+  std::vector<std::pair<uint32_t, uint32_t>> mended_;
+  std::optional<std::pair<FlowToken, FlowToken>> odd_pair_;
+  uint32_t line_indent_ = 0;
+  uint32_t top_level_line_ = 1;  // where the last top-level bracket was closed
+  bool open_at_end_ = false;
+  bool close_at_declarations_ = false;
+};
+
+}  // namespace
+
+void mend_brackets(const SourceFile& file, TokenList& list, Diagnostics& diagnostics) {
+  Brackets(file, list, diagnostics).run();
+}
+
+}  // namespace sluice::compiler

@@ -1,0 +1,202 @@
+#include <fmt/format.h>
+
+#include "FlowLexer.h"
+#include "compiler/parser/builder.hpp"
+#include "compiler/parser/literals.hpp"
+
+namespace sluice::compiler {
+
+using grammar::FlowLexer;
+
+ast::ExprPtr Builder::primary(Parser::PrimaryContext* context) {
+  const Span span = span_of(context);
+  if (auto* word = dynamic_cast<Parser::NameExpressionContext*>(context)) {
+    return make(span, ast::NameExpr{name(word->identifier()).text});
+  }
+  if (ast::ExprPtr simple = literal(context); simple != nullptr) return simple;
+  if (auto* parens = dynamic_cast<Parser::ParenExpressionContext*>(context)) {
+    ast::ExprPtr inner = expression(parens->expression());
+    inner->in_parens = true;
+    return inner;
+  }
+  if (auto* record = dynamic_cast<Parser::RecordLiteralContext*>(context)) {
+    ast::QualifiedName type_name = qualified(record->typeName());
+    return make(span, ast::RecordExpr{std::move(type_name), field_inits(record->fieldInits())});
+  }
+  if (auto* chosen = dynamic_cast<Parser::CaseLiteralContext*>(context)) {
+    return make(span, ast::CaseExpr{qualified(chosen->typeName()), name(chosen->member())});
+  }
+  if (auto* list = dynamic_cast<Parser::ListLiteralContext*>(context)) {
+    ast::ListExpr node;
+    for (auto* element : list->expression()) node.elements.push_back(expression(element));
+    return make(span, std::move(node));
+  }
+  if (auto* map = dynamic_cast<Parser::MapLiteralContext*>(context)) return map_literal(map);
+  if (auto* each = dynamic_cast<Parser::ComprehensionContext*>(context)) return comprehension(each);
+  return match_expression(dynamic_cast<Parser::MatchExpressionContext*>(context));
+}
+
+ast::ExprPtr Builder::literal(Parser::PrimaryContext* context) {
+  if (auto* integer = dynamic_cast<Parser::IntLiteralContext*>(context)) {
+    return number(integer->INT());
+  }
+  if (auto* text = dynamic_cast<Parser::StringLiteralContext*>(context)) {
+    return string(text->string());
+  }
+  if (auto* duration = dynamic_cast<Parser::DurationLiteralContext*>(context)) {
+    return number(duration->DURATION());
+  }
+  if (auto* decimal = dynamic_cast<Parser::DecimalLiteralContext*>(context)) {
+    return number(decimal->DECIMAL());
+  }
+  if (auto* truth = dynamic_cast<Parser::BoolLiteralContext*>(context)) {
+    return make(span_of(context), ast::BoolLiteral{truth->K_TRUE() != nullptr});
+  }
+  return nullptr;
+}
+
+ast::ExprPtr Builder::number(antlr4::tree::TerminalNode* node) {
+  const FlowToken& symbol = token(node->getSymbol());
+  const std::string_view spelling = symbol.text();
+  if (symbol.getType() == FlowLexer::DURATION) {
+    return make(symbol.span(),
+                ast::DurationLiteral{duration_ms(spelling, symbol.span(), diagnostics_),
+                                     std::string(spelling)});
+  }
+  if (symbol.getType() == FlowLexer::DECIMAL) {
+    std::string text;
+    for (const char letter : spelling) {
+      if (letter != '_') text += letter;
+    }
+    return make(symbol.span(), ast::DecimalLiteral{std::move(text)});
+  }
+  const auto value = int_value(spelling);
+  if (!value.has_value()) {
+    diagnostics_.report(Code::E0117, symbol.span(), fmt::format("`{}` is too large", spelling))
+        .because("an `int` has 64 bits: at most 9223372036854775807");
+  }
+  return make(symbol.span(), ast::IntLiteral{value.value_or(0)});
+}
+
+ast::ExprPtr Builder::value(Parser::ValueContext* context) {
+  if (context->qualifiedName() != nullptr) return name_chain(context->qualifiedName());
+  return number(static_cast<antlr4::tree::TerminalNode*>(context->children.front()));
+}
+
+ast::ExprPtr Builder::name_chain(Parser::QualifiedNameContext* context) {
+  const ast::Name first = name(context->identifier());
+  ast::ExprPtr chain = make(first.span, ast::NameExpr{first.text});
+  for (auto* part : context->member()) {
+    ast::Name field = name(part);
+    const Span span = join(first.span, field.span);
+    chain = make(span, ast::FieldExpr{std::move(chain), std::move(field), false});
+  }
+  return chain;
+}
+
+ast::ExprPtr Builder::call(Parser::CallContext* context) {
+  ast::ExprPtr callee = name_chain(context->qualifiedName());
+  return make(span_of(context), ast::CallExpr{std::move(callee), arguments(context->arguments())});
+}
+
+ast::ExprPtr Builder::string(Parser::StringContext* context) {
+  const Span span = span_of(context);
+  ast::StringLiteral node;
+  if (context->BAD_QUOTE() != nullptr) {
+    const std::string_view spelling = file_.text_of(span);
+    ast::StringPart part;
+    part.text = std::string(spelling.substr(1, spelling.size() < 2 ? 0 : spelling.size() - 2));
+    part.span = span;
+    node.parts.push_back(std::move(part));
+    return make(span, std::move(node));
+  }
+  node.block = context->BLOCK_OPEN() != nullptr;
+  // The lexer cuts text at a lone `$` or quote; what is one piece to the author is one piece here.
+  std::vector<RawPart> raw;
+  for (auto* part : context->stringPart()) {
+    const Span place = span_of(part);
+    const bool interpolation = part->expression() != nullptr;
+    if (!interpolation && !raw.empty() && !raw.back().interpolation) {
+      raw.back().span.end = place.end;
+      raw.back().text = file_.text_of(raw.back().span);
+    } else {
+      raw.push_back(
+          {interpolation ? std::string_view() : file_.text_of(place), place, interpolation});
+    }
+  }
+  std::vector<std::string> values = string_values(raw, node.block, diagnostics_);
+  std::vector<Parser::ExpressionContext*> inner;
+  for (auto* part : context->stringPart()) {
+    if (part->expression() != nullptr) inner.push_back(part->expression());
+  }
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < raw.size(); ++i) {
+    if (!raw[i].interpolation && values[i].empty()) continue;
+    ast::StringPart part;
+    part.text = std::move(values[i]);
+    part.span = raw[i].span;
+    if (raw[i].interpolation) part.expr = expression(inner[next++]);
+    node.parts.push_back(std::move(part));
+  }
+  return make(span, std::move(node));
+}
+
+ast::ExprPtr Builder::match_expression(Parser::MatchExpressionContext* context) {
+  ast::MatchExpr node;
+  node.subject = expression(context->expression(0));
+  for (auto* arm : context->matchArm()) {
+    ast::MatchArm built;
+    built.span = span_of(arm);
+    built.pattern = pattern(arm->pattern());
+    built.value = expression(arm->expression());
+    node.arms.push_back(std::move(built));
+  }
+  if (context->K_ELSE() != nullptr) node.else_value = expression(context->expression(1));
+  return make(span_of(context), std::move(node));
+}
+
+ast::ExprPtr Builder::map_literal(Parser::MapLiteralContext* context) {
+  ast::MapExpr node;
+  for (auto* entry : context->mapEntry()) {
+    ast::MapEntry built;
+    built.key = expression(entry->expression(0));
+    built.value = expression(entry->expression(1));
+    node.entries.push_back(std::move(built));
+  }
+  return make(span_of(context), std::move(node));
+}
+
+ast::ExprPtr Builder::comprehension(Parser::ComprehensionContext* context) {
+  ast::ComprehensionExpr node;
+  node.element = expression(context->expression(0));
+  node.variable = name(context->identifier());
+  node.source = expression(context->expression(1));
+  if (context->K_IF() != nullptr) node.filter = expression(context->expression(2));
+  return make(span_of(context), std::move(node));
+}
+
+std::vector<ast::Argument> Builder::arguments(Parser::ArgumentsContext* context) {
+  std::vector<ast::Argument> result;
+  for (auto* argument : context->argument()) {
+    ast::Argument built;
+    built.span = span_of(argument);
+    if (argument->member() != nullptr) built.label = name(argument->member());
+    built.value = expression(argument->expression());
+    result.push_back(std::move(built));
+  }
+  return result;
+}
+
+std::vector<ast::FieldInit> Builder::field_inits(Parser::FieldInitsContext* context) {
+  std::vector<ast::FieldInit> result;
+  for (auto* init : context->fieldInit()) {
+    ast::FieldInit built;
+    built.span = span_of(init);
+    built.name = name(init->member());
+    built.value = expression(init->expression());
+    result.push_back(std::move(built));
+  }
+  return result;
+}
+
+}  // namespace sluice::compiler

@@ -1,0 +1,120 @@
+#include <fmt/format.h>
+
+#include "compiler/parser/builder.hpp"
+
+namespace sluice::compiler {
+
+ast::Name Builder::title(Parser::StringContext* context) {
+  const ast::ExprPtr text = string(context);
+  const auto plain = ast::as<ast::StringLiteral>(text)->plain();
+  if (!plain.has_value()) {
+    diagnostics_.report(Code::E0101, text->span, "a title cannot hold an interpolation")
+        .because("it is known before the program runs; write `\\$` for the sign itself");
+  }
+  return {plain.value_or(""), text->span};
+}
+
+void Builder::declare(ast::Decl& decl, Parser::TestDeclarationContext* context) {
+  decl.name = title(context->string());
+  decl.node = ast::TestDecl{test_items(context->testItem())};
+}
+
+void Builder::declare(ast::Decl& decl, Parser::InvariantDeclarationContext* context) {
+  decl.name = title(context->string());
+  ast::InvariantDecl node{test_items(context->testItem())};
+  for (const ast::TestItem& item : node.items) {
+    if (ast::as<ast::AlwaysItem>(item) != nullptr) continue;
+    diagnostics_.report(Code::E0101, item.span, "an invariant holds `always` lines only")
+        .because("it is a property of every run; a scenario is a `test`");
+  }
+  decl.node = std::move(node);
+}
+
+std::vector<ast::TestItem> Builder::test_items(
+    const std::vector<Parser::TestItemContext*>& contexts) {
+  std::vector<ast::TestItem> result;
+  for (auto* each : contexts) {
+    if (each->exception != nullptr) continue;
+    if (auto built = test_item(each); built.has_value()) result.push_back(std::move(*built));
+  }
+  return result;
+}
+
+std::optional<ast::TestItem> Builder::test_item(Parser::TestItemContext* context) {
+  ast::TestItem result;
+  result.span = span_of(context);
+  if (auto* item = dynamic_cast<Parser::GivenContext*>(context)) {
+    ast::GivenItem node;
+    node.task = qualified(item->qualifiedName());
+    for (auto* each : item->givenAnswer()) node.answers.push_back(given_answer(each));
+    result.node = std::move(node);
+    return result;
+  }
+  if (auto* item = dynamic_cast<Parser::WhenContext*>(context)) {
+    ast::WhenItem node;
+    if (item->value() != nullptr) node.after = value(item->value());
+    if (item->typeName() != nullptr) {
+      ast::QualifiedName type_name = qualified(item->typeName());
+      const Span span = join(type_name.span, span_of(item->fieldInits()));
+      node.event =
+          make(span, ast::RecordExpr{std::move(type_name), field_inits(item->fieldInits())});
+    }
+    result.node = std::move(node);
+    return result;
+  }
+  if (auto* item = dynamic_cast<Parser::ExpectEventContext*>(context)) {
+    result.node = expect_event(item->eventExpectation());
+    return result;
+  }
+  if (auto* item = dynamic_cast<Parser::ExpectStepContext*>(context)) {
+    result.node = expect_step(item);
+    return result;
+  }
+  if (auto* item = dynamic_cast<Parser::AlwaysContext*>(context)) {
+    result.node = ast::AlwaysItem{expression(item->expression())};
+    return result;
+  }
+  return std::nullopt;
+}
+
+ast::GivenAnswer Builder::given_answer(Parser::GivenAnswerContext* context) {
+  ast::GivenAnswer node;
+  node.span = span_of(context);
+  if (context->value() != nullptr) node.takes = value(context->value());
+  if (context->expression() != nullptr) node.returns = expression(context->expression());
+  if (context->TYPE() != nullptr) node.fails = name(context->TYPE());
+  node.always = context->K_ALWAYS() != nullptr;
+  return node;
+}
+
+ast::ExpectEventItem Builder::expect_event(Parser::EventExpectationContext* context) {
+  using Kind = ast::ExpectEventItem::Kind;
+  ast::ExpectEventItem node;
+  node.kind = context->K_RETURN() != nullptr   ? Kind::kReturn
+              : context->K_NOTIFY() != nullptr ? Kind::kNotify
+                                               : Kind::kPublish;
+  node.event.type = qualified(context->typeName());
+  node.event.has_fields = context->fieldInits() != nullptr;
+  if (node.event.has_fields) node.event.fields = field_inits(context->fieldInits());
+  if (context->value() != nullptr) node.within = value(context->value());
+  return node;
+}
+
+ast::ExpectStepItem Builder::expect_step(Parser::ExpectStepContext* context) {
+  using Kind = ast::ExpectStepItem::Kind;
+  ast::ExpectStepItem node;
+  node.step = qualified(context->qualifiedName());
+  auto* count = context->stepCount();
+  if (count == nullptr || count->K_NEVER() != nullptr) {
+    node.kind = Kind::kNever;
+  } else if (count->K_TIMES() != nullptr) {
+    node.kind = Kind::kTimes;
+    node.times = number(count->INT());
+  } else if (count->K_BEFORE() != nullptr) {
+    node.kind = Kind::kBefore;
+    node.other = qualified(count->qualifiedName());
+  }
+  return node;
+}
+
+}  // namespace sluice::compiler

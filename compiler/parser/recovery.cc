@@ -1,0 +1,162 @@
+#include "compiler/parser/recovery.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "FlowLexer.h"
+#include "FlowParser.h"
+#include "compiler/parser/messages.hpp"
+#include "compiler/parser/words.hpp"
+
+namespace sluice::compiler {
+namespace {
+
+using antlr4::Token;
+using grammar::FlowLexer;
+using grammar::FlowParser;
+
+// The rules that end an error's reach.
+constexpr std::array<size_t, 12> kRecoveryPoints = {
+    FlowParser::RuleStatement,   FlowParser::RulePolicy,       FlowParser::RuleField,
+    FlowParser::RuleEnumCase,    FlowParser::RuleTopicSetting, FlowParser::RuleFlowSetting,
+    FlowParser::RuleBranch,      FlowParser::RuleMatchCase,    FlowParser::RuleTestItem,
+    FlowParser::RuleDeclaration, FlowParser::RuleImportLine,   FlowParser::RuleModuleLine,
+};
+
+// What the items are of the rules that read lists of them; the rule itself if it reads none.
+size_t item_rule(size_t list_rule) {
+  switch (list_rule) {
+    case FlowParser::RuleFile:
+      return FlowParser::RuleDeclaration;
+    case FlowParser::RuleBlock:
+      return FlowParser::RuleStatement;
+    case FlowParser::RulePolicyBlock:
+      return FlowParser::RulePolicy;
+    case FlowParser::RuleFieldBlock:
+      return FlowParser::RuleField;
+    case FlowParser::RuleParameters:
+      return FlowParser::RuleField;
+    case FlowParser::RuleEnumDeclaration:
+      return FlowParser::RuleEnumCase;
+    case FlowParser::RuleTopicDeclaration:
+      return FlowParser::RuleTopicSetting;
+    case FlowParser::RuleFlowDeclaration:
+      return FlowParser::RuleFlowSetting;
+    case FlowParser::RuleParallelStatement:
+      return FlowParser::RuleBranch;
+    case FlowParser::RuleRaceStatement:
+      return FlowParser::RuleBranch;
+    case FlowParser::RuleMatchStatement:
+      return FlowParser::RuleMatchCase;
+    case FlowParser::RuleTestDeclaration:
+      return FlowParser::RuleTestItem;
+    case FlowParser::RuleInvariantDeclaration:
+      return FlowParser::RuleTestItem;
+    default:
+      return list_rule;
+  }
+}
+
+bool is_closing(size_t type) {
+  return type == FlowLexer::RBRACE || type == FlowLexer::RPAREN || type == FlowLexer::RBRACKET;
+}
+
+}  // namespace
+
+void Recovery::reportError(antlr4::Parser* parser, const antlr4::RecognitionException& error) {
+  if (leaving_) return;
+  leaving_ = true;
+  ++mistakes_;
+  report_syntax_error(mistake_of(*parser, error, list_), list_, diagnostics_);
+}
+
+void Recovery::recover(antlr4::Parser* parser, std::exception_ptr error) {
+  const antlr4::ParserRuleContext* context = parser->getContext();
+  const size_t rule = context->getRuleIndex();
+  const bool ends_here =
+      std::find(kRecoveryPoints.begin(), kRecoveryPoints.end(), rule) != kRecoveryPoints.end();
+  if (!ends_here) {
+    // `file` has no rule above it; what reaches it is reported, and the rest goes unread.
+    if (rule == FlowParser::RuleFile) return;
+    std::rethrow_exception(error);
+  }
+  leaving_ = false;
+  const size_t start = context->start->getTokenIndex();
+  skip(parser, rule, list_.tokens[start].depth,
+       std::max(start + 1, parser->getInputStream()->index()));
+}
+
+Token* Recovery::recoverInline(antlr4::Parser* parser) {
+  throw antlr4::InputMismatchException(parser);
+}
+
+void Recovery::sync(antlr4::Parser* parser) {
+  const size_t list_rule = parser->getRuleContext()->getRuleIndex();
+  const size_t rule = item_rule(list_rule);
+  if (rule == list_rule) return;
+  const antlr4::atn::ATN& atn = parser->getATN();
+  antlr4::atn::ATNState* state = atn.states[parser->getState()];
+  const auto kind = static_cast<int>(state->getStateType());
+  const bool loop = kind == antlr4::atn::ATNState::STAR_LOOP_ENTRY ||
+                    kind == antlr4::atn::ATNState::STAR_LOOP_BACK;
+  if (!loop) return;
+  while (true) {
+    const size_t at = parser->getInputStream()->index();
+    const antlr4::misc::IntervalSet& expected =
+        atn.nextTokens(state);
+    if (expected.contains(list_.tokens[at].getType())) return;
+    if (list_.tokens[at].getType() == Token::EOF) return;
+    ++mistakes_;
+    report_unexpected_item(rule, at, list_, diagnostics_);
+    skip(parser, rule, list_.tokens[at].depth, at + 1);
+  }
+}
+
+void Recovery::skip(antlr4::Parser* parser, size_t rule, uint32_t depth, size_t from) {
+  const std::vector<FlowToken>& tokens = list_.tokens;
+  size_t at = std::min(from, tokens.size() - 1);
+  for (; tokens[at].getType() != Token::EOF; ++at) {
+    if (tokens[at].depth < depth) break;
+    if (tokens[at].depth > depth) continue;
+    if (is_closing(tokens[at].getType()) && depth > 0) break;
+    if (begins_item(rule, at)) break;
+  }
+  parser->getInputStream()->seek(at);
+}
+
+bool Recovery::begins_item(size_t rule, size_t index) const {
+  const FlowToken& token = list_.tokens[index];
+  const size_t type = token.getType();
+  const size_t before = index == 0 ? Token::EOF : list_.tokens[index - 1].getType();
+  const bool fresh =
+      token.first_on_line || before == FlowLexer::LBRACE || before == FlowLexer::RBRACE;
+  switch (rule) {
+    case FlowParser::RuleStatement:
+      // `if` and `match` are also expressions.
+      return is_statement_word(type) &&
+             (fresh || (type != FlowLexer::K_IF && type != FlowLexer::K_MATCH));
+    case FlowParser::RulePolicy:
+      return is_policy_word(type);
+    case FlowParser::RuleField: {
+      const size_t next = list_.tokens[std::min(index + 1, list_.tokens.size() - 1)].getType();
+      return type == FlowLexer::COMMA || (fresh && next == FlowLexer::COLON);
+    }
+    case FlowParser::RuleEnumCase:
+      return type == FlowLexer::COMMA || fresh;
+    case FlowParser::RuleTopicSetting:
+      return is_topic_word(type);
+    case FlowParser::RuleFlowSetting:
+      return is_flow_word(type) || type == FlowLexer::LBRACE;
+    case FlowParser::RuleBranch:
+      return type == FlowLexer::K_BRANCH || type == FlowLexer::K_STEP;
+    case FlowParser::RuleMatchCase:
+      return type == FlowLexer::K_CASE || (type == FlowLexer::K_ELSE && fresh);
+    case FlowParser::RuleTestItem:
+      return is_test_word(type) && token.first_on_line;
+    default:
+      return begins_declaration(list_.tokens, index) ||
+             (type == FlowLexer::K_IMPORT && rule != FlowParser::RuleDeclaration);
+  }
+}
+
+}  // namespace sluice::compiler

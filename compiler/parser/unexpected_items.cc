@@ -1,0 +1,211 @@
+// What stands in a list of declarations, statements, policies … and begins none of them.
+#include <fmt/format.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "FlowLexer.h"
+#include "FlowParser.h"
+#include "compiler/parser/messages.hpp"
+#include "compiler/parser/words.hpp"
+
+namespace sluice::compiler {
+namespace {
+
+using antlr4::Token;
+using grammar::FlowLexer;
+using grammar::FlowParser;
+
+struct Item {
+  const FlowToken& found;
+  const FlowToken& next;
+  const FlowToken& after_next;
+  Diagnostics& diagnostics;
+
+  size_t type() const { return found.getType(); }
+  bool is_name() const { return type() == FlowLexer::NAME || type() >= FlowLexer::K_EVENT; }
+};
+
+bool is_plain_name(size_t type) {
+  return type == FlowLexer::NAME || (type >= FlowLexer::K_EVENT && type <= FlowLexer::K_BEFORE);
+}
+
+// "`retrun` begins no statement", with the word that was meant if it can be told.
+void tell_unknown_word(const Item& item, std::string_view what,
+                       const std::vector<std::string_view>& words, std::string_view synonym) {
+  auto& report = item.diagnostics.report(
+      Code::E0115, item.found.span(), fmt::format("{} begins no {}", describe(item.found), what));
+  std::optional<std::string_view> meant;
+  if (!synonym.empty()) {
+    meant = synonym;
+  } else if (item.type() == FlowLexer::NAME) {
+    meant = nearest(item.found.text(), words);
+  }
+  if (meant.has_value()) {
+    report.here(fmt::format("did you mean `{}`?", *meant))
+        .mend(fmt::format("write `{}`", *meant), {{item.found.span(), std::string(*meant)}});
+  }
+}
+
+void tell_declaration(const Item& item) {
+  const size_t type = item.type();
+  if (type == FlowLexer::K_MODULE || type == FlowLexer::K_IMPORT) {
+    item.diagnostics
+        .report(Code::E0115, item.found.span(),
+                fmt::format("`{}` comes too late", item.found.text()))
+        .because("a file begins with its `module` line, then come the imports, then declarations");
+    return;
+  }
+  if (is_statement_word(type)) {
+    item.diagnostics
+        .report(Code::E0115, item.found.span(),
+                fmt::format("`{}` stands outside of a flow", item.found.text()))
+        .because(
+            "statements belong into the block of a `flow`; a value for the whole file is a "
+            "`const`");
+    return;
+  }
+  tell_unknown_word(item, "declaration", declaration_words(), declaration_meant(item.found.text()));
+}
+
+// `x = 1`, `f(x)`, `text.f(x)`.
+bool tell_missing_word(const Item& item) {
+  if (!is_plain_name(item.type())) return false;
+  const Span before{item.found.span().file, item.found.span().begin, item.found.span().begin};
+  if (item.next.getType() == FlowLexer::ASSIGN) {
+    item.diagnostics
+        .report(Code::E0121, item.found.span(), "an assignment begins with a word of its own")
+        .because("`let` binds a name once, `var` declares a variable, `set` assigns it")
+        .mend("bind a new name", {{before, "let "}})
+        .mend("assign a variable", {{before, "set "}});
+    return true;
+  }
+  const bool call =
+      item.next.getType() == FlowLexer::LPAREN ||
+      (item.next.getType() == FlowLexer::DOT && item.after_next.getType() == FlowLexer::NAME);
+  const bool synonym = !statement_meant(item.found.text()).empty();
+  if (!call || synonym) return false;
+  item.diagnostics.report(Code::E0121, item.found.span(), "a call alone is not a statement")
+      .because("work that a worker does is a `step`; a pure value is bound with `let`")
+      .mend("run it as a step", {{before, "step "}});
+  return true;
+}
+
+bool tell_stray_part(const Item& item) {
+  const auto tell = [&](std::string_view sentence) {
+    item.diagnostics.report(Code::E0115, item.found.span(), std::string(sentence));
+    return true;
+  };
+  switch (item.type()) {
+    case FlowLexer::K_ELSE:
+      return tell("this `else` belongs to no `if`");
+    case FlowLexer::K_CATCH:
+      return tell("this `catch` belongs to no `try`");
+    case FlowLexer::K_CASE:
+      return tell("this `case` stands outside of a `match`");
+    case FlowLexer::K_BRANCH:
+      return tell("this `branch` stands outside of `parallel` and `race`");
+    default:
+      return false;
+  }
+}
+
+void tell_statement(const Item& item) {
+  if (tell_stray_part(item) || tell_missing_word(item)) return;
+  const std::string_view text = item.found.text();
+  if (text == "elif" || text == "elseif" || text == "elsif") {
+    tell_unknown_word(item, "statement", {}, "else if");
+    return;
+  }
+  if (item.type() == FlowLexer::K_FOR) {
+    item.diagnostics.report(Code::E0115, item.found.span(), "`for` begins no statement")
+        .here("did you mean `each`?")
+        .mend("write `each`", {{item.found.span(), "each"}});
+    return;
+  }
+  const bool declares = item.type() >= FlowLexer::K_RECORD && item.type() <= FlowLexer::K_FLOW;
+  if (declares) {
+    item.diagnostics
+        .report(Code::E0115, item.found.span(), fmt::format("`{}` stands inside of a block", text))
+        .because("declarations stand at the top level of the file");
+    return;
+  }
+  if (is_policy_word(item.type()) || is_flow_word(item.type())) {
+    item.diagnostics
+        .report(Code::E0115, item.found.span(), fmt::format("`{}` begins no statement", text))
+        .because(
+            "settings of a flow stand before its `{`, policies of a step in braces after its "
+            "call");
+    return;
+  }
+  tell_unknown_word(item, "statement", statement_words(), statement_meant(text));
+}
+
+void tell_setting(const Item& item, std::string_view what,
+                  const std::vector<std::string_view>& words) {
+  if (item.type() == FlowLexer::COMMA) {
+    item.diagnostics
+        .report(
+            Code::E0115, item.found.span(),
+            fmt::format("no comma stands between {}", what == "policy" ? "policies" : "settings"))
+        .mend("remove it", {{item.found.span(), ""}});
+    return;
+  }
+  tell_unknown_word(item, what, words, {});
+}
+
+void tell_field(const Item& item) {
+  auto& report =
+      item.diagnostics.report(Code::E0101, item.found.span(),
+                              fmt::format("expected a field, found {}", describe(item.found)));
+  report.because("a field is written `name: type`, with a small first letter");
+}
+
+void tell_enum_case(const Item& item) {
+  auto& report = item.diagnostics.report(
+      Code::E0113, item.found.span(),
+      item.type() == FlowLexer::TYPE
+          ? fmt::format("the case `{}` should begin with a small letter", item.found.text())
+          : fmt::format("expected a case of the enum, found {}", describe(item.found)));
+  if (item.type() != FlowLexer::TYPE) return;
+  std::string small(item.found.text());
+  small[0] = static_cast<char>(small[0] - 'A' + 'a');
+  report.mend(fmt::format("write `{}`", small), {{item.found.span(), small}});
+}
+
+}  // namespace
+
+void report_unexpected_item(size_t item_rule, size_t at, const TokenList& list,
+                            Diagnostics& diagnostics) {
+  const auto token = [&](size_t index) -> const FlowToken& {
+    return list.tokens[std::min(index, list.tokens.size() - 1)];
+  };
+  const Item item{token(at), token(at + 1), token(at + 2), diagnostics};
+  if (list.mended.contains(item.found.line())) return;
+  switch (item_rule) {
+    case FlowParser::RuleDeclaration:
+      return tell_declaration(item);
+    case FlowParser::RuleStatement:
+      return tell_statement(item);
+    case FlowParser::RulePolicy:
+      return tell_setting(item, "policy", policy_words());
+    case FlowParser::RuleTopicSetting:
+      return tell_setting(item, "setting", topic_words());
+    case FlowParser::RuleFlowSetting:
+      return tell_setting(item, "setting", flow_words());
+    case FlowParser::RuleTestItem:
+      return tell_setting(item, "line of a test", test_words());
+    case FlowParser::RuleField:
+      return tell_field(item);
+    case FlowParser::RuleEnumCase:
+      return tell_enum_case(item);
+    case FlowParser::RuleBranch:
+      return tell_unknown_word(item, "branch", {"branch", "step"}, {});
+    default:
+      return tell_unknown_word(item, "case", {"case", "else"}, {});
+  }
+}
+
+}  // namespace sluice::compiler
