@@ -20,7 +20,8 @@ const kRetryDefaultMs = 250;
  * (epoch, offset).
  *
  * Events besides Connection's: `lost` (deliveries older than retention are gone: reload), `gap`
- * (delivery, last handled offset), `handlerFailed` (error, delivery), `run`, `token`, `stream`.
+ * (delivery, last handled offset), `postponed` (the rejection of a send that will be repeated),
+ * `handlerFailed` (error, delivery), `run`, `token`, `stream`.
  */
 export class Client extends Connection {
   #session;
@@ -221,6 +222,7 @@ export class Client extends Connection {
     if (!send) return;
     if (this.#retryPassing && kPassing.has(frame.code)) {
       // A rejected id stays free, so the same one goes out again, ahead of what was sent later.
+      this.emit('postponed', frame);
       this.#outbox.unshift(send);
       this.#pause(frame.retry_after_ms ?? kRetryDefaultMs);
     } else {
