@@ -1,6 +1,6 @@
-// LD_PRELOAD shim for PostgreSQL: each fdatasync and fsync costs some microseconds more, as on a disk
-// whose syncs are not nearly free. How many is in the library's file name, slowsync-1000.so, because
-// flowd starts PostgreSQL with an environment of its own.
+// LD_PRELOAD shim for PostgreSQL: each fdatasync and fsync costs some microseconds more, as on a
+// disk whose syncs are not nearly free. How many is in the name of the library, slowsync-1000.so,
+// because flowd starts PostgreSQL with an environment of its own.
 #include <dlfcn.h>
 
 #include <cstdlib>
