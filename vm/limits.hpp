@@ -22,11 +22,14 @@ inline constexpr size_t kJsonProblemsMax = 20;
 
 // One activation: everything a run does for one input until it waits or ends.
 // Fuel units; most instructions cost 1, those that build values cost more by the bytes they build.
-inline constexpr int64_t kActivationFuel = 2'000'000;
+inline constexpr int64_t kActivationFuel = 5'000'000;
 // Fuel of a `where` constraint or an ordering key, evaluated on a gateway's thread.
 inline constexpr int64_t kEvaluationFuel = 200'000;
 // Logical bytes that one unit of fuel buys when a value is built.
 inline constexpr uint32_t kBytesPerFuel = 32;
+// Logical bytes of a list or map that one unit of fuel pays when it grows by an element: the worst
+// case is a copy, and whether there is one must not decide.
+inline constexpr uint32_t kGrownBytesPerFuel = 1024;
 
 // A run.
 inline constexpr uint32_t kFibersMax = 1024;         // alive at once in one run

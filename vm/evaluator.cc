@@ -1,0 +1,148 @@
+#include "vm/evaluator.hpp"
+
+#include "vm/interpreter.hpp"
+
+namespace sluice::vm {
+namespace {
+
+// Walks a value along its type and asks every constraint on the way.
+class Constraints {
+ public:
+  explicit Constraints(Unit& unit) : unit_(unit), types_(unit.types()) {}
+
+  void walk(TypeId id, const Value& value) {
+    const Type& type = types_[id];
+    switch (type.kind) {
+      case Kind::optional:
+        if (!value.is_none()) walk({type.argument}, value);
+        return;
+      case Kind::list: {
+        size_t i = 0;
+        for (const Value& item : value.elements()) {
+          within(std::to_string(i++), [&] { walk({type.argument}, item); });
+        }
+        return;
+      }
+      case Kind::map:
+        for (size_t i = 0; i < value.pairs().size(); i += 2) {
+          within(value.pairs()[i].as_text(), [&] { walk({type.argument}, value.pairs()[i + 1]); });
+        }
+        return;
+      case Kind::record:
+        return fields(types_.records[type.argument].fields, value);
+      case Kind::enumeration:
+        return fields(types_.enums[type.argument].cases[value.enum_case()].fields, value);
+      default:
+        return;
+    }
+  }
+
+  std::vector<JsonProblem> take() { return std::move(problems_); }
+
+ private:
+  // The path grows for what happens inside.
+  template <class Inside>
+  void within(std::string_view part, Inside inside) {
+    if (problems_.size() >= kJsonProblemsMax) return;
+    size_t length = path_.size();
+    path_ += '/';
+    for (char c : part) {
+      if (c == '~') {
+        path_ += "~0";
+      } else if (c == '/') {
+        path_ += "~1";
+      } else {
+        path_ += c;
+      }
+    }
+    inside();
+    path_.resize(length);
+  }
+
+  void fields(const std::vector<FieldType>& list, const Value& value) {
+    std::span<const Value> items = value.elements();
+    for (size_t i = 0; i < list.size() && i < items.size(); ++i) {
+      if (!list[i].where_function && !may_hold(list[i].type)) continue;
+      within(list[i].name, [&] {
+        walk(list[i].type, items[i]);
+        if (list[i].where_function) ask(list[i], items[i]);
+      });
+    }
+  }
+
+  // Scalars have nothing to walk into.
+  bool may_hold(TypeId id) const {
+    switch (types_[id].kind) {
+      case Kind::list:
+      case Kind::map:
+      case Kind::record:
+      case Kind::enumeration:
+      case Kind::optional:
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  void ask(const FieldType& field, const Value& value) {
+    // A constraint on an optional field speaks of the value that is there.
+    if (value.is_none()) return;
+    auto answer = evaluate(unit_, *field.where_function, std::span<const Value>(&value, 1));
+    if (!answer) {
+      problems_.push_back({path_, "the constraint failed: " + answer.error().message});
+    } else if (!answer->is(Kind::boolean) || !answer->as_bool()) {
+      std::string message = "does not satisfy `where";
+      if (!field.where_text.empty()) message += " " + field.where_text;
+      problems_.push_back({path_, message + "`"});
+    }
+  }
+
+  Unit& unit_;
+  const TypeTable& types_;
+  std::string path_;
+  std::vector<JsonProblem> problems_;
+};
+
+}  // namespace
+
+tl::expected<Value, Failure> evaluate(Unit& unit, uint32_t function,
+                                      std::span<const Value> arguments, int64_t fuel) {
+  const Function& body = unit.program().functions[function];
+  Activation act;
+  act.function = &body;
+  act.registers = unit.stack();
+  act.stack_base = body.registers;
+  act.fuel = fuel;
+  for (size_t i = 0; i < arguments.size(); ++i) act.registers[i] = arguments[i];
+  Stop stop = execute(unit, act);
+  for (uint32_t r = 0; r < body.registers; ++r) act.registers[r] = Value();
+  if (stop == Stop::returned) return std::move(act.result);
+  return tl::unexpected(std::move(act.failure));
+}
+
+std::vector<JsonProblem> check_constraints(Unit& unit, TypeId type, const Value& value) {
+  Constraints constraints(unit);
+  constraints.walk(type, value);
+  return constraints.take();
+}
+
+tl::expected<Value, std::vector<JsonProblem>> decode_checked(Unit& unit, TypeId type,
+                                                             std::string_view text,
+                                                             JsonDecodeOptions options) {
+  auto value = decode_json(unit.types(), type, text, options);
+  if (!value) return value;
+  std::vector<JsonProblem> problems = check_constraints(unit, type, *value);
+  if (!problems.empty()) return tl::unexpected(std::move(problems));
+  return value;
+}
+
+tl::expected<std::string, Failure> order_key(Unit& unit, uint32_t topic, const Value& event) {
+  uint32_t function = *unit.program().topics[topic].order_function;
+  auto key = evaluate(unit, function, std::span<const Value>(&event, 1));
+  if (!key) return tl::unexpected(std::move(key.error()));
+  std::string text;
+  append_text(unit.types(), *key, text);
+  return text;
+}
+
+}  // namespace sluice::vm

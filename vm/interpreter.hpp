@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "vm/unit.hpp"
+#include "vm/value.hpp"
+
+// The interpreter of one function and the pure functions it calls. Runs and the evaluator drive it.
+namespace sluice::vm {
+
+enum class Stop : uint8_t {
+  effect,    // pc stands at an instruction that the run must perform
+  returned,  // result is the function's value
+  failed     // failure is set; pc stands where it happened (at the call, if inside one)
+};
+
+// State of one execution. Between calls of execute() the driver may change pc and registers.
+struct Activation {
+  const Function* function = nullptr;
+  uint32_t pc = 0;
+  Value* registers = nullptr;  // function->registers of them
+  uint32_t stack_base = 0;     // the unit's stack is free from here on
+  int64_t fuel = 0;            // left; what the failure of being out of it leaves is below zero
+  Value result;
+  Failure failure;
+
+  // Sets the failure and answers false.
+  bool fail(std::string_view kind, std::string message);
+  bool fault(std::string message) { return fail("Fault", std::move(message)); }
+  bool overflow(std::string message) { return fail("Overflow", std::move(message)); }
+  // Pays for `bytes` read or built.
+  void charge(uint64_t bytes) { fuel -= static_cast<int64_t>(bytes / kBytesPerFuel); }
+  // Pays for a value that was built; false with a failure if it is beyond the limits.
+  bool accept(const Value& value);
+};
+
+// Runs until one of the stops. REQUIRES: the function belongs to the unit's program, pc is one of
+// its addresses.
+Stop execute(Unit& unit, Activation& activation);
+
+// The builtin's value into `out`, which may be one of the arguments. False: a failure is set.
+// REQUIRES: as many arguments as the builtin has parameters.
+bool call_builtin(Unit& unit, Activation& activation, Builtin builtin,
+                  std::span<const Value> arguments, Value* out);
+
+// Appends the text of a value as interpolation writes it: strings and scalars plainly, the rest as
+// JSON.
+void append_text(const TypeTable& types, const Value& value, std::string& out);
+
+}  // namespace sluice::vm

@@ -1,0 +1,90 @@
+#include "vm/operands.hpp"
+
+namespace sluice::vm {
+namespace {
+
+uint32_t record_fields(const Program& program, uint32_t record) {
+  const auto& records = program.types.records;
+  return record < records.size() ? static_cast<uint32_t>(records[record].fields.size()) : 0;
+}
+
+uint32_t case_fields(const Program& program, uint32_t enumeration, uint32_t which) {
+  const auto& enums = program.types.enums;
+  if (enumeration >= enums.size() || which >= enums[enumeration].cases.size()) return 0;
+  return static_cast<uint32_t>(enums[enumeration].cases[which].fields.size());
+}
+
+// One result in a, one range read.
+RegisterUse value_of(uint32_t a, uint32_t first, uint32_t count) {
+  return {{{first, count}}, {{a, 1}}};
+}
+
+}  // namespace
+
+uint32_t step_arguments(const Program& program, uint32_t site) {
+  if (site >= program.steps.size()) return 0;
+  const StepSite& step = program.steps[site];
+  if (step.task >= program.tasks.size()) return 0;
+  return static_cast<uint32_t>(program.tasks[step.task].parameters.size()) +
+         (step.has_key_expr ? 1 : 0);
+}
+
+RegisterUse register_use(const Program& program, const Instruction& i) {
+  const uint32_t a = i.a, b = i.b, c = i.c;
+  switch (op_info(i.op)->operands) {
+    case OperandKind::none:
+    case OperandKind::target:
+      return {};
+    case OperandKind::reg:
+      if (i.op == Op::ret) return {{{a, 1}}, {}};
+      return {{}, {{a, 1}}};
+    case OperandKind::reg_reg:
+      if (i.op == Op::fail) return {{{a, 1}, {b, 1}}, {}};
+      if (i.op == Op::append) return {{{a, 1}, {b, 1}}, {{a, 1}}};
+      return value_of(a, b, 1);
+    case OperandKind::reg_reg_reg:
+      if (i.op == Op::map_put) return {{{a, 1}, {b, 1}, {c, 1}}, {{a, 1}}};
+      if (i.op == Op::list_next) return {{{b, 1}, {c, 1}}, {{a, 1}, {c, 1}}};
+      return {{{b, 1}, {c, 1}}, {{a, 1}}};
+    case OperandKind::reg_const:
+    case OperandKind::reg_imm:
+    case OperandKind::reg_flag:
+    case OperandKind::reg_site:
+      return {{}, {{a, 1}}};
+    case OperandKind::reg_target:
+      return {{{a, 1}}, {}};
+    case OperandKind::reg_range:
+      return value_of(a, b, c);
+    case OperandKind::reg_pairs:
+      return value_of(a, b, 2 * c);
+    case OperandKind::reg_regs_record:
+      return value_of(a, b, record_fields(program, c));
+    case OperandKind::reg_reg_field:
+      if (i.op == Op::set_field) return {{{a, 1}, {b, 1}}, {{a, 1}}};
+      return value_of(a, b, 1);
+    case OperandKind::reg_regs_enum:
+      return value_of(a, b, case_fields(program, c, i.x));
+    case OperandKind::reg_reg_case:
+      return value_of(a, b, 1);
+    case OperandKind::reg_regs_function:
+      return value_of(a, b, c < program.functions.size() ? program.functions[c].parameters : 0);
+    case OperandKind::reg_regs_builtin:
+      return value_of(a, b, c < kBuiltinCount ? kBuiltins[c].parameter_count : 0);
+    case OperandKind::reg_regs_site:
+      return value_of(a, b, step_arguments(program, c));
+    case OperandKind::closure_site:
+      return {{{b, i.x}}, {}};
+    case OperandKind::branch:
+      return {{{b, c}}, {}};
+    case OperandKind::join:
+      return {{}, {{a, c}}};
+    case OperandKind::reg_event_target:
+      if (i.x == static_cast<uint8_t>(NotifyTo::run_client)) return {{{a, 1}}, {}};
+      return {{{a, 1}, {c, 1}}, {}};
+    case OperandKind::reg_event:
+      return {{{a, 1}}, {}};
+  }
+  return {};
+}
+
+}  // namespace sluice::vm

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+
+#include "vm/artifact.hpp"
+#include "vm/ops.hpp"
+
+// Which registers an instruction reads and writes. Used by the verifier and its dataflow.
+namespace sluice::vm {
+
+struct RegisterRange {
+  uint32_t first = 0;
+  uint32_t count = 0;
+};
+
+struct RegisterUse {
+  RegisterRange reads[3];
+  RegisterRange writes[2];
+};
+
+// REQUIRES: the op is a row of the table. Indices of records, functions, sites … that are out of
+// range count as things without fields or parameters; the verifier refuses them before it relies on
+// this.
+RegisterUse register_use(const Program& program, const Instruction& instruction);
+
+// Number of registers that step site `site` reads: its task's parameters and its key.
+uint32_t step_arguments(const Program& program, uint32_t site);
+
+}  // namespace sluice::vm
