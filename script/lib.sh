@@ -83,9 +83,8 @@ stop_process() {
 
 # program NAME [PRESET]: the path of a built program.
 program() {
-  local found
-  found=$(find "$SLUICE_ROOT/build/${2:-release}" -maxdepth 4 -type f -name "$1" -perm -u+x 2>/dev/null | head -1)
-  [ -n "$found" ] || die "$1 has not been built; run script/build"
+  local found=$SLUICE_ROOT/build/${2:-release}/bin/$1
+  [ -x "$found" ] || die "$1 has not been built; run script/build"
   printf '%s\n' "$found"
 }
 
