@@ -1,0 +1,32 @@
+// Every row of the step's state machine is taken by random work, and no other exists.
+#include <gtest/gtest.h>
+
+#include "tests/core/driver.hpp"
+#include "tests/core/random_work.hpp"
+
+namespace sluice::core::test {
+namespace {
+
+TEST(StepTable, EveryRowIsTaken) {
+  std::array<std::uint64_t, kStepRowCount> taken{};
+  std::uint32_t state = 12345;
+  for (unsigned shape = 0; shape < 256; ++shape) {
+    Driver driver(random_pipeline(static_cast<std::uint8_t>(shape)));
+    RandomWork work(driver);
+    for (int i = 0; i < 60; ++i) {
+      state = state * 1664525 + 1013904223;
+      work.step(state >> 4);
+    }
+    work.drain();
+    const auto transitions = driver.partition.stats().step_transitions;
+    for (std::size_t row = 0; row < kStepRowCount; ++row) taken[row] += transitions[row];
+  }
+  for (std::size_t row = 0; row < kStepRowCount; ++row) {
+    EXPECT_GT(taken[row], 0u) << step_status_name(kStepRows[row].from) << " --"
+                              << step_input_name(kStepRows[row].input) << "--> "
+                              << step_status_name(kStepRows[row].to);
+  }
+}
+
+}  // namespace
+}  // namespace sluice::core::test
