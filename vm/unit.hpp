@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "vm/value.hpp"
@@ -25,11 +26,14 @@ class Unit {
   Value* stack() {
     return stack_.data();
   }  // program.stack_registers() values, all none between calls
+  // For whoever needs bytes for a moment; its content is nobody's.
+  std::string& scratch() { return scratch_; }
 
  private:
   std::shared_ptr<const VerifiedProgram> program_;
   std::vector<Value> constants_;
   std::vector<Value> stack_;
+  std::string scratch_;
 };
 
 }  // namespace sluice::vm

@@ -198,6 +198,10 @@ tl::expected<Value, ValueError> decode_value_at(std::string_view bytes, size_t* 
 // the first part that is not ("" for the value itself).
 bool conforms(const TypeTable& types, TypeId type, const Value& value, std::string* path = nullptr);
 
+// The same for a record by its index: of an event, say.
+bool conforms_record(const TypeTable& types, uint32_t record, const Value& value,
+                     std::string* path = nullptr);
+
 // The smallest value of a type, as `test` uses it for a task without `given`: 0, "", [], none, the
 // first case, records of such. Defaults of fields are taken. Recursive records without an escape
 // give none.

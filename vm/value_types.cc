@@ -228,8 +228,7 @@ bool conforms(const TypeTable& types, TypeId id, const Value& value, std::string
     case Kind::map:
       return map_conforms(types, {type.argument}, value, path);
     case Kind::record:
-      return value.type_index() == type.argument &&
-             fields_conform(types, types.records[type.argument].fields, value, path);
+      return conforms_record(types, type.argument, value, path);
     case Kind::enumeration: {
       const std::vector<EnumCase>& cases = types.enums[type.argument].cases;
       return value.type_index() == type.argument && value.enum_case() < cases.size() &&
@@ -238,6 +237,12 @@ bool conforms(const TypeTable& types, TypeId id, const Value& value, std::string
     default:
       return true;
   }
+}
+
+bool conforms_record(const TypeTable& types, uint32_t record, const Value& value,
+                     std::string* path) {
+  return value.is(Kind::record) && value.type_index() == record && record < types.records.size() &&
+         fields_conform(types, types.records[record].fields, value, path);
 }
 
 Value smallest_value(const TypeTable& types, TypeId type) {

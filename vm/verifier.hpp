@@ -40,8 +40,9 @@ class VerifiedProgram {
   const FunctionFacts& facts(uint32_t function) const { return facts_[function]; }
   uint32_t stack_registers() const { return stack_registers_; }  // enough for any pure call
 
-  // Numbers that are equal exactly if the names are: step sites' names and functions' segments,
-  // which make paths.
+  // Numbers that are equal exactly if the names are, counted in order of first appearance among the
+  // sites, then the functions. Snapshots hold them, so the order never changes. For step sites'
+  // names and functions' segments, which make paths.
   uint32_t site_name(uint32_t site) const { return site_names_[site]; }
   uint32_t segment_name(uint32_t function) const { return segment_names_[function]; }
 

@@ -48,6 +48,8 @@ class Reader {
   void fail() { failed_ = true; }
   size_t offset() const { return at_; }
   size_t remaining() const { return failed_ ? 0 : bytes_.size() - at_; }
+  // Goes on at an offset that another reader of the same bytes has reached.
+  void skip_to(size_t offset) { at_ = offset; }
   bool at_end() const { return !failed_ && at_ == bytes_.size(); }
 
   uint8_t u8() {

@@ -1,0 +1,227 @@
+#include <algorithm>
+
+#include "vm/failure_kinds.hpp"
+#include "vm/run_state.hpp"
+
+// The instructions that act: `effect`, `suspends` and those that end a run.
+namespace sluice::vm::detail {
+
+RunState::After RunState::perform(Fiber& fiber, Activation& act, Commands& commands) {
+  const Instruction& i = act.function->code[act.pc];
+  switch (i.op) {
+    case Op::step:
+      return start_step(fiber, act, i, commands);
+    case Op::step_key:
+      return load_key(fiber, act, i);
+    case Op::arm_unsure:
+      return arm(fiber, i);
+    case Op::on_undo:
+      return on_undo(fiber, act, i);
+    case Op::spawn:
+      return spawn(fiber, act, i);
+    case Op::join:
+      return join(fiber, act, i);
+    case Op::notify:
+      return notify(fiber, act, i, commands);
+    case Op::finish:
+    case Op::finish_bare:
+      return leave(fiber, act, i, commands);
+    case Op::run_client:
+      act.registers[i.a] = info.client ? Value::string(*info.client) : Value();
+      return After::go_on;
+    case Op::run_id:
+      act.registers[i.a] = Value::string(info.run_id);
+      return After::go_on;
+    default:
+      act.fault("an instruction without effect was taken for one");
+      return After::failed;
+  }
+}
+
+// "…/NAME", with "#n" for the n-th start of that name; `more` starts are still to come.
+std::string RunState::path_of(const Fiber& fiber, uint32_t name, const std::string& last,
+                              uint32_t more) const {
+  uint32_t count = more;
+  for (const Fiber::Starts& starts : fiber.starts) {
+    if (starts.name == name) count += starts.count;
+  }
+  std::string path;
+  path.reserve(fiber.path.size() + last.size() + 8);
+  path += fiber.path;
+  path += '/';
+  path += last;
+  if (count > 1) path += "#" + std::to_string(count);
+  return path;
+}
+
+std::string RunState::step_path(const Fiber& fiber, uint32_t site, uint32_t more) const {
+  return path_of(fiber, unit->verified().site_name(site), program().steps[site].name, more);
+}
+
+void RunState::start_name(Fiber& fiber, uint32_t name) {
+  auto at = std::lower_bound(fiber.starts.begin(), fiber.starts.end(), name,
+                             [](const Fiber::Starts& s, uint32_t n) { return s.name < n; });
+  if (at != fiber.starts.end() && at->name == name) {
+    ++at->count;
+  } else {
+    fiber.starts.insert(at, {name, 1});
+  }
+}
+
+RunState::After RunState::start_step(Fiber& fiber, Activation& act, const Instruction& i,
+                                     Commands& commands) {
+  const StepSite& site = program().steps[i.c];
+  const TaskInfo& task = program().tasks[site.task];
+  StartStep start;
+  for (size_t p = 0; p < task.parameters.size(); ++p) {
+    const Value& argument = act.registers[i.b + p];
+    std::string path;
+    if (!conforms(unit->types(), task.parameters[p].type, argument, &path)) {
+      act.fault("argument `" + task.parameters[p].name + "`" + path + " of step `" + site.name +
+                "` is not of its type");
+      return After::failed;
+    }
+    start.arguments.push_back(argument);
+  }
+  start.path = step_path(fiber, i.c, 1);
+  if (start.path.size() > kStepPathBytesMax) {
+    act.fault("the path of step `" + site.name + "` is too long");
+    return After::failed;
+  }
+  if (site.has_key_expr) {
+    append_text(unit->types(), act.registers[i.b + task.parameters.size()], start.key);
+  } else {
+    start.key = info.run_id + ":" + start.path;
+  }
+  if (start.key.empty() || start.key.size() > kStepKeyBytesMax) {
+    act.fault("the key of step `" + site.name + "` has " + std::to_string(start.key.size()) +
+              " bytes, of 1 to " + std::to_string(kStepKeyBytesMax));
+    return After::failed;
+  }
+  start_name(fiber, unit->verified().site_name(i.c));
+  start.id = {next_step++};
+  start.site = &site;
+  start.site_index = i.c;
+  start.compensating = phase == Phase::compensating;
+  fiber.step = start.id;
+  fiber.pc = act.pc;
+  suspend(fiber, FiberStatus::at_step);
+  commands.emplace_back(std::move(start));
+  return After::wait;
+}
+
+RunState::After RunState::load_key(Fiber& fiber, Activation& act, const Instruction& i) {
+  act.registers[i.a] = Value::string(info.run_id + ":" + step_path(fiber, i.c, 1));
+  return After::go_on;
+}
+
+RunState::After RunState::arm(Fiber& fiber, const Instruction& i) {
+  auto first = fiber.registers.begin() + i.b;
+  fiber.armed = Closure{i.a, std::vector<Value>(first, first + i.x)};
+  return After::go_on;
+}
+
+RunState::After RunState::on_undo(Fiber& fiber, Activation& act, const Instruction& i) {
+  if (undo.size() >= kCompensationsMax) {
+    act.fault("more than " + std::to_string(kCompensationsMax) + " compensations");
+    return After::failed;
+  }
+  auto first = fiber.registers.begin() + i.b;
+  Closure closure{i.a, std::vector<Value>(first, first + i.x)};
+  register_undo(fiber.id, step_path(fiber, i.c), std::move(closure));
+  return After::go_on;
+}
+
+RunState::After RunState::spawn(Fiber& fiber, Activation& act, const Instruction& i) {
+  if (fibers.size() >= kFibersMax) {
+    act.fault("more than " + std::to_string(kFibersMax) + " branches at once");
+    return After::failed;
+  }
+  uint32_t name = unit->verified().segment_name(i.a);
+  std::string path = path_of(fiber, name, program().functions[i.a].segment, 1);
+  if (path.size() > kStepPathBytesMax) {
+    act.fault("the path of a branch is too long");
+    return After::failed;
+  }
+  start_name(fiber, name);
+  auto first = fiber.registers.begin() + i.b;
+  add_fiber(fiber.id, i.a, std::move(path), std::vector<Value>(first, first + i.c));
+  return After::go_on;
+}
+
+RunState::After RunState::join(Fiber& fiber, Activation& act, const Instruction& i) {
+  size_t children = 0;
+  bool done = true;
+  for (const auto& other : fibers) {
+    if (other->parent != fiber.id) continue;
+    ++children;
+    done = done && other->status == FiberStatus::done;
+  }
+  if (children != i.c) {
+    act.fault("a join of " + std::to_string(i.c) + " branches, of which there are " +
+              std::to_string(children));
+    return After::failed;
+  }
+  if (done) {
+    take_results(fiber, i.a);
+    return After::go_on;
+  }
+  fiber.pc = act.pc;
+  suspend(fiber, FiberStatus::at_join);
+  return After::wait;
+}
+
+// The results of all children, which are then gone; what they have registered is their parent's
+// from now on.
+void RunState::take_results(Fiber& parent, uint16_t first) {
+  size_t next = first;
+  for (const auto& child : fibers) {
+    if (child->parent != parent.id) continue;
+    parent.registers[next++] = std::move(child->result);
+    for (Undo& entry : undo) {
+      if (entry.scope == child->id) entry.scope = parent.id;
+    }
+  }
+  uint32_t id = parent.id;
+  std::erase_if(fibers, [id](const auto& fiber) { return fiber->parent == id; });
+}
+
+bool RunState::event_value(Activation& act, uint32_t event, const Value& value) {
+  std::string path;
+  const EventInfo& info_of_event = program().events[event];
+  if (conforms_record(unit->types(), info_of_event.record, value, &path)) return true;
+  return act.fault("what is sent as `" + info_of_event.name + "`" + path + " is not of its type");
+}
+
+RunState::After RunState::notify(Fiber&, Activation& act, const Instruction& i,
+                                 Commands& commands) {
+  const Value& value = act.registers[i.a];
+  if (!event_value(act, i.b, value)) return After::failed;
+  Notify command{i.b, value, static_cast<NotifyTo>(i.x), ""};
+  if (command.to != NotifyTo::run_client) {
+    const Value& target = act.registers[i.c];
+    if (!target.is(Kind::string)) {
+      act.fault("the target of `notify` is no string");
+      return After::failed;
+    }
+    command.target = target.as_text();
+  }
+  // A superseded run sends nothing: its successor speaks.
+  bool silent = phase == Phase::compensating && ending.status == RunStatus::superseded;
+  if (!silent) commands.emplace_back(std::move(command));
+  return After::go_on;
+}
+
+RunState::After RunState::leave(Fiber& fiber, Activation& act, const Instruction& i,
+                                Commands& commands) {
+  if (i.op == Op::finish_bare) {
+    finish(fiber, std::nullopt, Value(), commands);
+    return After::left;
+  }
+  Value value = act.registers[i.a];
+  if (!event_value(act, i.b, value)) return After::failed;
+  finish(fiber, i.b, std::move(value), commands);
+  return After::left;
+}
+
+}  // namespace sluice::vm::detail

@@ -1,0 +1,348 @@
+#include "vm/hash.hpp"
+#include "vm/run_state.hpp"
+#include "vm/text.hpp"
+#include "vm/wire.hpp"
+
+// Snapshots of runs. Layout (numbers are LEB128, values as encode_value writes them):
+//
+//   'R', version
+//   phase, flow, run id, client, tenant, next fiber, next step
+//   arguments; ending (unless created or running)
+//   registered compensations, pending compensations
+//   fibers
+//   hash64 over everything before it, 8 bytes
+//
+// Version history:
+//   1  first version
+namespace sluice::vm {
+namespace detail {
+namespace {
+
+using namespace wire;
+
+constexpr uint8_t kMagic = 'R';
+constexpr uint8_t kVersion = 1;
+constexpr size_t kChecksumBytes = 8;
+
+void put_values(std::string& out, const std::vector<Value>& values) {
+  put_number(out, values.size());
+  for (const Value& value : values) encode_value(value, out);
+}
+
+void put_failure(std::string& out, const std::optional<Failure>& failure) {
+  put_u8(out, failure ? 1 : 0);
+  if (!failure) return;
+  put_string(out, failure->kind);
+  put_string(out, failure->message);
+  put_string(out, failure->step);
+  put_signed(out, failure->attempt);
+}
+
+void put_undo(std::string& out, const std::vector<Undo>& entries) {
+  put_number(out, entries.size());
+  for (const Undo& entry : entries) {
+    put_number(out, entry.scope);
+    put_string(out, entry.path);
+    put_number(out, entry.closure.function);
+    put_values(out, entry.closure.captured);
+  }
+}
+
+bool has_ending(Phase phase) {
+  return phase != Phase::created && phase != Phase::running;
+}
+
+// Registers are written by the function's list of what is live where the fiber waits, without their
+// numbers.
+void put_fiber(std::string& out, const Fiber& fiber, const SuspensionPoint* point) {
+  put_number(out, fiber.id);
+  put_number(out, fiber.parent);
+  put_number(out, fiber.function);
+  put_u8(out, static_cast<uint8_t>(fiber.status));
+  put_string(out, fiber.path);
+  if (fiber.status == FiberStatus::done) return encode_value(fiber.result, out);
+  put_number(out, fiber.pc);
+  put_number(out, fiber.step.value);
+  put_u8(out, fiber.armed ? 1 : 0);
+  if (fiber.armed) {
+    put_number(out, fiber.armed->function);
+    put_values(out, fiber.armed->captured);
+  }
+  put_number(out, fiber.starts.size());
+  for (const Fiber::Starts& starts : fiber.starts) {
+    put_number(out, starts.name);
+    put_number(out, starts.count);
+  }
+  for (uint16_t r : point->live) encode_value(fiber.registers[r], out);
+}
+
+// Reads a snapshot. Nothing that it says is believed: indices, addresses and counts are checked
+// against the program.
+class Restorer {
+ public:
+  Restorer(Unit& unit, std::string_view body) : unit_(unit), body_(body), reader_(body) {}
+
+  std::unique_ptr<RunState> run() {
+    auto state = std::make_unique<RunState>(unit_, 0);
+    header(*state);
+    state->arguments = values(kRegistersMax);
+    if (has_ending(state->phase)) ending(state->ending);
+    state->undo = entries();
+    state->pending = entries();
+    fibers(*state);
+    if (!reader_.at_end() || !fits(*state)) return nullptr;
+    return state;
+  }
+
+ private:
+  const Program& program() const { return unit_.program(); }
+
+  void header(RunState& state) {
+    state.phase = static_cast<Phase>(reader_.number_up_to(static_cast<uint8_t>(Phase::ended)));
+    state.flow = number(UINT32_MAX);
+    if (state.flow >= program().flows.size()) reader_.fail();
+    state.info.run_id = text();
+    if (reader_.number_up_to(1) == 1) state.info.client = text();
+    state.info.tenant = text();
+    state.next_fiber = number(UINT32_MAX);
+    state.next_step = number(UINT32_MAX);
+  }
+
+  uint32_t number(uint64_t most) { return static_cast<uint32_t>(reader_.number_up_to(most)); }
+  std::string text() {
+    std::string_view bytes = reader_.string();
+    if (!valid_text(bytes)) reader_.fail();
+    return std::string(bytes);
+  }
+
+  Value value() {
+    if (reader_.failed()) return Value();
+    size_t offset = reader_.offset();
+    auto decoded = decode_value_at(body_, &offset);
+    if (!decoded) {
+      reader_.fail();
+      return Value();
+    }
+    reader_.skip_to(offset);
+    return std::move(*decoded);
+  }
+
+  std::vector<Value> values(uint64_t most) {
+    uint64_t count = reader_.number_up_to(most);
+    std::vector<Value> list;
+    if (count > reader_.remaining()) reader_.fail();
+    for (uint64_t i = 0; i < count && !reader_.failed(); ++i) list.push_back(value());
+    return list;
+  }
+
+  void failure(std::optional<Failure>& failure) {
+    if (reader_.number_up_to(1) == 0) return;
+    failure.emplace();
+    failure->kind = text();
+    failure->message = text();
+    failure->step = text();
+    failure->attempt = reader_.signed_number();
+  }
+
+  void ending(Ending& ending) {
+    ending.status =
+        static_cast<RunStatus>(reader_.number_up_to(static_cast<uint8_t>(RunStatus::superseded)));
+    uint64_t event = reader_.number_up_to(uint64_t{UINT32_MAX} + 1);
+    if (event > program().events.size()) reader_.fail();
+    if (event != 0) ending.event = static_cast<uint32_t>(event - 1);
+    ending.value = value();
+    failure(ending.why);
+  }
+
+  Closure closure() {
+    Closure closure;
+    closure.function = number(UINT32_MAX);
+    closure.captured = values(kCapturesMax);
+    if (!is_function(closure.function, FunctionKind::compensation) ||
+        program().functions[closure.function].parameters != closure.captured.size()) {
+      reader_.fail();
+    }
+    return closure;
+  }
+
+  bool is_function(uint32_t index, FunctionKind kind) const {
+    return index < program().functions.size() && program().functions[index].kind == kind;
+  }
+
+  std::vector<Undo> entries() {
+    std::vector<Undo> list;
+    uint64_t count = reader_.number_up_to(reader_.remaining());
+    for (uint64_t i = 0; i < count && !reader_.failed(); ++i) {
+      Undo entry;
+      entry.scope = number(UINT32_MAX);
+      entry.path = text();
+      entry.closure = closure();
+      list.push_back(std::move(entry));
+    }
+    return list;
+  }
+
+  void fibers(RunState& state) {
+    uint64_t count = reader_.number_up_to(kFibersMax);
+    for (uint64_t i = 0; i < count && !reader_.failed(); ++i) {
+      auto fiber = std::make_unique<Fiber>();
+      fiber->id = number(UINT32_MAX);
+      fiber->parent = number(UINT32_MAX);
+      fiber->function = number(UINT32_MAX);
+      fiber->status = static_cast<FiberStatus>(reader_.u8());
+      fiber->path = text();
+      uint32_t last = state.fibers.empty() ? 0 : state.fibers.back()->id;
+      bool known_parent = fiber->parent == 0 || state.find(fiber->parent) != nullptr;
+      if (reader_.failed() || fiber->id <= last || fiber->id >= state.next_fiber || !known_parent ||
+          !fits_place(*fiber, state.phase)) {
+        return reader_.fail();
+      }
+      fiber->registers.resize(program().functions[fiber->function].registers);
+      if (fiber->status == FiberStatus::done) {
+        fiber->result = value();
+      } else {
+        waiting(*fiber, state);
+      }
+      state.fibers.push_back(std::move(fiber));
+    }
+  }
+
+  // Whether a fiber of that function can be there in that phase.
+  bool fits_place(const Fiber& fiber, Phase phase) const {
+    if (fiber.function >= program().functions.size()) return false;
+    FunctionKind kind = program().functions[fiber.function].kind;
+    if (fiber.status != FiberStatus::at_step && fiber.status != FiberStatus::at_join &&
+        fiber.status != FiberStatus::done) {
+      return false;
+    }
+    if (fiber.parent != 0) return kind == FunctionKind::branch;
+    if (fiber.status == FiberStatus::done) return false;
+    switch (phase) {
+      case Phase::running:
+        return kind == FunctionKind::flow;
+      case Phase::compensating:
+        return kind == FunctionKind::compensation;
+      case Phase::failing:
+        return kind == FunctionKind::handler;
+      case Phase::created:
+      case Phase::ended:
+        return false;
+    }
+    return false;
+  }
+
+  void waiting(Fiber& fiber, const RunState& state) {
+    const Function& function = program().functions[fiber.function];
+    fiber.pc = number(UINT32_MAX);
+    fiber.step = {number(UINT32_MAX)};
+    if (reader_.number_up_to(1) == 1) fiber.armed = closure();
+    uint64_t count = reader_.number_up_to(reader_.remaining());
+    for (uint64_t i = 0; i < count && !reader_.failed(); ++i) {
+      Fiber::Starts starts{number(UINT32_MAX), number(UINT32_MAX)};
+      if (i > 0 && starts.name <= fiber.starts.back().name) reader_.fail();
+      fiber.starts.push_back(starts);
+    }
+    const SuspensionPoint* point = unit_.verified().facts(fiber.function).suspension_at(fiber.pc);
+    bool step = fiber.status == FiberStatus::at_step;
+    if (reader_.failed() || point == nullptr ||
+        function.code[fiber.pc].op != (step ? Op::step : Op::join) ||
+        step != (fiber.step.value != 0) || fiber.step.value >= state.next_step) {
+      return reader_.fail();
+    }
+    for (uint16_t r : point->live) fiber.registers[r] = value();
+  }
+
+  // What holds of the whole.
+  bool fits(const RunState& state) const {
+    bool live = state.phase == Phase::running || state.phase == Phase::compensating ||
+                state.phase == Phase::failing;
+    if (live == state.fibers.empty()) return false;
+    if (has_ending(state.phase) && state.phase != Phase::ended && !state.pending.empty() &&
+        state.phase != Phase::compensating) {
+      return false;
+    }
+    if (!has_ending(state.phase)) {
+      return state.pending.empty() && arguments_fit(state);
+    }
+    bool needs_why = state.ending.status != RunStatus::completed;
+    return (!needs_why || state.ending.why.has_value()) &&
+           (state.phase == Phase::failing || state.phase == Phase::ended || arguments_fit(state));
+  }
+
+  bool arguments_fit(const RunState& state) const {
+    const FlowInfo& flow = program().flows[state.flow];
+    if (state.phase == Phase::created) return true;  // begin() looks at them
+    size_t wanted = flow.on_failure ? flow.parameters.size() : 0;
+    return state.arguments.size() == wanted;
+  }
+
+  Unit& unit_;
+  std::string_view body_;
+  wire::Reader reader_;
+};
+
+}  // namespace
+
+void RunState::encode(std::string& out) const {
+  put_u8(out, kMagic);
+  put_u8(out, kVersion);
+  put_number(out, static_cast<uint8_t>(phase));
+  put_number(out, flow);
+  put_string(out, info.run_id);
+  put_number(out, info.client ? 1 : 0);
+  if (info.client) put_string(out, *info.client);
+  put_string(out, info.tenant);
+  put_number(out, next_fiber);
+  put_number(out, next_step);
+  put_values(out, arguments);
+  if (has_ending(phase)) {
+    put_number(out, static_cast<uint8_t>(ending.status));
+    put_number(out, ending.event ? uint64_t{*ending.event} + 1 : 0);
+    encode_value(ending.value, out);
+    put_failure(out, ending.why);
+  }
+  put_undo(out, undo);
+  put_undo(out, pending);
+  put_number(out, fibers.size());
+  for (const auto& fiber : fibers) {
+    const FunctionFacts& facts = unit->verified().facts(fiber->function);
+    put_fiber(out, *fiber, facts.suspension_at(fiber->pc));
+  }
+}
+
+}  // namespace detail
+
+void Run::snapshot_to(std::string& out) const {
+  size_t begin = out.size();
+  state_->encode(out);
+  wire::put_fixed64(out, hash64(std::string_view(out).substr(begin)));
+}
+
+std::string Run::snapshot() const {
+  std::string out;
+  snapshot_to(out);
+  return out;
+}
+
+uint64_t Run::hash() const {
+  std::string& scratch = state_->unit->scratch();
+  scratch.clear();
+  state_->encode(scratch);
+  return hash64(scratch);
+}
+
+tl::expected<Run, SnapshotError> Run::restore(Unit& unit, std::string_view bytes) {
+  auto refuse = [](const char* why) { return tl::unexpected(SnapshotError{why}); };
+  if (bytes.size() < detail::kChecksumBytes + 2 || bytes[0] != detail::kMagic) {
+    return refuse("this is not a run's snapshot");
+  }
+  std::string_view body = bytes.substr(0, bytes.size() - detail::kChecksumBytes);
+  wire::Reader tail(bytes, body.size());
+  if (tail.fixed64() != hash64(body)) return refuse("the snapshot's checksum is wrong");
+  if (bytes[1] != detail::kVersion) return refuse("the snapshot has another version");
+  auto state = detail::Restorer(unit, body.substr(2)).run();
+  if (state == nullptr) return refuse("the snapshot does not fit this program");
+  return Run(std::move(state));
+}
+
+}  // namespace sluice::vm
