@@ -1,0 +1,364 @@
+#include "engine/sim/checkers.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "engine/core/partition.hpp"
+#include "engine/sim/random.hpp"
+#include "engine/sim/workload_program.hpp"
+#include "vm/value.hpp"
+
+namespace sluice::sim {
+
+namespace {
+
+bool same_content(const core::Delivery& a, const core::Delivery& b) {
+  return a.name == b.name && a.data_json == b.data_json && a.run == b.run &&
+         a.outcome == b.outcome && a.correlation == b.correlation;
+}
+
+std::string at(core::PartitionId partition, core::Seq seq) {
+  return fmt::format("partition {} seq {}", core::number(partition), seq);
+}
+
+// The first field of an event's record: its text.
+std::string text_of(std::string_view data) {
+  const auto value = vm::decode_value(data);
+  if (!value || value->elements().empty()) return "";
+  return std::string(value->elements()[0].as_text());
+}
+
+}  // namespace
+
+std::uint64_t fingerprint(const core::Record& record) {
+  const core::SipKey key{record.seq, static_cast<std::uint64_t>(record.time)};
+  const auto kind = static_cast<unsigned>(record.kind);
+  const auto verdict = static_cast<unsigned>(record.verdict);
+  return core::siphash64(key, record.body) ^ (kind << 8 | verdict);
+}
+
+Checkers::Checkers(const Database& database, core::ProgramSource& programs)
+    : database_(database), programs_(programs) {}
+
+void Checkers::violation(unsigned invariant, std::string text) {
+  violations_.push_back({invariant, false, std::move(text)});
+}
+
+void Checkers::stuck(std::string text) {
+  violations_.push_back({9, true, std::move(text)});
+}
+
+void Checkers::observed(core::PartitionId partition, core::Seq seq, std::uint64_t print,
+                        const char* what) {
+  const auto& journal = database_.stored()[core::number(partition)].journal;
+  if (seq > 0 && (journal.empty() || journal.back().record.seq < seq)) {
+    violation(2, fmt::format("{} left before {} was committed", what, at(partition, seq)));
+  }
+  observations_.push_back({partition, seq, print, what});
+}
+
+void Checkers::accepted(const Key& key, const core::Accepted& answer) {
+  const auto [first, fresh] =
+      accepted_.try_emplace(key, First{answer.event, answer.seq, answer.runs});
+  if (!fresh && (first->second.event != answer.event || first->second.seq != answer.seq ||
+                 first->second.runs != answer.runs)) {
+    violation(4, fmt::format("id {} was answered with event {} and with {}", key.id,
+                             to_text(first->second.event), to_text(answer.event)));
+  }
+  const auto [known, unknown] = events_.try_emplace(answer.event, key);
+  if (!unknown && known->second != key) {
+    violation(4, fmt::format("ids {} and {} were taken as one", known->second.id, key.id));
+  }
+}
+
+void Checkers::handed_out(int node, std::uint64_t boot, const core::Offer& offer,
+                          std::uint64_t nonce) {
+  const core::AttemptKey& key = offer.key;
+  const std::string name =
+      fmt::format("attempt {} of {} in run {}", key.attempt, offer.path, to_text(key.run));
+  if (offer.step_key.empty()) violation(5, name + " has no key");
+  const bool unsafe = offer.task == "charge" || offer.task == "file";
+  if (unsafe &&
+      !unsafe_.emplace(core::number(key.partition), key.run, key.step, key.attempt).second) {
+    violation(5, name + " is not safe and was handed out twice");
+  }
+  auto& highest = highest_[{node, boot, key.run, key.step}];
+  const std::pair now{key.attempt, nonce};
+  if (now <= highest) violation(5, name + " was handed out after a later one");
+  highest = std::max(highest, now);
+}
+
+void Checkers::received(const core::Delivery& delivery) {
+  received_[{core::number(delivery.tenant), delivery.client}].push_back(delivery);
+}
+
+void Checkers::finish(const End& end) {
+  const auto& all = database_.stored();
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const core::PartitionId partition{static_cast<std::uint16_t>(i)};
+    check_journal(partition, all[i]);
+    check_inputs(partition, all[i]);
+    check_reports(partition, all[i]);
+    check_messages(partition, all[i]);
+    // A journal with holes is no longer worth folding.
+    if (violations_.empty()) check_fold(partition, all[i]);
+  }
+  check_observations();
+  check_deliveries();
+  check_received();
+  check_ends(end);
+}
+
+// ---- 1
+
+void Checkers::check_journal(core::PartitionId partition, const Database::Stored& stored) {
+  core::Seq seq = 0;
+  Epoch epoch = 0;
+  TimeUs time = 0;
+  core::Hash128 chain;
+  core::ChainLink link(chain);
+  for (const JournalRow& row : stored.journal) {
+    const std::string where = at(partition, row.record.seq);
+    if (row.record.seq != seq + 1) {
+      violation(1, fmt::format("{} follows seq {}", where, seq));
+    }
+    if (row.epoch < epoch) violation(1, fmt::format("the epoch falls at {}", where));
+    if (row.record.time < time) violation(1, fmt::format("the time falls at {}", where));
+    seq = row.record.seq;
+    epoch = row.epoch;
+    time = row.record.time;
+    link.add(row.record);
+    if (!row.batch_end) continue;
+    chain = link.finish();
+    if (chain != row.chain) violation(1, fmt::format("the chain is broken at {}", where));
+    chain = row.chain;
+    link = core::ChainLink(chain);
+  }
+  std::vector<core::Seq> tips = stored.tips_appended_to;
+  std::sort(tips.begin(), tips.end());
+  const auto twice = std::adjacent_find(tips.begin(), tips.end());
+  if (twice != tips.end()) {
+    violation(1, fmt::format("two batches were appended to {}", at(partition, *twice)));
+  }
+}
+
+// ---- 2
+
+void Checkers::check_observations() {
+  for (const Observation& seen : observations_) {
+    const auto& journal = database_.stored()[core::number(seen.partition)].journal;
+    if (seen.seq == 0) continue;
+    if (seen.seq > journal.size()) {
+      violation(2, fmt::format("{} depends on {}, which the journal does not hold", seen.what,
+                               at(seen.partition, seen.seq)));
+    } else if (seen.print != 0 && seen.print != fingerprint(journal[seen.seq - 1].record)) {
+      violation(2, fmt::format("{} depends on {}, which the journal holds differently", seen.what,
+                               at(seen.partition, seen.seq)));
+    }
+  }
+}
+
+// ---- 3
+
+namespace {
+
+// Applies the rows, comparing with what the owner that wrote them had; what differs, or "".
+std::string fold(core::Partition& partition, const std::vector<JournalRow>& rows, core::Seq from,
+                 Random& random) {
+  core::Effects effects;
+  for (const JournalRow& row : rows) {
+    if (row.record.seq <= from) continue;
+    const auto applied = partition.apply(row.record, {}, effects);
+    if (!applied) {
+      return fmt::format("seq {} does not apply: {}", row.record.seq, applied.error().message);
+    }
+    if (applied->verdict != row.record.verdict) {
+      return fmt::format("seq {} has another verdict", row.record.seq);
+    }
+    effects.clear();
+    // Sometimes not asked: hashes must not depend on when they are taken.
+    if ((row.batch_end || random.chance(700)) && partition.state_hash() != row.live_hash) {
+      return fmt::format("the state after seq {} differs from the owner's", row.record.seq);
+    }
+    if (!row.batch_end) continue;
+    if (partition.take_digest() != row.digest) {
+      return fmt::format("the effects up to seq {} differ from the owner's", row.record.seq);
+    }
+    if (partition.state_hash() != row.state_hash) {
+      return fmt::format("the state after batch {} differs from the owner's", row.record.seq);
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+void Checkers::check_fold(core::PartitionId partition, const Database::Stored& stored) {
+  const unsigned partitions = static_cast<unsigned>(database_.stored().size());
+  core::Partition folded({partition, partitions, {}}, programs_);
+  Random random(core::number(partition));
+  const std::string difference = fold(folded, stored.journal, 0, random);
+  if (!difference.empty()) {
+    violation(3, fmt::format("fold(0) of partition {}: {}", core::number(partition), difference));
+    return;
+  }
+  for (const StoredCheckpoint& checkpoint : stored.checkpoints) {
+    check_checkpoint(partition, stored, checkpoint);
+  }
+}
+
+void Checkers::check_checkpoint(core::PartitionId partition, const Database::Stored& stored,
+                                const StoredCheckpoint& checkpoint) {
+  std::vector<core::StateRow> rows;
+  for (const auto& [id, generations] : stored.rows) {
+    const auto next = generations.upper_bound(checkpoint.generation);
+    if (next != generations.begin() && !std::prev(next)->second.erased) {
+      rows.push_back(std::prev(next)->second);
+    }
+  }
+  const std::string name =
+      fmt::format("checkpoint {} of partition {}", checkpoint.generation, core::number(partition));
+  const unsigned partitions = static_cast<unsigned>(database_.stored().size());
+  auto restored =
+      core::Partition::restore({partition, partitions, {}}, programs_, checkpoint.checkpoint, rows);
+  if (!restored) {
+    violation(3, fmt::format("{} cannot be restored: {}", name, restored.error()));
+    return;
+  }
+  Random random(checkpoint.generation);
+  // The digest of a batch that the checkpoint cuts cannot be compared; checkpoints stand between
+  // batches, so there is none.
+  const std::string difference = fold(*restored, stored.journal, checkpoint.checkpoint.seq, random);
+  if (!difference.empty()) violation(3, fmt::format("fold of {}: {}", name, difference));
+}
+
+// ---- 4
+
+void Checkers::check_inputs(core::PartitionId partition, const Database::Stored& stored) {
+  for (const JournalRow& row : stored.journal) {
+    if (row.record.kind == core::Kind::event) check_input(partition, row);
+  }
+}
+
+void Checkers::check_input(core::PartitionId partition, const JournalRow& row) {
+  const core::Record& record = row.record;
+  const auto event = core::decode<core::Event>(record.body);
+  if (!event) return violation(1, at(partition, record.seq) + " is damaged");
+  if (record.verdict != core::Verdict::ok) return;
+  const Key key{core::number(record.tenant), event->topic, std::string(event->client),
+                std::string(event->order_key), std::string(event->id)};
+  if (++journaled_[key] > 1) {
+    violation(4, fmt::format("id {} of client {} was journaled twice", key.id, key.client));
+  }
+  const core::RunId run = core::make_run_id(partition, record.seq, record.time, 0);
+  started_[run] = {event->topic, text_of(event->data), !event->client.empty()};
+}
+
+// ---- 5
+
+void Checkers::check_reports(core::PartitionId partition, const Database::Stored& stored) {
+  using Attempt = std::tuple<core::RunId, core::StepNumber, std::uint32_t>;
+  std::map<Attempt, core::Seq> closed;
+  const auto close = [&](const auto& body, core::Seq seq) {
+    if (!body) return violation(1, at(partition, seq) + " is damaged");
+    const auto [first, fresh] = closed.try_emplace({body->run, body->step, body->attempt}, seq);
+    if (!fresh) {
+      violation(5, fmt::format("{} closes an attempt that seq {} has closed", at(partition, seq),
+                               first->second));
+    }
+  };
+  for (const JournalRow& row : stored.journal) {
+    const core::Record& record = row.record;
+    if (record.kind == core::Kind::done) {
+      close(core::decode<core::Done>(record.body), record.seq);
+    } else if (record.kind == core::Kind::failed) {
+      close(core::decode<core::Failed>(record.body), record.seq);
+    } else if (record.kind == core::Kind::lapsed) {
+      close(core::decode<core::Lapsed>(record.body), record.seq);
+    }
+  }
+}
+
+// ---- 6
+
+void Checkers::check_messages(core::PartitionId partition, const Database::Stored& stored) {
+  std::map<core::PartitionId, std::uint64_t> taken;
+  for (const JournalRow& row : stored.journal) {
+    if (row.record.kind != core::Kind::message) continue;
+    const auto message = core::decode<core::Message>(row.record.body);
+    if (!message || message->n != ++taken[message->source]) {
+      violation(6, fmt::format("{} is a message out of order", at(partition, row.record.seq)));
+    }
+  }
+}
+
+// ---- 7
+
+void Checkers::check_deliveries() {
+  for (const Database::Stored& stored : database_.stored()) {
+    for (const auto& [client, deliveries] : stored.deliveries) {
+      std::uint64_t offset = 0;
+      for (const core::Delivery& delivery : deliveries) {
+        if (delivery.offset != ++offset) {
+          violation(7, fmt::format("client {} has offset {} where {} is due", client.second,
+                                   delivery.offset, offset));
+          offset = delivery.offset;
+        }
+        if (delivery.outcome) ends_[delivery.run].push_back(delivery);
+      }
+    }
+  }
+}
+
+void Checkers::check_received() {
+  for (const auto& [client, deliveries] : received_) {
+    std::map<std::uint64_t, const core::Delivery*> known;
+    for (const Database::Stored& stored : database_.stored()) {
+      const auto list = stored.deliveries.find(client);
+      if (list == stored.deliveries.end()) continue;
+      for (const core::Delivery& delivery : list->second) known[delivery.offset] = &delivery;
+    }
+    for (const core::Delivery& delivery : deliveries) {
+      const auto row = known.find(delivery.offset);
+      if (row == known.end()) {
+        violation(7, fmt::format("client {} received offset {}, which is not stored", client.second,
+                                 delivery.offset));
+      } else if (!same_content(*row->second, delivery)) {
+        violation(7, fmt::format("client {} received offset {} with two contents", client.second,
+                                 delivery.offset));
+      }
+    }
+  }
+}
+
+// ---- 5 and 9: every run has one end
+
+void Checkers::check_ends(const End& end) {
+  for (const auto& [key, first] : accepted_) {
+    if (journaled_.contains(key)) continue;
+    violation(4, fmt::format("id {} was accepted and is not in the journal", key.id));
+  }
+  for (const auto& [run, started] : started_) {
+    const auto ended = ends_.find(run);
+    const std::size_t ends = ended == ends_.end() ? 0 : ended->second.size();
+    if (ends > 1) {
+      violation(5, fmt::format("run {} has {} outcomes", to_text(run), ends));
+    } else if (ends == 0 && started.has_client) {
+      stuck(fmt::format("run {} has no outcome", to_text(run)));
+    } else if (ends == 1) {
+      const core::Delivery& outcome = ended->second.front();
+      const bool good = outcome.name == "Answer";
+      if (good && outcome.data_json != answer_json(started.topic, started.text)) {
+        violation(5, fmt::format("run {} answered {}", to_text(run), outcome.data_json));
+      }
+      if (!good && end.harmless) {
+        stuck(fmt::format("run {} ended with {} {}, though nothing failed", to_text(run),
+                          outcome.name, outcome.data_json));
+      }
+    }
+  }
+  if (!end.all_ended) stuck("not everything ended after the faults had stopped");
+}
+
+}  // namespace sluice::sim

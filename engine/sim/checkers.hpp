@@ -1,0 +1,114 @@
+// What must hold, whatever breaks: the invariants of the engine, by their numbers there, checked on
+// what is seen from outside while a run goes on, and on what the database holds in the end.
+//
+//   1 journal   2 nothing ahead of its commit   3 folds agree   4 keys   5 attempts and ends
+//   6 messages  7 deliveries                    9 nothing stuck, everything ends
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "engine/core/effect.hpp"
+#include "engine/core/programs.hpp"
+#include "engine/core/record.hpp"
+#include "engine/sim/database.hpp"
+
+namespace sluice::sim {
+
+struct Violation {
+  unsigned invariant = 0;
+  bool liveness = false;  // nothing wrong was done, but something was not done
+  std::string text;
+};
+
+// What tells one input from another, as a client means it.
+struct Key {
+  std::uint32_t tenant = 0;
+  std::uint32_t topic = 0;
+  std::string client, order_key, id;
+  friend auto operator<=>(const Key&, const Key&) = default;
+};
+
+// Tells records of one seq apart.
+std::uint64_t fingerprint(const core::Record& record);
+
+class Checkers {
+ public:
+  // Both must outlive the checkers.
+  Checkers(const Database& database, core::ProgramSource& programs);
+
+  // ---- while the run goes on
+  void violation(unsigned invariant, std::string text);
+  void stuck(std::string text);
+  // Something left a node that depends on this record, as the node knows it (0: it was read from
+  // the database).
+  void observed(core::PartitionId partition, core::Seq seq, std::uint64_t print, const char* what);
+  void accepted(const Key& key, const core::Accepted& answer);
+  // The task frame left a node for a worker's socket.
+  void handed_out(int node, std::uint64_t boot, const core::Offer& offer, std::uint64_t nonce);
+  // In the order in which the client took them.
+  void received(const core::Delivery& delivery);
+
+  // ---- in the end
+  struct End {
+    bool all_ended = false;  // every run, every outbox, every client has what it waits for
+    bool harmless = false;   // nothing was broken on purpose: every flow must have its good answer
+    std::uint64_t seed = 0;  // draws the batch borders of the folds
+  };
+  void finish(const End& end);
+
+  const std::vector<Violation>& violations() const { return violations_; }
+
+ private:
+  void check_journal(core::PartitionId partition, const Database::Stored& stored);
+  void check_observations();
+  void check_fold(core::PartitionId partition, const Database::Stored& stored);
+  void check_checkpoint(core::PartitionId partition, const Database::Stored& stored,
+                        const StoredCheckpoint& checkpoint);
+  void check_inputs(core::PartitionId partition, const Database::Stored& stored);
+  void check_input(core::PartitionId partition, const JournalRow& row);
+  void check_reports(core::PartitionId partition, const Database::Stored& stored);
+  void check_messages(core::PartitionId partition, const Database::Stored& stored);
+  void check_deliveries();
+  void check_received();
+  void check_ends(const End& end);
+
+  struct Observation {
+    core::PartitionId partition{};
+    core::Seq seq = 0;
+    std::uint64_t print = 0;
+    const char* what = "";
+  };
+  struct Started {
+    std::uint32_t topic = 0;
+    std::string text;  // of the event
+    bool has_client = false;
+  };
+  struct First {
+    core::EventId event;
+    core::Seq seq = 0;
+    std::vector<core::RunId> runs;
+  };
+
+  const Database& database_;
+  core::ProgramSource& programs_;
+  std::vector<Violation> violations_;
+  std::vector<Observation> observations_;
+  std::map<Key, First> accepted_;
+  std::map<core::EventId, Key> events_;
+  std::set<std::tuple<unsigned, core::RunId, core::StepNumber, std::uint32_t>> unsafe_;
+  // Per node's life and step: the highest (attempt, nonce).
+  std::map<std::tuple<int, std::uint64_t, core::RunId, core::StepNumber>,
+           std::pair<std::uint32_t, std::uint64_t>>
+      highest_;
+  std::map<ClientName, std::vector<core::Delivery>> received_;
+  std::map<Key, unsigned> journaled_;
+  std::map<core::RunId, Started> started_;
+  std::map<core::RunId, std::vector<core::Delivery>> ends_;
+};
+
+}  // namespace sluice::sim

@@ -1,0 +1,177 @@
+#include "engine/sim/client.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "engine/sim/node.hpp"
+#include "engine/sim/workload_program.hpp"
+#include "vm/value.hpp"
+
+namespace sluice::sim {
+
+namespace {
+
+constexpr TimeUs kAnswerWait = kSecond;
+constexpr TimeUs kWatch = 300 * kMs;
+// A frame that was lost is asked for again after this.
+constexpr TimeUs kAskAgain = 2 * kSecond;
+
+}  // namespace
+
+Client::Client(World& world, unsigned index, Random random)
+    : world_(world),
+      index_(index),
+      random_(random),
+      tenant_(core::TenantId{1 + index % world.options.tenants}),
+      // The same name under two tenants is two clients.
+      name_(fmt::format("c{}", index / world.options.tenants)),
+      home_(core::partition_of_client(tenant_, name_, world.options.partitions)) {}
+
+void Client::start() {
+  watch();
+  send_next();
+}
+
+bool Client::content() const {
+  if (sending_.size() < world_.options.events_per_client) return false;
+  for (const auto& [number, sending] : sending_) {
+    if (!sending.done) return false;
+  }
+  return std::all_of(runs_.begin(), runs_.end(), [](const auto& run) { return run.second; });
+}
+
+// ---- sending
+
+void Client::send_next() {
+  const auto number = static_cast<unsigned>(sending_.size()) + 1;
+  if (number > world_.options.events_per_client) return;
+  Sending& sending = sending_[number];
+  const std::string text = fmt::format("{}-{}-{}", core::number(tenant_), name_, number);
+  sending.key.tenant = core::number(tenant_);
+  sending.key.client = name_;
+  sending.key.topic = random_.chance(650) ? kTopicAsks : kTopicNotes;
+  // Ids of clients and topics may be equal; they are told apart by the rest of the key.
+  sending.key.id = fmt::format("id-{}", number);
+  if (sending.key.topic == kTopicAsks) {
+    sending.data = ask_value(text);
+  } else {
+    const std::string key = fmt::format("k{}", random_.below(5));
+    sending.key.order_key = vm::encode_value(vm::Value::string(key));
+    sending.data = note_value(text, key);
+  }
+  send(number);
+  keep_sending(number);
+  const TimeUs spread = std::max<TimeUs>(world_.options.faults_us, kSecond);
+  const TimeUs gap = random_.between(0, 2 * spread / world_.options.events_per_client);
+  world_.scheduler.after(gap, [this] { send_next(); });
+}
+
+void Client::keep_sending(unsigned number) {
+  world_.scheduler.after(kAnswerWait + random_.between(0, 200 * kMs), [this, number] {
+    if (sending_.at(number).done) return;
+    send(number);
+    keep_sending(number);
+  });
+}
+
+void Client::send(unsigned number) {
+  const Sending& sending = sending_.at(number);
+  core::Event event;
+  event.deployment = kDeployment;
+  event.topic = sending.key.topic;
+  event.client = sending.key.client;
+  event.id = sending.key.id;
+  event.order_key = sending.key.order_key;
+  event.data = sending.data;
+  const core::PartitionId partition =
+      sending.key.topic == kTopicAsks
+          ? home_
+          : core::partition_of_key(tenant_, sending.key.order_key, world_.options.partitions);
+  world_.send({partition, core::make_record(tenant_, event), {kToClient, index_, number}});
+}
+
+void Client::cancel(const core::RunId& run) {
+  core::Cancel cancel;
+  cancel.run = run;
+  cancel.client = name_;
+  const std::string id = fmt::format("cancel-{}", ++cancels_);
+  cancel.id = id;
+  // Not asked again: a cancel that is lost cancels nothing.
+  world_.send({core::partition_of(run), core::make_record(tenant_, cancel), {}});
+}
+
+void Client::answered(std::uint64_t token, const core::Effect& effect) {
+  const auto number = static_cast<unsigned>(token);
+  if (const auto* answer = std::get_if<core::Accepted>(&effect)) {
+    accepted(number, *answer);
+  } else if (const auto* rejected = std::get_if<core::Rejected>(&effect)) {
+    // What is not there now is asked again; nothing else may be refused here.
+    if (rejected->code == core::Refusal::unavailable || rejected->code == core::Refusal::busy) {
+      return;
+    }
+    world_.checkers.violation(0,
+                              fmt::format("client {} was refused: {}", name_, rejected->message));
+    sending_.at(number).done = true;
+  }
+}
+
+void Client::accepted(unsigned number, const core::Accepted& answer) {
+  Sending& sending = sending_.at(number);
+  world_.checkers.accepted(sending.key, answer);
+  for (const core::RunId& run : answer.runs) runs_.try_emplace(run, false);
+  if (!sending.done && world_.faults.strikes(world_.options.client_cancels)) {
+    for (const core::RunId& run : answer.runs) cancel(run);
+  }
+  sending.done = true;
+  if (world_.faults.strikes(world_.options.client_repeats)) {
+    world_.scheduler.after(random_.between(0, 3 * kSecond), [this, number] { send(number); });
+  }
+}
+
+// ---- its socket
+
+void Client::watch() {
+  const Node* now = world_.owner(home_);
+  const bool there = node_ >= 0 && now &&
+                     now == world_.nodes[static_cast<std::size_t>(node_)].get() &&
+                     now->boot() == boot_;
+  const bool missing = world_.scheduler.now() > asked_ + kAskAgain && !content();
+  if (!there || missing) connect();
+  world_.scheduler.after(kWatch, [this] { watch(); });
+}
+
+void Client::connect() {
+  Node* node = world_.owner(home_);
+  if (!node || !node->serves(home_)) {
+    node_ = -1;
+    return;
+  }
+  for (std::size_t i = 0; i < world_.nodes.size(); ++i) {
+    if (world_.nodes[i].get() == node) node_ = static_cast<int>(i);
+  }
+  boot_ = node->boot();
+  asked_ = world_.scheduler.now();
+  ++connection_;
+  world_.transmit([this, node, boot = boot_, connection = connection_, after = offset_] {
+    if (node->boot() == boot && node->up()) node->attach(index_, connection, after);
+  });
+}
+
+void Client::delivered(std::uint64_t connection, const core::Delivery& delivery) {
+  if (connection != connection_ || delivery.offset <= offset_) return;
+  if (delivery.offset > offset_ + 1) {
+    if (world_.scheduler.now() > asked_ + 100 * kMs) connect();
+    return;
+  }
+  offset_ = delivery.offset;
+  world_.checkers.received(delivery);
+  auto& ended = runs_[delivery.run];
+  ended = ended || delivery.outcome;
+  if (world_.faults.strikes(world_.options.client_leaves)) {
+    ++connection_;  // what is under way on the old socket is lost
+    node_ = -1;
+  }
+}
+
+}  // namespace sluice::sim

@@ -1,0 +1,66 @@
+// A client: sends events under ids of its own until they are accepted, and takes what is delivered
+// to it in order, whatever the sockets do.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "engine/core/effect.hpp"
+#include "engine/core/ids.hpp"
+#include "engine/sim/checkers.hpp"
+#include "engine/sim/random.hpp"
+#include "engine/sim/world.hpp"
+
+namespace sluice::sim {
+
+class Client {
+ public:
+  Client(World& world, unsigned index, Random random);
+
+  void start();
+  // Everything it sent was answered, and each run it heard of has ended.
+  bool content() const;
+  bool is(core::TenantId tenant, const std::string& client) const {
+    return tenant == tenant_ && client == name_;
+  }
+  core::PartitionId home() const { return home_; }
+  ClientName name() const { return {core::number(tenant_), name_}; }
+
+  // ---- what reaches it
+  void answered(std::uint64_t token, const core::Effect& effect);
+  void delivered(std::uint64_t connection, const core::Delivery& delivery);
+
+ private:
+  struct Sending {
+    Key key;
+    std::string data;
+    bool done = false;
+  };
+
+  void send_next();
+  void send(unsigned number);
+  void keep_sending(unsigned number);
+  void accepted(unsigned number, const core::Accepted& answer);
+  void cancel(const core::RunId& run);
+  void watch();  // the socket: connected to its home's owner, and nothing missed
+  void connect();
+
+  World& world_;
+  unsigned index_;
+  Random random_;
+  core::TenantId tenant_;
+  std::string name_;
+  core::PartitionId home_;
+  std::map<unsigned, Sending> sending_;  // by number from 1; also what is done
+  unsigned cancels_ = 0;
+
+  std::uint64_t connection_ = 0;
+  int node_ = -1;
+  std::uint64_t boot_ = 0;
+  std::uint64_t offset_ = 0;          // the last delivery that it took
+  TimeUs asked_ = 0;                  // when it last asked for what it missed
+  std::map<core::RunId, bool> runs_;  // those it heard of; true: ended
+};
+
+}  // namespace sluice::sim
