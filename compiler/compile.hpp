@@ -1,10 +1,12 @@
 // The whole compiler: sources in, artifact out.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "compiler/diagnostics.hpp"
+#include "compiler/ir.hpp"
 #include "compiler/source.hpp"
 
 namespace sluice::compiler {
@@ -16,6 +18,9 @@ struct CompileOptions {
 struct CompileResult {
   // The bytes of the artifact (vm/artifact.hpp); set iff no error was reported.
   std::optional<std::string> artifact;
+  // What was checked, for tools; null after a syntax error. After other errors it is there, with
+  // holes.
+  std::shared_ptr<const ir::Program> program;
 };
 
 // Parses, checks and compiles all files as one program, the standard library included. Every

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -18,6 +19,7 @@
 #include "compiler/ast.hpp"
 #include "compiler/check/types.hpp"
 #include "compiler/source.hpp"
+#include "vm/value.hpp"
 
 namespace sluice::compiler::ir {
 
@@ -124,7 +126,7 @@ struct IfExpr {
 };
 // What a subject is held against. A wildcard has no value set.
 struct Pattern {
-  enum class Kind { kWildcard, kNone, kValue, kCase };
+  enum class Kind { kWildcard, kAbsent, kValue, kCase };
   Kind kind = Kind::kWildcard;
   Expr* value = nullptr;        // kValue: a literal
   std::uint32_t which = 0;      // kCase: its index
@@ -209,7 +211,10 @@ struct FieldDef {
   Span type_span;
   TypeId type = kPoison;
   const ast::Field* tree = nullptr;
+  const Module* module = nullptr;
+  enum class State { kUnseen, kOpen, kDone } state = State::kUnseen;  // of the default
   Expr* default_value = nullptr;  // a constant expression
+  std::optional<vm::Value> folded_default;
   Local* self = nullptr;          // the field's own value inside `where`
   Expr* where = nullptr;
 };
@@ -223,9 +228,10 @@ struct RecordDef {
   bool is_event = false;
   std::uint32_t version = 1;
   TypeId type = kPoison;
+  std::uint32_t index = 0;    // within Program::records
   bool crosses_edge = false;  // an event that is a topic's, notified or an outcome
 
-  const FieldDef* find(std::string_view field, std::uint32_t* index = nullptr) const;
+  const FieldDef* find(std::string_view field, std::uint32_t* at = nullptr) const;
 };
 
 struct CaseDef {
@@ -239,8 +245,9 @@ struct EnumDef {
   const ast::Decl* tree = nullptr;
   std::vector<CaseDef> cases;
   TypeId type = kPoison;
+  std::uint32_t index = 0;  // within Program::enums
 
-  const CaseDef* find(std::string_view name, std::uint32_t* index = nullptr) const;
+  const CaseDef* find(std::string_view name, std::uint32_t* at = nullptr) const;
 };
 
 struct TopicDef {
@@ -317,6 +324,7 @@ struct ConstDef {
   const ast::Decl* tree = nullptr;
   TypeId type = kPoison;
   Expr* value = nullptr;
+  std::optional<vm::Value> folded;  // nothing after an error
   enum class State { kUnseen, kOpen, kDone } state = State::kUnseen;
 };
 
@@ -360,6 +368,7 @@ struct StepDef {
   std::vector<Expr*> arguments;  // in the order of the parameters
   Policies policies;             // the task's defaults included
   Local* result = nullptr;       // never null
+  bool key_used = false;         // somebody reads NAME.key
   bool in_on_failure = false;
   bool in_compensation = false;
 };

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <deque>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -53,8 +54,8 @@ struct ModuleScope {
 
 class Context {
  public:
-  Context(ir::Program& program, Diagnostics& diagnostics)
-      : program(program), types(program.types), diagnostics(diagnostics) {}
+  Context(ir::Program& made, Diagnostics& found)
+      : program(made), types(made.types), diagnostics(found) {}
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
@@ -63,6 +64,8 @@ class Context {
   Diagnostics& diagnostics;
   std::deque<ModuleScope> scopes;  // beside Program::modules
   std::unordered_map<const ir::Module*, ModuleScope*> scope_of;
+  // Kinds of failure that tasks declare and flows fail with.
+  std::set<std::string> declared_kinds;
 
   // The named thing, or null after reporting that there is none (or that its module is missing,
   // which was reported at the import). `what` names what is wanted: "topic", "task".
@@ -73,9 +76,11 @@ class Context {
 
   ir::TypeId resolve_type(ModuleScope& scope, const ast::Type& type);
 
-  // The constant's type and value, checked when first asked for.
+  // The type, value and folded value of a constant, found out when first asked for.
   void ensure_const(ir::ConstDef& def);
   void ensure_policy(ir::PolicyDef& def);
+  // Likewise a field's default. REQUIRES: its tree has one.
+  void ensure_default(ir::FieldDef& field);
 
   void unknown(Code code, std::string_view what, const ast::Name& name,
                const std::vector<std::string_view>& candidates);
@@ -86,17 +91,25 @@ class Context {
   std::string type_name(ir::TypeId type) const { return "`" + types.name(type) + "`"; }
 
  private:
+  void report_const_cycle(const ir::ConstDef& def);
+  void report_policy_cycle(const ir::PolicyDef& def);
+
+  std::vector<ir::ConstDef*> open_consts_;
+  std::vector<ir::PolicyDef*> open_policies_;
+
   ir::TypeId resolve_named(ModuleScope& scope, const ast::Type& type, const ast::NamedType& named);
 };
 
 // The passes, in their order. Each goes on after errors.
-void load_modules(Context& context, const SourceSet& sources);  // modules, imports, cycles
+// Modules, imports, and the cycles among them.
+void load_modules(Context& context, const SourceSet& sources, const std::set<FileId>& standard);
 void collect(Context& context);                                 // declarations into scopes
 void check_wire_names(Context& context);                        // clashes across modules
 void check_declarations(Context& context);                      // everything outside bodies
 void check_bodies(Context& context);                            // fns and flows
 void check_cycles(Context& context);                            // records, fns
 void check_flow(Context& context, ir::FlowDef& flow);           // the rules of flows
+void check_task_rules(Context& context);                      // the rules of tasks
 void check_edge_events(Context& context);
 void check_imports_used(Context& context);
 

@@ -1,0 +1,20 @@
+// From trees to the checked program.
+#pragma once
+
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "compiler/diagnostics.hpp"
+#include "compiler/ir.hpp"
+
+namespace sluice::compiler {
+
+// Checks all modules as one program: modules and imports, names, types, the rules of flows and
+// policies. Every finding goes to `diagnostics`; never null. `standard` are the files that ship
+// with the compiler. REQUIRES: the trees were parsed without errors; their files are in `sources`.
+std::unique_ptr<ir::Program> check(const SourceSet& sources, const std::set<FileId>& standard,
+                                   std::vector<std::unique_ptr<ast::Module>> trees,
+                                   Diagnostics& diagnostics);
+
+}  // namespace sluice::compiler

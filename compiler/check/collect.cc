@@ -1,0 +1,172 @@
+// Declarations into the scopes of their modules, before anything is looked up.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "compiler/check/context.hpp"
+
+namespace sluice::compiler {
+
+using namespace ir;
+
+namespace {
+
+class Collector {
+ public:
+  Collector(Context& context, ModuleScope& scope) : context_(context), scope_(scope) {}
+
+  void run() {
+    for (const ast::Decl& decl : scope_.module->tree->declarations) {
+      std::visit([&](const auto& node) { collect(decl, node); }, decl.node);
+    }
+  }
+
+ private:
+  template <typename Def>
+  Def* add(const ast::Decl& decl, std::deque<Def>& defs, Space space) {
+    Def& def = defs.emplace_back();
+    def.name = decl.name.text;
+    def.module = scope_.module;
+    def.tree = &decl;
+    auto& table = scope_.spaces[static_cast<std::size_t>(space)];
+    const auto [place, added] = table.try_emplace(decl.name.text, Symbol{&def, decl.name.span});
+    if (!added) {
+      context_.diagnostics
+          .report(Code::E0204, decl.name.span,
+                  fmt::format("`{}` is declared twice in this module", decl.name.text))
+          .also(place->second.span, "first here");
+    }
+    return &def;
+  }
+
+  void collect(const ast::Decl& decl, const ast::RecordDecl&) { add_record(decl); }
+
+  void collect(const ast::Decl& decl, const ast::EventDecl& node) {
+    RecordDef* def = add_record(decl);
+    def->is_event = true;
+    def->version = node.version.value_or(1);
+  }
+
+  RecordDef* add_record(const ast::Decl& decl) {
+    RecordDef* def = add(decl, context_.program.records, Space::kType);
+    def->index = static_cast<std::uint32_t>(context_.program.records.size() - 1);
+    def->type = context_.types.record(*def);
+    return def;
+  }
+
+  void collect(const ast::Decl& decl, const ast::EnumDecl&) {
+    EnumDef* def = add(decl, context_.program.enums, Space::kType);
+    def->index = static_cast<std::uint32_t>(context_.program.enums.size() - 1);
+    def->type = context_.types.enumeration(*def);
+  }
+
+  void collect(const ast::Decl& decl, const ast::TopicDecl&) {
+    add(decl, context_.program.topics, Space::kTopic);
+    if (decl.name.text != "client") return;
+    context_.diagnostics.report(Code::E0211, decl.name.span, "a topic cannot be called `client`")
+        .because("`receive … from client` means the run's own client");
+  }
+
+  void collect(const ast::Decl& decl, const ast::PoolDecl&) {
+    add(decl, context_.program.pools, Space::kPool);
+  }
+  void collect(const ast::Decl& decl, const ast::PolicyDecl&) {
+    add(decl, context_.program.policies, Space::kPolicy);
+  }
+  void collect(const ast::Decl& decl, const ast::TaskDecl&) {
+    add(decl, context_.program.tasks, Space::kValue);
+  }
+  void collect(const ast::Decl& decl, const ast::ConstDecl&) {
+    add(decl, context_.program.consts, Space::kValue);
+  }
+  void collect(const ast::Decl& decl, const ast::FnDecl&) {
+    add(decl, context_.program.fns, Space::kValue);
+  }
+  void collect(const ast::Decl& decl, const ast::FlowDecl&) {
+    add(decl, context_.program.flows, Space::kValue);
+  }
+
+  void collect(const ast::Decl& decl, const ast::UpgradeDecl&) {
+    refuse(Code::E0616, decl, "`upgrade` is not executed yet",
+           "events have a version, but older ones are not carried over yet");
+  }
+  void collect(const ast::Decl& decl, const ast::MigrateDecl&) {
+    refuse(Code::E0618, decl, "`migrate` is not executed yet",
+           "a run goes on with the program that it began with");
+  }
+  void collect(const ast::Decl& decl, const ast::TestDecl&) {
+    refuse(Code::E0619, decl, "`test` is not executed yet",
+           "`flowc sim` runs a flow with scripted results of its tasks");
+  }
+  void collect(const ast::Decl& decl, const ast::InvariantDecl&) {
+    refuse(Code::E0619, decl, "`invariant` is not executed yet",
+           "`flowc sim` runs a flow with scripted results of its tasks");
+  }
+
+  void refuse(Code code, const ast::Decl& decl, std::string message, std::string why) {
+    // The first word and the name are enough to point at.
+    const Span span{decl.span.file, decl.span.begin, std::max(decl.span.begin, decl.name.span.end)};
+    context_.diagnostics.report(code, span, std::move(message)).because(std::move(why));
+  }
+
+  Context& context_;
+  ModuleScope& scope_;
+};
+
+// Names on the wire are plain, so they are unique over all modules.
+template <typename Def>
+void check_unique(Context& context, const std::deque<Def>& defs, std::string_view what) {
+  std::unordered_map<std::string_view, const Def*> seen;
+  for (const Def& def : defs) {
+    const auto [place, added] = seen.try_emplace(def.name, &def);
+    if (added || place->second->module == def.module) continue;
+    context.diagnostics
+        .report(Code::E0218, def.tree->name.span,
+                fmt::format("the modules `{}` and `{}` both declare a {} `{}`",
+                            place->second->module->name, def.module->name, what, def.name))
+        .also(place->second->tree->name.span, "the other one")
+        .because("names that others see (topics, tasks, flows, pools, events at the edge) are "
+                 "plain, so there is one of each in a program; import the other module to share it");
+  }
+}
+
+}  // namespace
+
+void collect(Context& context) {
+  // Record 0 is `Failure`, in every program.
+  RecordDef& failure = context.program.records.emplace_back();
+  failure.name = "Failure";
+  failure.type = context.types.record(failure);
+  context.program.failure = &failure;
+  for (const auto& [name, type] : std::initializer_list<std::pair<const char*, TypeId>>{
+           {"kind", kString}, {"message", kString}, {"step", kString}, {"attempt", kInt}}) {
+    FieldDef& field = failure.fields.emplace_back();
+    field.name = name;
+    field.type = type;
+  }
+  for (ModuleScope& scope : context.scopes) Collector(context, scope).run();
+}
+
+void check_wire_names(Context& context) {
+  check_unique(context, context.program.topics, "topic");
+  check_unique(context, context.program.tasks, "task");
+  check_unique(context, context.program.flows, "flow");
+  check_unique(context, context.program.pools, "pool");
+}
+
+void check_edge_events(Context& context) {
+  std::unordered_map<std::string_view, const RecordDef*> seen;
+  for (const RecordDef& def : context.program.records) {
+    if (!def.is_event || !def.crosses_edge) continue;
+    const auto [place, added] = seen.try_emplace(def.name, &def);
+    if (added || place->second->module == def.module) continue;
+    context.diagnostics
+        .report(Code::E0218, def.tree->name.span,
+                fmt::format("the modules `{}` and `{}` both send or take an event `{}`",
+                            place->second->module->name, def.module->name, def.name))
+        .also(place->second->tree->name.span, "the other one")
+        .because("clients know events by their plain names; import the other module to share it");
+  }
+}
+
+}  // namespace sluice::compiler

@@ -1,0 +1,388 @@
+#include "compiler/check/flows.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace sluice::compiler {
+
+using namespace ir;
+
+FlowChecker::FlowChecker(Context& context, ModuleScope& scope, FlowDef& flow)
+    : context_(context),
+      types_(context.types),
+      scope_(scope),
+      flow_(flow),
+      tree_(std::get<ast::FlowDecl>(flow.tree->node)),
+      locals_(context),
+      exprs_(context, scope, World::kFlow, locals_) {}
+
+void FlowChecker::run() {
+  settings();
+  locals_.open();
+  parameters();
+  flow_.body = block(tree_.body);
+  if (tree_.on_failure) {
+    place_ = Place::kOnFailure;
+    locals_.open();
+    flow_.why = context_.local(tree_.on_failure->why, context_.program.failure->type,
+                               Local::Kind::kWhy);
+    locals_.declare(flow_.why);
+    flow_.on_failure = block(tree_.on_failure->body);
+    locals_.close();
+  }
+  locals_.close();
+}
+
+void FlowChecker::parameters() {
+  for (FieldDef& parameter : flow_.parameters) {
+    Local* local =
+        context_.local({parameter.name, parameter.span}, parameter.type, Local::Kind::kParameter);
+    locals_.declare(local);
+    flow_.locals.push_back(local);
+  }
+}
+
+void FlowChecker::settings() {
+  std::vector<const ast::FlowSetting*> seen;
+  for (const ast::FlowSetting& each : tree_.settings) {
+    const auto same = std::find_if(seen.begin(), seen.end(), [&](const auto* other) {
+      return other->node.index() == each.node.index();
+    });
+    if (same != seen.end()) {
+      context_.diagnostics.report(Code::E0501, each.span, "this setting is given twice")
+          .also((*same)->span, "first here");
+      continue;
+    }
+    seen.push_back(&each);
+    setting(each);
+  }
+  exprs_.set_run_client(flow_.has_trigger ? kString : types_.optional_of(kString));
+}
+
+void FlowChecker::setting(const ast::FlowSetting& setting) {
+  const auto refuse_setting = [&](Code code, std::string_view name, std::string_view why) {
+    context_.diagnostics
+        .report(code, setting.span, fmt::format("`{}` is not executed yet", name))
+        .because(std::string(why));
+  };
+  std::visit(
+      ast::Overloaded{
+          [&](const ast::TopicTrigger& node) { trigger(node, setting.span); },
+          [&](const ast::ScheduleTrigger&) {
+            refuse_setting(Code::E0617, "on schedule", "a flow is started by a topic or the API");
+          },
+          [&](const ast::FlowTimeoutSetting& node) {
+            PolicyReader reader(context_, scope_, PolicyPlace::kBundle);
+            const auto ms = reader.duration(*node.duration, "a timeout");
+            flow_.timeout_ms = {ms.value_or(0), setting.span};
+          },
+          [&](const ast::ConcurrencySetting&) {
+            refuse_setting(Code::E0626, "concurrency", "runs of a flow go side by side");
+          },
+          [&](const ast::LimitSetting&) {
+            refuse_setting(Code::E0627, "limit", "a full engine answers `busy`");
+          },
+          [&](const ast::TtlSetting&) {
+            refuse_setting(Code::E0628, "ttl", "a client may send `ttl_ms` with each event");
+          },
+          [&](const ast::BudgetCallsSetting&) {
+            refuse_setting(Code::E0629, "budget", "`timeout` and `attempts` bound a run");
+          },
+          [&](const ast::BudgetTimeSetting&) {
+            refuse_setting(Code::E0629, "budget", "`timeout` and `attempts` bound a run");
+          },
+      },
+      setting.node);
+}
+
+void FlowChecker::trigger(const ast::TopicTrigger& node, Span span) {
+  flow_.has_trigger = true;
+  const Symbol* symbol = context_.resolve(scope_, Space::kTopic, node.topic, "topic");
+  if (symbol == nullptr) return;
+  flow_.trigger = symbol->as<TopicDef>();
+  const RecordDef* event = flow_.trigger->event;
+  if (event == nullptr) return;
+  const bool one = flow_.parameters.size() == 1;
+  if (one && types_.fits(event->type, flow_.parameters[0].type) &&
+      types_.fits(flow_.parameters[0].type, event->type)) {
+    return;
+  }
+  const Span where = one ? flow_.parameters[0].type_span : flow_.tree->name.span;
+  context_.diagnostics
+      .report(Code::E0411, where,
+              fmt::format("a flow on `{}` takes one parameter, the `{}` that starts it",
+                          flow_.trigger->name, event->name))
+      .also(span, fmt::format("`{}` is a topic of `{}`", flow_.trigger->name, event->name));
+}
+
+// ------------------------------------------------------------------------------------- statements
+
+Block FlowChecker::block(const ast::Block& tree) {
+  locals_.open();
+  Block made = open_block(tree);
+  locals_.close();
+  return made;
+}
+
+Block FlowChecker::open_block(const ast::Block& tree) {
+  Block made;
+  made.span = tree.span;
+  for (const ast::StmtPtr& each : tree.statements) {
+    if (Stmt* stmt = statement(*each)) made.statements.push_back(stmt);
+  }
+  return made;
+}
+
+Stmt* FlowChecker::made(const ast::Stmt& tree, decltype(Stmt::node) node) {
+  return &context_.program.stmts.emplace_back(Stmt{tree.span, std::move(node)});
+}
+
+Stmt* FlowChecker::statement(const ast::Stmt& tree) {
+  return std::visit(ast::Overloaded{
+                        [&](const ast::LetStmt& node) { return let(tree, node); },
+                        [&](const ast::VarStmt& node) { return var(tree, node); },
+                        [&](const ast::SetStmt& node) { return set(tree, node); },
+                        [&](const ast::StepStmt& node) { return step_statement(tree, node); },
+                        [&](const ast::ParallelStmt& node) { return parallel(tree, node); },
+                        [&](const ast::IfStmt& node) { return if_statement(tree, node); },
+                        [&](const ast::MatchStmt& node) { return match(tree, node); },
+                        [&](const ast::NotifyStmt& node) { return notify(tree, node); },
+                        [&](const ast::ReturnStmt& node) { return return_statement(tree, node); },
+                        [&](const ast::FailStmt& node) { return fail(tree, node); },
+                        [&](const auto&) { return later(tree); },
+                    },
+                    tree.node);
+}
+
+Stmt* FlowChecker::let(const ast::Stmt& tree, const ast::LetStmt& node) {
+  if (node.source != nullptr) {
+    Stmt* source = later(*node.source);
+    Local* local = context_.local(node.name, kPoison, Local::Kind::kLet);
+    locals_.declare(local);
+    return source;
+  }
+  Expr* value = exprs_.infer_closed(*node.value, node.name.text);
+  Local* local = context_.local(node.name, value->type, Local::Kind::kLet);
+  locals_.declare(local);
+  return made(tree, Let{local, value});
+}
+
+Stmt* FlowChecker::var(const ast::Stmt& tree, const ast::VarStmt& node) {
+  Expr* value = exprs_.infer_closed(*node.value, node.name.text);
+  Local* local = context_.local(node.name, value->type, Local::Kind::kVar);
+  locals_.declare(local);
+  return made(tree, Let{local, value});
+}
+
+Stmt* FlowChecker::set(const ast::Stmt& tree, const ast::SetStmt& node) {
+  Local* local = locals_.find(node.name.text);
+  if (local == nullptr) {
+    exprs_.infer(*node.value);
+    if (const Span* dead = locals_.find_dead(node.name.text)) {
+      context_.diagnostics
+          .report(Code::E0201, node.name.span,
+                  fmt::format("`{}` is not known here any more", node.name.text))
+          .also(*dead, "declared here, in a block that has ended");
+    } else {
+      context_.unknown(Code::E0201, "variable", node.name, locals_.names());
+    }
+    return nullptr;
+  }
+  Expr* value = exprs_.want(
+      *node.value, {local->type, local->span, fmt::format("`{}` is declared here", local->name)});
+  local->assigned = true;
+  if (local->kind != Local::Kind::kVar) {
+    Diagnostic& diagnostic =
+        context_.diagnostics.report(Code::E0409, node.name.span,
+                                    fmt::format("`{}` cannot be set", local->name));
+    diagnostic.also(local->span, local->kind == Local::Kind::kLet
+                                     ? "bound once, by `let`; `var` makes a variable"
+                                     : "bound here, once");
+  } else if (local->frame != locals_.frame()) {
+    context_.diagnostics
+        .report(Code::E0409, node.name.span,
+                fmt::format("`{}` cannot be set from here", local->name))
+        .also(local->span, "it belongs to the flow outside")
+        .because(place_ == Place::kCompensation
+                     ? "a compensation reads values as they were when its step ended"
+                     : "branches run at the same time, so the result would depend on chance; give "
+                       "the value back as the result of a step");
+  }
+  return made(tree, Set{local, value});
+}
+
+Stmt* FlowChecker::if_statement(const ast::Stmt& tree, const ast::IfStmt& node) {
+  If out;
+  for (const ast::IfArm& arm : node.arms) {
+    IfArm& each = out.arms.emplace_back();
+    locals_.open();
+    if (!arm.binding) {
+      each.condition = exprs_.want_bool(*arm.condition);
+    } else {
+      each.condition = exprs_.infer(*arm.condition);
+      const TypeId type = each.condition->type;
+      if (!types_.is_optional(type) && type != kPoison) {
+        context_.diagnostics
+            .report(Code::E0312, arm.condition->span,
+                    "`if let` looks whether a value is there, and this one always is")
+            .here(fmt::format("this is {}", with_article(types_.name(type))))
+            .because("`let` binds it without a question");
+      }
+      each.binding =
+          context_.local(*arm.binding, types_.without_optional(type), Local::Kind::kLet);
+      locals_.declare(each.binding);
+    }
+    each.body = block(arm.body);
+    locals_.close();
+  }
+  if (node.else_body) out.else_body = block(*node.else_body);
+  return made(tree, std::move(out));
+}
+
+Stmt* FlowChecker::match(const ast::Stmt& tree, const ast::MatchStmt& node) {
+  Match out;
+  out.subject = exprs_.infer_closed(*node.subject, "match");
+  Exprs::Coverage coverage;
+  for (const ast::MatchCase& each : node.cases) {
+    MatchCase& made_case = out.cases.emplace_back();
+    locals_.open();
+    made_case.pattern = exprs_.pattern(*each.pattern, *out.subject, coverage);
+    made_case.body = block(each.body);
+    locals_.close();
+  }
+  std::optional<Span> else_span;
+  if (node.else_body) {
+    out.else_body = block(*node.else_body);
+    else_span = node.else_body->span;
+  }
+  exprs_.finish_match(tree.span, *out.subject, coverage, else_span);
+  return made(tree, std::move(out));
+}
+
+RecordDef* FlowChecker::event_type(const Expr& value, std::string_view what) {
+  if (value.type == kPoison) return nullptr;
+  const RecordDef* record = types_[value.type].record;
+  if (record != nullptr && record->is_event) return &context_.program.records[record->index];
+  context_.diagnostics
+      .report(Code::E0413, value.span,
+              fmt::format("{} an event, and this is {}", what,
+                          with_article(types_.name(value.type))))
+      .because("what crosses the edge is declared with `event`");
+  return nullptr;
+}
+
+Stmt* FlowChecker::notify(const ast::Stmt& tree, const ast::NotifyStmt& node) {
+  Notify out;
+  out.value = exprs_.infer(*node.event);
+  RecordDef* event = event_type(*out.value, "`notify` sends");
+  if (event != nullptr) event->crosses_edge = true;
+  out.event = event;
+  switch (node.target) {
+    case ast::NotifyStmt::Target::kRunClient:
+      break;
+    case ast::NotifyStmt::Target::kClient:
+      out.client = exprs_.want(*node.to, {kString});
+      break;
+    case ast::NotifyStmt::Target::kGroup:
+    case ast::NotifyStmt::Target::kRun:
+      context_.diagnostics
+          .report(Code::E0612, node.to->span,
+                  node.target == ast::NotifyStmt::Target::kGroup
+                      ? "`notify … to group` is not executed yet"
+                      : "`notify … to run` is not executed yet")
+          .because("progress goes to the run's own client, or with `to client` to another");
+      break;
+  }
+  return made(tree, out);
+}
+
+Stmt* FlowChecker::return_statement(const ast::Stmt& tree, const ast::ReturnStmt& node) {
+  Return out;
+  if (node.value != nullptr) out.value = exprs_.infer(*node.value);
+  if (place_ == Place::kCompensation) {
+    context_.diagnostics
+        .report(Code::E0407, tree.span, "a compensation cannot answer for the run")
+        .because("it undoes a step; `on failure` answers");
+    return nullptr;
+  }
+  check_outcome(tree, out);
+  return made(tree, out);
+}
+
+void FlowChecker::check_outcome(const ast::Stmt& tree, Return& node) {
+  const bool has_outcomes = !flow_.outcomes.empty() || !flow_.outcomes_known;
+  if (node.value == nullptr) {
+    if (!has_outcomes) return;
+    context_.diagnostics
+        .report(Code::E0404, tree.span, "a run of this flow ends with one of its outcomes")
+        .also(flow_.tree->name.span, "the flow declares outcomes");
+    return;
+  }
+  if (!has_outcomes) {
+    if (node.value->type == kPoison) return;
+    context_.diagnostics
+        .report(Code::E0404, node.value->span,
+                fmt::format("the flow `{}` declares no outcomes", flow_.name))
+        .also(flow_.tree->name.span, "`-> EVENT` behind the parameters declares them")
+        .because("who waits for a run must be able to read in its head what it answers");
+    return;
+  }
+  RecordDef* event = event_type(*node.value, "a run is answered with");
+  if (event == nullptr) return;
+  if (std::find(flow_.outcomes.begin(), flow_.outcomes.end(), event) != flow_.outcomes.end()) {
+    node.event = event;
+    return;
+  }
+  if (!flow_.outcomes_known) return;
+  std::string names;
+  for (const RecordDef* outcome : flow_.outcomes) {
+    names += fmt::format("{}`{}`", names.empty() ? "" : ", ", outcome->name);
+  }
+  const Span head = join(tree_.outcomes.front().span, tree_.outcomes.back().span);
+  context_.diagnostics
+      .report(Code::E0403, node.value->span,
+              fmt::format("`{}` is no outcome of the flow `{}`", event->name, flow_.name))
+      .also(head, fmt::format("its outcomes: {}", names))
+      .mend(fmt::format("add `or {}`", event->name),
+            {{{head.file, head.end, head.end}, fmt::format(" or {}", event->name)}});
+}
+
+Stmt* FlowChecker::fail(const ast::Stmt& tree, const ast::FailStmt& node) {
+  Fail out;
+  out.kind = node.kind.text;
+  out.message = node.message != nullptr
+                    ? exprs_.want(*node.message, {kString})
+                    : context_.expr(tree.span, kString, StringValue{node.kind.text});
+  flow_.failed_kinds.emplace_back(node.kind.text, node.kind.span);
+  if (place_ == Place::kOnFailure) {
+    context_.diagnostics
+        .report(Code::E0406, tree.span, "`on failure` answers; it must not fail itself")
+        .because("when it fails, the client gets the engine's bare `sluice.failed`");
+    return nullptr;
+  }
+  return made(tree, std::move(out));
+}
+
+void check_bodies(Context& context) {
+  for (FnDef& def : context.program.fns) {
+    const auto& node = std::get<ast::FnDecl>(def.tree->node);
+    Locals locals(context);
+    Exprs exprs(context, *context.scope_of.at(def.module), World::kPure, locals);
+    locals.open();
+    for (FieldDef& parameter : def.parameters) {
+      Local* local =
+          context.local({parameter.name, parameter.span}, parameter.type, Local::Kind::kParameter);
+      locals.declare(local);
+      def.locals.push_back(local);
+    }
+    def.body = exprs.want(*node.body, {def.result, node.result->span, "the function's result"});
+    def.calls = std::move(exprs.calls());
+    locals.close();
+  }
+  for (FlowDef& def : context.program.flows) {
+    FlowChecker(context, *context.scope_of.at(def.module), def).run();
+  }
+}
+
+}  // namespace sluice::compiler

@@ -1,0 +1,86 @@
+// Bodies of flows: statements, steps, and where each may stand. Private to compiler/check.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "compiler/check/context.hpp"
+#include "compiler/check/exprs.hpp"
+#include "compiler/check/locals.hpp"
+#include "compiler/check/policies.hpp"
+
+namespace sluice::compiler {
+
+class FlowChecker {
+ public:
+  FlowChecker(Context& context, ModuleScope& scope, ir::FlowDef& flow);
+
+  void run();
+
+ private:
+  // What kind of block a statement stands in; says what it may do.
+  enum class Place : std::uint8_t { kBody, kOnFailure, kCompensation };
+
+  void settings();
+  void setting(const ast::FlowSetting& setting);
+  void trigger(const ast::TopicTrigger& node, Span span);
+  void parameters();
+
+  // Statements (flows.cc). Null if nothing is left of it but a report.
+  ir::Block block(const ast::Block& tree);
+  // The same without a scope of its own: the caller has opened one.
+  ir::Block open_block(const ast::Block& tree);
+  ir::Stmt* statement(const ast::Stmt& tree);
+  ir::Stmt* made(const ast::Stmt& tree, decltype(ir::Stmt::node) node);
+  ir::Stmt* let(const ast::Stmt& tree, const ast::LetStmt& node);
+  ir::Stmt* var(const ast::Stmt& tree, const ast::VarStmt& node);
+  ir::Stmt* set(const ast::Stmt& tree, const ast::SetStmt& node);
+  ir::Stmt* if_statement(const ast::Stmt& tree, const ast::IfStmt& node);
+  ir::Stmt* match(const ast::Stmt& tree, const ast::MatchStmt& node);
+  ir::Stmt* notify(const ast::Stmt& tree, const ast::NotifyStmt& node);
+  ir::Stmt* return_statement(const ast::Stmt& tree, const ast::ReturnStmt& node);
+  ir::Stmt* fail(const ast::Stmt& tree, const ast::FailStmt& node);
+  ir::RecordDef* event_type(const ir::Expr& value, std::string_view what);
+  void check_outcome(const ast::Stmt& tree, ir::Return& node);
+
+  // Steps and what hangs on them (flows_steps.cc).
+  ir::Stmt* step_statement(const ast::Stmt& tree, const ast::StepStmt& node);
+  ir::StepDef* step(const ast::Stmt& tree, const ast::StepStmt& node);
+  // The task that a call names; null after a report.
+  ir::TaskDef* task_of(const ast::CallExpr& call);
+  ir::TaskDef* report_no_task(const ast::CallExpr& call, const Symbol& symbol);
+  void policies(ir::StepDef& step, const std::vector<ast::Policy>& lines);
+  void fallback(ir::StepDef& step, const ast::FallbackPolicy& line, Span span);
+  ir::Block* compensation(ir::StepDef& step, const ast::Block& tree, bool unsure);
+  ir::Stmt* parallel(const ast::Stmt& tree, const ast::ParallelStmt& node);
+  ir::Branch branch(const ast::Branch& tree);
+  std::vector<ir::Branch> branches(const std::vector<ast::Branch>& trees);
+
+  // What is parsed and not executed yet (flows_later.cc): reported, and checked inside.
+  ir::Stmt* later(const ast::Stmt& tree);
+  void refuse(Code code, const ast::Stmt& tree, std::string_view word, std::string_view why);
+  ir::Refused race(const ast::Stmt& tree, const ast::RaceStmt& node);
+  ir::Refused each(const ast::Stmt& tree, const ast::EachStmt& node);
+  ir::Refused while_loop(const ast::Stmt& tree, const ast::WhileStmt& node);
+  ir::Refused receive(const ast::Stmt& tree, const ast::ReceiveStmt& node);
+  ir::Refused deadline(const ast::Stmt& tree, const ast::DeadlineStmt& node);
+  ir::Refused try_statement(const ast::Stmt& tree, const ast::TryStmt& node);
+  ir::Refused start(const ast::Stmt& tree, const ast::StartStmt& node);
+  void outside_loop(const ast::Stmt& tree, std::string_view word);
+  // Reports it as forbidden where it stands; true if it is.
+  bool forbidden_in_on_failure(const ast::Stmt& tree, std::string_view word);
+
+  Context& context_;
+  ir::Types& types_;
+  ModuleScope& scope_;
+  ir::FlowDef& flow_;
+  const ast::FlowDecl& tree_;
+  Locals locals_;
+  Exprs exprs_;
+  Place place_ = Place::kBody;
+  std::string path_;      // of the steps here, below the flow: "", "gather/"
+  int loops_ = 0;         // loops around
+  int gathering_ = 0;     // blocks around that take a `yield`
+};
+
+}  // namespace sluice::compiler

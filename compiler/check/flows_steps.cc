@@ -1,0 +1,284 @@
+// Steps, what hangs on them, and the blocks in which several run at once.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "compiler/check/builtins.hpp"
+#include "compiler/check/flows.hpp"
+
+namespace sluice::compiler {
+
+using namespace ir;
+
+namespace {
+
+// The names of a callee, if it is a chain of names: `f`, `retry.f`.
+std::optional<ast::QualifiedName> callee_name(const ast::CallExpr& call) {
+  ast::QualifiedName name;
+  const ast::Expr* at = call.callee.get();
+  while (const auto* field = ast::as<ast::FieldExpr>(*at)) {
+    name.parts.insert(name.parts.begin(), field->field);
+    at = field->base.get();
+  }
+  const auto* first = ast::as<ast::NameExpr>(*at);
+  if (first == nullptr) return std::nullopt;
+  name.parts.insert(name.parts.begin(), ast::Name{first->name, at->span});
+  name.span = call.callee->span;
+  return name;
+}
+
+}  // namespace
+
+TaskDef* FlowChecker::report_no_task(const ast::CallExpr& call, const Symbol& symbol) {
+  const Span span = call.callee->span;
+  if (symbol.as<FlowDef>() != nullptr) {
+    context_.diagnostics
+        .report(Code::E0613, span, "a flow as a step is not executed yet")
+        .also(symbol.span, "this is a flow")
+        .because("a step runs a task; what two flows share can be a task of both");
+    return nullptr;
+  }
+  Diagnostic& diagnostic = context_.diagnostics.report(
+      Code::E0203, span,
+      fmt::format("a step runs a task, and this is {}", kind_with_article(symbol)));
+  diagnostic.also(symbol.span, "declared here");
+  if (symbol.as<FnDef>() != nullptr) {
+    diagnostic.because("a function is pure and needs no step: `let x = f(…)`");
+  }
+  return nullptr;
+}
+
+TaskDef* FlowChecker::task_of(const ast::CallExpr& call) {
+  const auto name = callee_name(call);
+  if (!name) return nullptr;
+  ModuleScope* where = &scope_;
+  if (!name->is_simple()) {
+    const Symbol* symbol = context_.resolve(scope_, Space::kValue, *name, "task");
+    if (symbol == nullptr) return nullptr;
+    if (TaskDef* task = symbol->as<TaskDef>()) return task;
+    return report_no_task(call, *symbol);
+  }
+  const std::string& word = name->last().text;
+  if (const Symbol* symbol = where->find(Space::kValue, word)) {
+    if (TaskDef* task = symbol->as<TaskDef>()) return task;
+    return report_no_task(call, *symbol);
+  }
+  if (is_builtin(word)) {
+    context_.diagnostics
+        .report(Code::E0203, call.callee->span,
+                fmt::format("a step runs a task, and `{}` is built in", word))
+        .because("it is pure and needs no step: `let x = f(…)`");
+    return nullptr;
+  }
+  std::vector<std::string_view> tasks;
+  for (const auto& [known, symbol] : where->spaces[static_cast<std::size_t>(Space::kValue)]) {
+    if (symbol.as<TaskDef>() != nullptr) tasks.push_back(known);
+  }
+  std::sort(tasks.begin(), tasks.end());
+  context_.unknown(Code::E0201, "task", name->last(), tasks);
+  return nullptr;
+}
+
+Stmt* FlowChecker::step_statement(const ast::Stmt& tree, const ast::StepStmt& node) {
+  StepDef* def = step(tree, node);
+  return made(tree, Step{def});
+}
+
+StepDef* FlowChecker::step(const ast::Stmt& tree, const ast::StepStmt& node) {
+  const auto& call = std::get<ast::CallExpr>(node.call->node);
+  StepDef& def = context_.program.steps.emplace_back();
+  def.name = node.name.text;
+  def.path = path_ + def.name;
+  def.name_span = node.name.span;
+  def.span = tree.span;
+  def.in_on_failure = place_ == Place::kOnFailure;
+  def.in_compensation = place_ == Place::kCompensation;
+  def.task = task_of(call);
+  flow_.steps.push_back(&def);
+  if (def.task != nullptr) {
+    def.arguments = exprs_.arguments(call, node.call->span, def.task->parameters, def.task->name,
+                                     def.task->tree->name.span);
+    def.policies = def.task->policies;
+  } else {
+    for (const ast::Argument& argument : call.arguments) exprs_.infer(*argument.value);
+  }
+  const TypeId type =
+      def.task != nullptr && def.task->result ? *def.task->result : kPoison;
+  def.result = context_.local(node.name, type, Local::Kind::kStep);
+  def.result->step = &def;
+  policies(def, node.policies);
+  return &def;
+}
+
+// Lines of the step over those of its task; declares the step's name on the way, as some lines come
+// before it and some after.
+void FlowChecker::policies(StepDef& step, const std::vector<ast::Policy>& lines) {
+  PolicyReader reader(context_, scope_, PolicyPlace::kStep);
+  const StepLines found = reader.read(lines, step.policies);
+  if (found.keyed != nullptr) {
+    Expr* key = nullptr;
+    if (found.keyed->key != nullptr) {
+      key = exprs_.want(*found.keyed->key, {kString, found.keyed_span, "a key is text"});
+    }
+    step.policies.keyed = {key, found.keyed_span};
+  }
+  if (found.fallback != nullptr) fallback(step, *found.fallback, found.fallback_span);
+  locals_.declare(step.result);
+  const auto undo = [&](Span span, const ast::Block& body, bool unsure) {
+    if (place_ != Place::kBody) {
+      context_.diagnostics
+          .report(place_ == Place::kOnFailure ? Code::E0406 : Code::E0407, span,
+                  place_ == Place::kOnFailure
+                      ? "nothing would undo a step of `on failure`"
+                      : "a compensation is not compensated itself")
+          .because(place_ == Place::kOnFailure
+                       ? "compensations run before `on failure` does"
+                       : "when it fails for good it makes a dead letter, and the next goes on");
+    }
+    return compensation(step, body, unsure);
+  };
+  if (found.compensate != nullptr) {
+    step.policies.compensate = {undo(found.compensate_span, found.compensate->body, false),
+                                found.compensate_span};
+  }
+  if (found.unsure != nullptr) {
+    step.policies.unsure = {undo(found.unsure_span, found.unsure->body, true), found.unsure_span};
+  }
+  if (step.policies.keep && step.policies.compensate) {
+    context_.diagnostics
+        .report(Code::E0502, *step.policies.keep,
+                "a step is either kept or compensated")
+        .also(step.policies.compensate->span, "this undoes it");
+  }
+}
+
+void FlowChecker::fallback(StepDef& step, const ast::FallbackPolicy& line, Span span) {
+  const auto* call = ast::as<ast::CallExpr>(*line.value);
+  const auto name = call == nullptr ? std::nullopt : callee_name(*call);
+  const Symbol* symbol = nullptr;
+  if (name && name->is_simple()) symbol = scope_.find(Space::kValue, name->last().text);
+  if (name && name->parts.size() == 2 && locals_.find(name->parts[0].text) == nullptr) {
+    const auto imported = scope_.imports.find(name->parts[0].text);
+    if (imported != scope_.imports.end() && imported->second.module != nullptr) {
+      symbol = imported->second.module->find(Space::kValue, name->last().text);
+    }
+  }
+  const bool is_work = symbol != nullptr && (symbol->as<TaskDef>() != nullptr ||
+                                             symbol->as<FlowDef>() != nullptr);
+  if (!is_work) {
+    const bool has_result = step.task != nullptr && step.task->result;
+    if (step.task != nullptr && !has_result) {
+      Expr* value = exprs_.infer(*line.value);
+      if (value->type != kNone && value->type != kPoison) {
+        exprs_.mismatch(line.value->span, value->type,
+                        {kNone, step.task->tree->name.span, "the task has no result"});
+      }
+      step.policies.fallback_value = {value, span};
+      return;
+    }
+    Want want{step.result->type, std::nullopt, ""};
+    if (has_result) want = {step.result->type, step.task->result_span, "the step's result"};
+    step.policies.fallback_value = {exprs_.want(*line.value, want), span};
+    return;
+  }
+  StepDef& other = context_.program.steps.emplace_back();
+  other.name = step.name + ".fallback";
+  other.path = step.path + ".fallback";
+  other.name_span = call->callee->span;
+  other.span = line.value->span;
+  other.in_on_failure = step.in_on_failure;
+  other.in_compensation = step.in_compensation;
+  other.task = task_of(*call);
+  other.result = step.result;
+  flow_.steps.push_back(&other);
+  step.policies.fallback_step = {&other, span};
+  if (other.task == nullptr) {
+    for (const ast::Argument& argument : call->arguments) exprs_.infer(*argument.value);
+    return;
+  }
+  other.arguments = exprs_.arguments(*call, line.value->span, other.task->parameters,
+                                     other.task->name, other.task->tree->name.span);
+  other.policies = other.task->policies;
+  if (step.task == nullptr) return;
+  const bool fits = step.task->result.has_value() == other.task->result.has_value() &&
+                    (!step.task->result || types_.fits(*other.task->result, *step.task->result));
+  if (fits) return;
+  const std::string wanted = step.task->result ? with_article(types_.name(*step.task->result))
+                                               : std::string("no result");
+  const std::string found =
+      other.task->result ? with_article(types_.name(*other.task->result)) : std::string("none");
+  context_.diagnostics
+      .report(Code::E0301, line.value->span, fmt::format("expected {}, found {}", wanted, found))
+      .also(step.task->tree->name.span, fmt::format("the step's task gives {}", wanted))
+      .also(other.task->tree->name.span, fmt::format("this one gives {}", found));
+}
+
+Block* FlowChecker::compensation(StepDef& step, const ast::Block& tree, bool unsure) {
+  const Place outer = place_;
+  const std::string path = path_;
+  place_ = Place::kCompensation;
+  path_ = step.path + (unsure ? "/unsure/" : "/compensate/");
+  locals_.enter_frame();
+  if (unsure) exprs_.set_unsure(&step);
+  Block& made = context_.program.blocks.emplace_back(block(tree));
+  if (unsure) exprs_.set_unsure(nullptr);
+  locals_.leave_frame();
+  path_ = path;
+  place_ = outer;
+  return &made;
+}
+
+Stmt* FlowChecker::parallel(const ast::Stmt& tree, const ast::ParallelStmt& node) {
+  if (place_ == Place::kCompensation) {
+    context_.diagnostics
+        .report(Code::E0407, {tree.span.file, tree.span.begin, tree.span.begin + 8},
+                "a compensation does one thing after the other")
+        .because("so that a dead letter says exactly how far the undoing came");
+    branches(node.branches);
+    return nullptr;
+  }
+  return made(tree, Parallel{branches(node.branches)});
+}
+
+std::vector<Branch> FlowChecker::branches(const std::vector<ast::Branch>& trees) {
+  auto& siblings = exprs_.siblings();
+  const std::size_t outer = siblings.size();
+  for (const ast::Branch& each : trees) {
+    if (const auto* stmt = std::get_if<ast::StmtPtr>(&each.node)) {
+      if (const auto* found = ast::as<ast::StepStmt>(**stmt)) {
+        siblings.emplace_back(found->name.text, found->name.span);
+      }
+    }
+  }
+  std::vector<Branch> made;
+  for (const ast::Branch& each : trees) made.push_back(branch(each));
+  siblings.resize(outer);
+  // Only now, so that siblings do not see each other.
+  for (const Branch& each : made) {
+    if (each.name != nullptr) locals_.declare(each.name);
+    if (each.step != nullptr) locals_.declare(each.step->result);
+  }
+  return made;
+}
+
+Branch FlowChecker::branch(const ast::Branch& tree) {
+  Branch made;
+  made.span = tree.span;
+  locals_.enter_frame();
+  locals_.open();
+  if (const auto* stmt = std::get_if<ast::StmtPtr>(&tree.node)) {
+    if (const auto* found = ast::as<ast::StepStmt>(**stmt)) made.step = step(**stmt, *found);
+  } else {
+    const auto& arm = std::get<ast::BranchArm>(tree.node);
+    const std::string path = path_;
+    path_ += arm.name.text + "/";
+    made.name = context_.local(arm.name, kPoison, Local::Kind::kBranch);
+    made.body = block(arm.body);
+    path_ = path;
+  }
+  locals_.close();
+  locals_.leave_frame();
+  return made;
+}
+
+}  // namespace sluice::compiler

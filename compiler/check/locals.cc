@@ -1,0 +1,66 @@
+#include "compiler/check/locals.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace sluice::compiler {
+
+using namespace ir;
+
+void Locals::close() {
+  const std::size_t mark = marks_.back();
+  marks_.pop_back();
+  while (order_.size() > mark) {
+    Local* local = order_.back();
+    order_.pop_back();
+    alive_[local->name].pop_back();
+    dead_[local->name] = local->span;
+    const bool bound = local->kind == Local::Kind::kLet || local->kind == Local::Kind::kVar;
+    if (bound && !local->used && !local->name.starts_with('_')) {
+      context_.diagnostics
+          .report(Code::W0001, local->span, fmt::format("`{}` is never used", local->name))
+          .because("a name that begins with `_` may stay unused");
+    } else if (local->kind == Local::Kind::kVar && !local->assigned && local->type != kPoison) {
+      context_.diagnostics
+          .report(Code::W0009, local->span,
+                  fmt::format("`{}` is never set again, so it need not be a `var`", local->name))
+          .because("`let` binds a name once");
+    }
+  }
+}
+
+void Locals::declare(Local* local) {
+  local->frame = frame();
+  if (local->name == "_") return;
+  auto& same = alive_[local->name];
+  if (!same.empty()) {
+    Diagnostic& diagnostic = context_.diagnostics.report(
+        Code::E0205, local->span, fmt::format("the name `{}` is taken already", local->name));
+    diagnostic.also(same.back()->span, "declared here, and still alive");
+    if (local->kind == Local::Kind::kStep) {
+      diagnostic.because("a step is named after its task unless it is given a name: "
+                         "`step other = task(…)`");
+    }
+  }
+  same.push_back(local);
+  order_.push_back(local);
+}
+
+Local* Locals::find(std::string_view name) const {
+  const auto place = alive_.find(name);
+  return place == alive_.end() || place->second.empty() ? nullptr : place->second.back();
+}
+
+const Span* Locals::find_dead(std::string_view name) const {
+  const auto place = dead_.find(name);
+  return place == dead_.end() ? nullptr : &place->second;
+}
+
+std::vector<std::string_view> Locals::names() const {
+  std::vector<std::string_view> names;
+  for (const Local* local : order_) names.push_back(local->name);
+  return names;
+}
+
+}  // namespace sluice::compiler

@@ -1,0 +1,286 @@
+#include "compiler/check/policies.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "compiler/check/fold.hpp"
+#include "vm/failure_kinds.hpp"
+
+namespace sluice::compiler {
+
+using namespace ir;
+
+std::vector<std::string_view> known_kinds(const Context& context) {
+  std::vector<std::string_view> kinds(std::begin(vm::failure_kind::kAll),
+                                      std::end(vm::failure_kind::kAll));
+  for (const std::string& kind : context.declared_kinds) kinds.push_back(kind);
+  return kinds;
+}
+
+std::optional<vm::Value> PolicyReader::constant(const ast::Expr& tree, TypeId type,
+                                                std::string_view what) {
+  Exprs exprs(context_, scope_, World::kConstant, locals_);
+  const Expr* value = exprs.want(tree, {type});
+  const auto folded = fold(*value);
+  if (folded) return *folded;
+  if (folded.error().is_constant) {
+    context_.diagnostics.report(Code::E0315, folded.error().span, folded.error().message);
+  } else if (!folded.error().was_reported) {
+    context_.diagnostics
+        .report(Code::E0310, folded.error().span,
+                fmt::format("{} is a literal or a constant", what))
+        .because("it is part of the program, not of a run");
+  }
+  return std::nullopt;
+}
+
+std::optional<std::int64_t> PolicyReader::duration(const ast::Expr& tree, std::string_view what) {
+  const auto value = constant(tree, kDuration, what);
+  if (!value) return std::nullopt;
+  if (value->as_int() > 0) return value->as_int();
+  context_.diagnostics.report(Code::E0503, tree.span, fmt::format("{} must be longer than 0", what));
+  return std::nullopt;
+}
+
+std::optional<std::int64_t> PolicyReader::integer(const ast::Expr& tree, std::string_view what,
+                                                  std::int64_t least, std::int64_t most) {
+  const auto value = constant(tree, kInt, what);
+  if (!value) return std::nullopt;
+  if (value->as_int() >= least && value->as_int() <= most) return value->as_int();
+  context_.diagnostics.report(Code::E0503, tree.span,
+                              fmt::format("{} is from {} to {}", what, least, most));
+  return std::nullopt;
+}
+
+StepLines PolicyReader::read(const Lines& lines, Policies& into) {
+  step_ = {};
+  seen_.clear();
+  for (const ast::Policy& line : lines) {
+    if (!is_repeated(line)) apply(line, into);
+  }
+  return step_;
+}
+
+// A policy once per list: what a `uses` brings is overridden, what is written twice is a mistake.
+bool PolicyReader::is_repeated(const ast::Policy& line) {
+  const bool many = std::holds_alternative<ast::UsesPolicy>(line.node) ||
+                    std::holds_alternative<ast::FailsPolicy>(line.node);
+  if (many) return false;
+  for (const ast::Policy* other : seen_) {
+    if (other->node.index() != line.node.index()) continue;
+    context_.diagnostics.report(Code::E0501, line.span, "this policy is given twice")
+        .also(other->span, "first here");
+    return true;
+  }
+  seen_.push_back(&line);
+  return false;
+}
+
+void PolicyReader::refuse(Code code, Span span, std::string_view name, std::string_view why) {
+  context_.diagnostics.report(code, span, fmt::format("`{}` is not executed yet", name))
+      .because(std::string(why));
+}
+
+void PolicyReader::step_only(Span span, std::string_view name, std::string_view why) {
+  context_.diagnostics
+      .report(Code::E0502, span, fmt::format("`{}` belongs to a step", name))
+      .because(std::string(why));
+}
+
+void PolicyReader::apply(const ast::Policy& line, Policies& into) {
+  const Span span = line.span;
+  const auto said = [&](std::optional<std::int64_t> ms, std::optional<Said<std::int64_t>>& field) {
+    if (ms) field = {*ms, span};
+  };
+  std::visit(
+      ast::Overloaded{
+          [&](const ast::TimeoutPolicy& p) {
+            said(duration(*p.duration, "a timeout"), into.timeout_ms);
+          },
+          [&](const ast::WithinPolicy& p) {
+            said(duration(*p.duration, "a time limit"), into.within_ms);
+          },
+          [&](const ast::AttemptsPolicy& p) { attempts(line, p, into); },
+          [&](const ast::PoolPolicy& p) { pool(line, p, into); },
+          [&](const ast::IdempotentPolicy&) { into.idempotent = span; },
+          [&](const ast::KeyedPolicy& p) {
+            if (place_ == PolicyPlace::kStep) {
+              step_.keyed = &p;
+              step_.keyed_span = span;
+            } else if (p.key != nullptr) {
+              step_only(p.key->span, "keyed EXPR",
+                        "the key is made of what the step knows; a task says only that it is keyed");
+            } else {
+              into.keyed = {nullptr, span};
+            }
+          },
+          [&](const ast::KeepPolicy&) {
+            if (place_ == PolicyPlace::kStep) {
+              into.keep = span;
+            } else {
+              step_only(span, "keep", "whether an effect is kept is for the flow to say");
+            }
+          },
+          [&](const ast::FallbackPolicy& p) {
+            step_.fallback = &p;
+            step_.fallback_span = span;
+            if (place_ != PolicyPlace::kStep) {
+              step_only(span, "fallback", "what stands in for a result depends on the flow");
+            }
+          },
+          [&](const ast::CompensatePolicy& p) {
+            step_.compensate = &p;
+            step_.compensate_span = span;
+            if (place_ != PolicyPlace::kStep) {
+              step_only(span, "compensate", "it undoes one step, and reads its result");
+            }
+          },
+          [&](const ast::UnsurePolicy& p) {
+            step_.unsure = &p;
+            step_.unsure_span = span;
+            if (place_ != PolicyPlace::kStep) {
+              step_only(span, "unsure", "it cleans up after one step, and reads its key");
+            }
+          },
+          [&](const ast::UsesPolicy& p) { uses(p, into); },
+          [&](const ast::FailsPolicy& p) {
+            if (place_ == PolicyPlace::kTask) return;
+            context_.diagnostics.report(Code::E0502, span, "`fails` belongs to a task")
+                .because(p.kinds.empty() ? "" : "it declares by which kinds the task may fail");
+          },
+          [&](const auto&) { later(line); },
+      },
+      line.node);
+}
+
+void PolicyReader::later(const ast::Policy& line) {
+  const Span span = line.span;
+  std::visit(
+      ast::Overloaded{
+          [&](const ast::StreamPolicy&) {
+            refuse(Code::E0620, span, "stream", "the result arrives whole; pieces come later");
+          },
+          [&](const ast::HedgePolicy&) {
+            refuse(Code::E0621, span, "hedge", "`attempts` repeats a step that failed");
+          },
+          [&](const ast::BreakerPolicy&) {
+            refuse(Code::E0622, span, "breaker", "`timeout` and `attempts` bound a step meanwhile");
+          },
+          [&](const ast::PriorityPolicy&) {
+            refuse(Code::E0623, span, "priority",
+                   "steps are handed out in the order in which they became ready");
+          },
+          [&](const ast::HeartbeatPolicy&) {
+            refuse(Code::E0624, span, "heartbeat", "leases have one length for all tasks");
+          },
+          [&](const ast::QueuePolicy&) {
+            refuse(Code::E0625, span, "queue", "`within` bounds the whole step, waiting included");
+          },
+          [](const auto&) {},
+      },
+      line.node);
+}
+
+void PolicyReader::attempts(const ast::Policy& line, const ast::AttemptsPolicy& node,
+                            Policies& into) {
+  Attempts made;
+  const auto count = integer(*node.count, "the number of attempts", 1, kAttemptsMax);
+  if (count) made.count = *count;
+  made.jitter = node.jitter;
+  if (node.backoff_from != nullptr) {
+    const auto from = duration(*node.backoff_from, "a gap");
+    const auto to = duration(*node.backoff_to, "a gap");
+    if (from && to && *from > *to) {
+      context_.diagnostics
+          .report(Code::E0503, join(node.backoff_from->span, node.backoff_to->span),
+                  "the first gap is longer than the longest")
+          .because("`backoff A..B` waits A after the first attempt and at most B later");
+    }
+    made.backoff_from_ms = from.value_or(0);
+    made.backoff_to_ms = to.value_or(0);
+  }
+  if (node.factor != nullptr) made.factor_milli = factor(*node.factor).value_or(2000);
+  made.has_kinds = node.has_kinds;
+  kinds(node.kinds, made);
+  into.attempts = {std::move(made), line.span};
+}
+
+std::optional<std::int64_t> PolicyReader::factor(const ast::Expr& tree) {
+  const auto value = constant(tree, kFloat, "a factor");
+  if (!value) return std::nullopt;
+  const double number = value->as_float();
+  if (number >= 1 && number <= kBackoffFactorMax) return std::llround(number * 1000);
+  context_.diagnostics.report(Code::E0503, tree.span,
+                              fmt::format("a factor is from 1 to {}", kBackoffFactorMax));
+  return std::nullopt;
+}
+
+void PolicyReader::kinds(const std::vector<ast::Name>& names, Attempts& into) {
+  const std::vector<std::string_view> known = known_kinds(context_);
+  for (const ast::Name& name : names) {
+    into.kinds.emplace_back(name.text, name.span);
+    if (std::find(known.begin(), known.end(), name.text) != known.end()) continue;
+    Diagnostic& diagnostic = context_.diagnostics.report(
+        Code::W0003, name.span,
+        fmt::format("no task or flow here fails with the kind `{}`", name.text));
+    if (const auto near = nearest(name.text, known)) {
+      diagnostic.here(fmt::format("did you mean `{}`?", *near));
+      diagnostic.mend(fmt::format("write `{}`", *near), {{name.span, std::string(*near)}});
+    } else {
+      diagnostic.because(fmt::format("a task declares its own kinds: `fails [{}]`", name.text));
+    }
+  }
+}
+
+void PolicyReader::pool(const ast::Policy& line, const ast::PoolPolicy& node, Policies& into) {
+  if (place_ != PolicyPlace::kTask) {
+    context_.diagnostics.report(Code::E0502, line.span, "`pool` belongs to a task")
+        .because("workers offer themselves for tasks");
+    return;
+  }
+  const Symbol* symbol = context_.resolve(scope_, Space::kPool, node.pool, "pool");
+  if (symbol != nullptr) into.pool = {symbol->as<PoolDef>(), line.span};
+}
+
+void PolicyReader::uses(const ast::UsesPolicy& node, Policies& into) {
+  const Symbol* symbol = context_.resolve(scope_, Space::kPolicy, node.policy, "policy");
+  if (symbol == nullptr) return;
+  PolicyDef& def = *symbol->as<PolicyDef>();
+  context_.ensure_policy(def);
+  const Policies& from = def.policies;
+  if (from.timeout_ms) into.timeout_ms = from.timeout_ms;
+  if (from.within_ms) into.within_ms = from.within_ms;
+  if (from.attempts) into.attempts = from.attempts;
+  if (from.idempotent) into.idempotent = from.idempotent;
+  if (from.keyed) into.keyed = from.keyed;
+}
+
+void Context::report_policy_cycle(const PolicyDef& def) {
+  Diagnostic& diagnostic =
+      diagnostics.report(Code::E0215, def.tree->name.span,
+                         fmt::format("the policy `{}` uses itself", def.name));
+  bool inside = false;
+  for (const PolicyDef* open : open_policies_) {
+    if (inside) diagnostic.also(open->tree->name.span, "by way of this one");
+    if (open == &def) inside = true;
+  }
+}
+
+void Context::ensure_policy(PolicyDef& def) {
+  if (def.state == PolicyDef::State::kDone) return;
+  if (def.state == PolicyDef::State::kOpen) {
+    report_policy_cycle(def);
+    return;
+  }
+  def.state = PolicyDef::State::kOpen;
+  open_policies_.push_back(&def);
+  const auto& node = std::get<ast::PolicyDecl>(def.tree->node);
+  PolicyReader(*this, *scope_of.at(def.module), PolicyPlace::kBundle)
+      .read(node.policies, def.policies);
+  open_policies_.pop_back();
+  def.state = PolicyDef::State::kDone;
+}
+
+}  // namespace sluice::compiler

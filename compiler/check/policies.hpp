@@ -1,0 +1,68 @@
+// Lines of policies, merged. Private to compiler/check.
+#pragma once
+
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "compiler/check/context.hpp"
+#include "compiler/check/exprs.hpp"
+
+namespace sluice::compiler {
+
+// Attempts of one step, at most: beyond it a step is a loop that nobody wrote.
+inline constexpr std::int64_t kAttemptsMax = 1000;
+// The factor between two gaps, at most.
+inline constexpr std::int64_t kBackoffFactorMax = 100;
+
+enum class PolicyPlace : std::uint8_t { kTask, kBundle, kStep };
+
+// Lines that need what is around a step; the reader leaves them to its caller.
+struct StepLines {
+  const ast::FallbackPolicy* fallback = nullptr;
+  const ast::KeyedPolicy* keyed = nullptr;
+  const ast::CompensatePolicy* compensate = nullptr;
+  const ast::UnsurePolicy* unsure = nullptr;
+  Span fallback_span, keyed_span, compensate_span, unsure_span;
+};
+
+class PolicyReader {
+ public:
+  PolicyReader(Context& context, ModuleScope& scope, PolicyPlace place)
+      : context_(context), scope_(scope), place_(place), locals_(context) {}
+
+  // Lays the lines over `into`, in their order.
+  StepLines read(const std::vector<ast::Policy>& lines, ir::Policies& into);
+
+  // A positive duration that is known now; nothing after an error.
+  std::optional<std::int64_t> duration(const ast::Expr& tree, std::string_view what);
+  std::optional<std::int64_t> integer(const ast::Expr& tree, std::string_view what,
+                                      std::int64_t least, std::int64_t most);
+
+ private:
+  using Lines = std::vector<ast::Policy>;
+
+  bool is_repeated(const ast::Policy& line);
+  void refuse(Code code, Span span, std::string_view name, std::string_view why);
+  void step_only(Span span, std::string_view name, std::string_view why);
+  std::optional<vm::Value> constant(const ast::Expr& tree, ir::TypeId type, std::string_view what);
+  void attempts(const ast::Policy& line, const ast::AttemptsPolicy& node, ir::Policies& into);
+  std::optional<std::int64_t> factor(const ast::Expr& tree);
+  void kinds(const std::vector<ast::Name>& names, ir::Attempts& into);
+  void pool(const ast::Policy& line, const ast::PoolPolicy& node, ir::Policies& into);
+  void uses(const ast::UsesPolicy& node, ir::Policies& into);
+  void apply(const ast::Policy& line, ir::Policies& into);
+  void later(const ast::Policy& line);
+
+  Context& context_;
+  ModuleScope& scope_;
+  PolicyPlace place_;
+  Locals locals_;
+  StepLines step_;
+  std::vector<const ast::Policy*> seen_;
+};
+
+// Kinds that the language knows or that a task or flow of the program declares.
+std::vector<std::string_view> known_kinds(const Context& context);
+
+}  // namespace sluice::compiler

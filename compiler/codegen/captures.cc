@@ -1,0 +1,176 @@
+// What a block reads from around it.
+#include <unordered_set>
+
+#include "compiler/codegen/generator.hpp"
+
+namespace sluice::compiler {
+
+using namespace ir;
+
+namespace {
+
+class Collector {
+ public:
+  void block(const Block& block) {
+    for (const Stmt* stmt : block.statements) statement(*stmt);
+  }
+
+  void step(const StepDef& step) {
+    for (const Expr* argument : step.arguments) expr(argument);
+    if (step.policies.keyed) expr(step.policies.keyed->value);
+    if (step.policies.fallback_value) expr(step.policies.fallback_value->value);
+    if (step.policies.fallback_step) fallback(*step.policies.fallback_step->value);
+    defined_.insert(step.result);
+    keys_defined_.insert(&step);
+    if (step.policies.compensate) block(*step.policies.compensate->value);
+    if (step.policies.unsure) block(*step.policies.unsure->value);
+  }
+
+  Captures take() {
+    Captures made;
+    for (Local* local : locals_) {
+      if (!defined_.contains(local)) made.locals.push_back(local);
+    }
+    for (StepDef* step : keys_) {
+      if (!keys_defined_.contains(step)) made.keys.push_back(step);
+    }
+    return made;
+  }
+
+ private:
+  void fallback(const StepDef& step) {
+    for (const Expr* argument : step.arguments) expr(argument);
+  }
+
+  void use(Local* local) {
+    if (seen_.insert(local).second) locals_.push_back(local);
+  }
+
+  void pattern(const Pattern& pattern) {
+    if (pattern.value != nullptr) expr(pattern.value);
+    for (const Local* local : pattern.bindings) defined_.insert(local);
+  }
+
+  void statement(const Stmt& stmt) {
+    std::visit(ast::Overloaded{
+                   [&](const Let& node) {
+                     expr(node.value);
+                     defined_.insert(node.local);
+                   },
+                   [&](const Set& node) { expr(node.value); },
+                   [&](const If& node) {
+                     for (const IfArm& arm : node.arms) {
+                       expr(arm.condition);
+                       if (arm.binding != nullptr) defined_.insert(arm.binding);
+                       block(arm.body);
+                     }
+                     if (node.else_body) block(*node.else_body);
+                   },
+                   [&](const Match& node) {
+                     expr(node.subject);
+                     for (const MatchCase& each : node.cases) {
+                       pattern(each.pattern);
+                       block(each.body);
+                     }
+                     if (node.else_body) block(*node.else_body);
+                   },
+                   [&](const Step& node) { step(*node.step); },
+                   [&](const Parallel& node) {
+                     for (const Branch& each : node.branches) {
+                       if (each.step != nullptr) {
+                         step(*each.step);
+                       } else {
+                         block(each.body);
+                       }
+                     }
+                   },
+                   [&](const Notify& node) {
+                     expr(node.value);
+                     expr(node.client);
+                   },
+                   [&](const Return& node) { expr(node.value); },
+                   [&](const Fail& node) { expr(node.message); },
+                   [&](const Refused&) {},
+               },
+               stmt.node);
+  }
+
+  void all(const std::vector<Expr*>& exprs) {
+    for (const Expr* each : exprs) expr(each);
+  }
+
+  template <typename... Exprs>
+  void each(const Exprs*... exprs) {
+    (expr(exprs), ...);
+  }
+
+  void expr(const Expr* at) {
+    if (at == nullptr) return;
+    std::visit(
+        ast::Overloaded{
+            [&](const LocalRef& n) { use(n.local); },
+            [&](const StepKey& n) {
+              if (keys_seen_.insert(n.step).second) keys_.push_back(n.step);
+            },
+            [&](const Not& n) { expr(n.operand); },
+            [&](const Negate& n) { expr(n.operand); },
+            [&](const Arithmetic& n) { each(n.left, n.right); },
+            [&](const Compare& n) { each(n.left, n.right); },
+            [&](const Logic& n) { each(n.left, n.right); },
+            [&](const In& n) { each(n.needle, n.haystack); },
+            [&](const Coalesce& n) { each(n.left, n.right); },
+            [&](const IfExpr& n) { each(n.condition, n.then_value, n.else_value); },
+            [&](const MatchExpr& n) {
+              expr(n.subject);
+              for (const MatchArm& arm : n.arms) {
+                pattern(arm.pattern);
+                expr(arm.value);
+              }
+              expr(n.else_value);
+            },
+            [&](const ListValue& n) { all(n.elements); },
+            [&](const MapValue& n) {
+              for (const auto& [key, value] : n.entries) each(key, value);
+            },
+            [&](const RangeValue& n) { each(n.first, n.last); },
+            [&](const Comprehension& n) {
+              defined_.insert(n.variable);
+              each(n.source, n.filter, n.element);
+            },
+            [&](const FieldOf& n) { expr(n.base); },
+            [&](const IndexOf& n) { each(n.base, n.index); },
+            [&](const RecordValue& n) { all(n.fields); },
+            [&](const CaseValue& n) { all(n.fields); },
+            [&](const With& n) {
+              expr(n.base);
+              for (const auto& [index, value] : n.fields) expr(value);
+            },
+            [&](const CallFn& n) { all(n.arguments); },
+            [&](const CallBuiltin& n) { all(n.arguments); },
+            [&](const Interpolation& n) { all(n.parts); },
+            [](const auto&) {},
+        },
+        at->node);
+  }
+
+  std::vector<Local*> locals_;
+  std::vector<StepDef*> keys_;
+  std::unordered_set<const Local*> seen_, defined_;
+  std::unordered_set<const StepDef*> keys_seen_, keys_defined_;
+};
+
+}  // namespace
+
+Captures captures_of(const Block& block) {
+  Collector collector;
+  collector.block(block);
+  return collector.take();
+}
+
+Captures captures_of(const StepDef& step) {
+  Collector collector;
+  collector.step(step);
+  return collector.take();
+}
+
+}  // namespace sluice::compiler

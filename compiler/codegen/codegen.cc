@@ -1,0 +1,115 @@
+#include "compiler/codegen/codegen.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "compiler/codegen/generator.hpp"
+
+namespace sluice::compiler {
+
+using namespace ir;
+
+Generator::Generator(const Program& program, const SourceSet& sources, Diagnostics& diagnostics,
+                     const CompileOptions& options)
+    : program_(program),
+      sources_(sources),
+      diagnostics_(diagnostics),
+      options_(options),
+      constants_(out_) {}
+
+void Generator::too_large(Span span, const std::string& what) {
+  diagnostics_.report(Code::E0321, span, what)
+      .because("an artifact is checked by every engine that runs it, so its parts have limits");
+}
+
+std::uint32_t Generator::reserve() {
+  out_.functions.emplace_back();
+  return static_cast<std::uint32_t>(out_.functions.size() - 1);
+}
+
+void Generator::put(std::uint32_t index, vm::FunctionBuilder& builder, Span span) {
+  auto function = builder.finish();
+  if (function) {
+    out_.functions[index] = std::move(*function);
+  } else {
+    too_large(span, fmt::format("this is too large to compile: {}", function.error()));
+  }
+}
+
+// Files in the order of their modules' names, so that the order in which they were given does not
+// show.
+void Generator::list_sources() {
+  for (const Module& module : program_.modules) {
+    files_.emplace(module.file, static_cast<std::uint32_t>(out_.sources.size()));
+    out_.sources.push_back(sources_.file(module.file).path());
+  }
+}
+
+void Generator::number_functions() {
+  for (const FnDef& fn : program_.fns) fns_.emplace(&fn, reserve());
+}
+
+void Generator::functions() {
+  for (const FnDef& fn : program_.fns) {
+    FunctionCode code(*this, fn.module->name + "." + fn.name, vm::FunctionKind::pure,
+              static_cast<std::uint16_t>(fn.locals.size()));
+    for (std::uint32_t i = 0; i < fn.locals.size(); ++i) code.bind(fn.locals[i], {i});
+    code.pure_body(*fn.body);
+    put(fns_.at(&fn), code.builder(), fn.tree->name.span);
+  }
+  for (const FlowDef& def : program_.flows) flow(def);
+}
+
+void Generator::flow(const FlowDef& def) {
+  vm::FlowInfo info;
+  info.name = def.name;
+  for (const FieldDef& parameter : def.parameters) {
+    info.parameters.push_back({parameter.name, type(parameter.type)});
+  }
+  for (const RecordDef* outcome : def.outcomes) info.outcomes.push_back(event_of(*outcome));
+  if (def.trigger != nullptr) info.trigger = topics_.at(def.trigger);
+  if (def.timeout_ms) info.timeout_ms = static_cast<std::uint64_t>(def.timeout_ms->value);
+  const auto parameters = static_cast<std::uint16_t>(def.parameters.size());
+  info.function = reserve();
+  FunctionCode body(*this, def.name, vm::FunctionKind::flow, parameters, def.name);
+  body.flow_body(def, def.body);
+  put(info.function, body.builder(), def.tree->name.span);
+  if (def.on_failure) {
+    info.on_failure = reserve();
+    FunctionCode handler(*this, def.name + "/on failure", vm::FunctionKind::handler,
+                 static_cast<std::uint16_t>(parameters + 1));
+    handler.flow_body(def, *def.on_failure);
+    put(*info.on_failure, handler.builder(), def.tree->name.span);
+  }
+  out_.flows.push_back(std::move(info));
+}
+
+std::optional<vm::Program> Generator::run() {
+  if (!check_limits()) return std::nullopt;
+  out_.features = {"core"};
+  list_sources();
+  number_functions();
+  types_of_data();
+  events();
+  topics();
+  pools_and_tasks();
+  functions();
+  if (diagnostics_.has_errors()) return std::nullopt;
+  return std::move(out_);
+}
+
+std::optional<std::string> generate(const Program& program, const SourceSet& sources,
+                                    Diagnostics& diagnostics, const CompileOptions& options) {
+  auto made = Generator(program, sources, diagnostics, options).run();
+  if (!made) return std::nullopt;
+  std::string bytes = vm::encode_artifact(*made);
+  if (bytes.size() <= vm::kArtifactBytesMax) return bytes;
+  diagnostics.report(Code::E0321, {program.modules.front().file, 0, 0},
+                     fmt::format("the program is too large: its artifact has {} bytes, {} at most",
+                                 bytes.size(), vm::kArtifactBytesMax));
+  return std::nullopt;
+}
+
+}  // namespace sluice::compiler

@@ -1,0 +1,165 @@
+// The parts of code generation. Private to compiler/codegen.
+#pragma once
+
+#include <deque>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "compiler/compile.hpp"
+#include "compiler/diagnostics.hpp"
+#include "compiler/ir.hpp"
+#include "compiler/source.hpp"
+#include "vm/artifact.hpp"
+#include "vm/builder.hpp"
+
+namespace sluice::compiler {
+
+// The program that is being made: tables, constants, functions.
+class Generator {
+ public:
+  Generator(const ir::Program& program, const SourceSet& sources, Diagnostics& diagnostics,
+            const CompileOptions& options);
+
+  std::optional<vm::Program> run();
+
+  vm::TypeId type(ir::TypeId type);
+  std::uint32_t constant(const vm::Value& value) { return constants_.add(value); }
+  std::uint32_t function_of(const ir::FnDef& fn) const { return fns_.at(&fn); }
+  std::uint32_t event_of(const ir::RecordDef& event) const { return events_.at(&event); }
+  // A place in the table of functions, to be filled by put(). So calls may come before bodies.
+  std::uint32_t reserve();
+  void put(std::uint32_t index, vm::FunctionBuilder& builder, Span span);
+  std::uint32_t add_site(const ir::StepDef& step);
+  // Index of the file in Program::sources.
+  std::uint32_t source_of(FileId file) const { return files_.at(file); }
+
+  const ir::Types& types() const { return program_.types; }
+  const SourceSet& sources() const { return sources_; }
+  bool debug_lines() const { return options_.debug_lines; }
+
+ private:
+  void list_sources();
+  void number_functions();
+  void events();
+  void types_of_data();
+  vm::FieldType field(const ir::FieldDef& def, const std::string& owner);
+  void topics();
+  void pools_and_tasks();
+  void functions();
+  void flow(const ir::FlowDef& def);
+  bool check_limits();
+  void too_large(Span span, const std::string& what);
+
+  const ir::Program& program_;
+  const SourceSet& sources_;
+  Diagnostics& diagnostics_;
+  const CompileOptions& options_;
+  vm::Program out_;
+  vm::ConstantPool constants_;
+  std::unordered_map<FileId, std::uint32_t> files_;
+  std::unordered_map<ir::TypeId, vm::TypeId> types_;
+  std::unordered_map<const ir::FnDef*, std::uint32_t> fns_;
+  std::unordered_map<const ir::RecordDef*, std::uint32_t> events_;
+  std::unordered_map<const ir::TopicDef*, std::uint32_t> topics_;
+  std::unordered_map<const ir::PoolDef*, std::uint32_t> pools_;
+  std::unordered_map<const ir::TaskDef*, std::uint32_t> tasks_;
+};
+
+// What a block of code reads from around it, in the order in which it is met.
+struct Captures {
+  std::vector<ir::Local*> locals;
+  std::vector<ir::StepDef*> keys;  // NAME.key
+
+  std::size_t size() const { return locals.size() + keys.size(); }
+};
+Captures captures_of(const ir::Block& block);
+Captures captures_of(const ir::StepDef& step);  // of a step that stands directly in `parallel`
+
+// Code of one function.
+class FunctionCode {
+ public:
+  FunctionCode(Generator& generator, std::string name, vm::FunctionKind kind, std::uint16_t parameters,
+       std::string segment = "")
+      : generator_(generator),
+        builder_(name, kind, parameters, std::move(segment)),
+        name_(std::move(name)),
+        kind_(kind) {}
+
+  void bind(const ir::Local* local, vm::Register at) { locals_[local] = at; }
+  void bind_key(const ir::StepDef* step, vm::Register at) { keys_[step] = at; }
+  // The captured values as parameters 0, 1, …
+  void bind(const Captures& captures);
+
+  // A pure function whose value is the expression's.
+  void pure_body(const ir::Expr& value);
+  void flow_body(const ir::FlowDef& flow, const ir::Block& body);
+  // Of a `branch NAME { … }`, a compensation.
+  void block_body(const ir::Block& body);
+  void branch_step(const ir::StepDef& step);
+
+  vm::FunctionBuilder& builder() { return builder_; }
+
+ private:
+  using Register = vm::Register;
+  using Op = vm::Op;
+
+  // Expressions (exprs.cc). eval() may answer the register of a name; into() writes `to`, which the
+  // expression must not read unless it is the whole of an arithmetic operation.
+  Register eval(const ir::Expr& expr);
+  void into(const ir::Expr& expr, Register to);
+  Register all(const std::vector<ir::Expr*>& exprs);  // in registers side by side
+  void constant(const vm::Value& value, Register to);
+  bool folded(const ir::Expr& expr, Register to);
+  void arithmetic(const ir::Expr& expr, const ir::Arithmetic& node, Register to);
+  void compare(const ir::Compare& node, Register to);
+  void logic(const ir::Logic& node, Register to);
+  void membership(const ir::In& node, Register to);
+  void builtin(vm::Builtin which, Register first, Register to);
+  void if_value(const ir::IfExpr& node, Register to);
+  void match_value(const ir::MatchExpr& node, Register to);
+  void list_value(const ir::ListValue& node, Register to);
+  void map_value(const ir::MapValue& node, Register to);
+  void range_value(const ir::RangeValue& node, Register to);
+  void comprehension(const ir::Comprehension& node, Register to);
+  void field(const ir::FieldOf& node, Register to);
+  void with(const ir::With& node, Register to);
+  void interpolation(const ir::Interpolation& node, Register to);
+  void jump_if(const ir::Expr& condition, bool when, vm::Label target);
+  // Jumps to `otherwise` unless the subject fits; then binds what the pattern binds.
+  void test(const ir::Pattern& pattern, const ir::Expr& subject, Register at, vm::Label otherwise);
+  void bind_fields(const ir::Pattern& pattern, Register subject);
+  void at(Span span);
+
+  // Statements (flows.cc).
+  void block(const ir::Block& block);
+  void statement(const ir::Stmt& stmt);
+  void let(const ir::Let& node);
+  void set(const ir::Set& node);
+  void if_statement(const ir::If& node);
+  void match(const ir::Match& node);
+  void step(const ir::StepDef& step, Register to);
+  Register arguments(const ir::StepDef& step, std::uint32_t site);
+  void fallback(const ir::StepDef& step, Register to);
+  void closure(Op op, const ir::StepDef& step, const ir::Block& body, std::uint32_t site);
+  Register capture(const Captures& captures);
+  void parallel(const ir::Parallel& node);
+  void notify(const ir::Notify& node);
+  void return_statement(const ir::Return& node);
+  void fail(const ir::Fail& node);
+  void fail(std::string_view kind, std::string_view message);
+  void bind_label(vm::Label label) {
+    builder_.bind(label);
+    reachable_ = true;
+  }
+
+  Generator& generator_;
+  vm::FunctionBuilder builder_;
+  std::string name_;
+  vm::FunctionKind kind_;
+  std::unordered_map<const ir::Local*, Register> locals_;
+  std::unordered_map<const ir::StepDef*, Register> keys_;
+  bool reachable_ = true;
+};
+
+}  // namespace sluice::compiler

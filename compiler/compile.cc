@@ -1,0 +1,71 @@
+#include "compiler/compile.hpp"
+
+#include <set>
+#include <vector>
+
+#include "compiler/check/check.hpp"
+#include "compiler/codegen/codegen.hpp"
+#include "compiler/parse.hpp"
+#include "compiler/stdlib.hpp"
+
+namespace sluice::compiler {
+
+namespace {
+
+// Parses the given files, then each standard module that is imported, once.
+class Loader {
+ public:
+  Loader(SourceSet& sources, Diagnostics& diagnostics)
+      : sources_(sources), diagnostics_(diagnostics) {}
+
+  void run() {
+    const std::size_t given = sources_.size();
+    for (std::size_t i = 0; i < given; ++i) load(static_cast<FileId>(i));
+    for (std::size_t i = 0; i < trees.size(); ++i) {
+      for (const ast::Import& import : trees[i]->imports) load_standard(import.module.text());
+    }
+  }
+
+  std::vector<std::unique_ptr<ast::Module>> trees;
+  std::set<FileId> standard;
+  bool ok = true;
+
+ private:
+  void load(FileId file) {
+    ParseResult result = parse(sources_.file(file), diagnostics_);
+    ok = ok && result.ok;
+    trees.push_back(std::move(result.module));
+  }
+
+  void load_standard(const std::string& name) {
+    const auto found = find_standard_module(name);
+    if (!found || !loaded_.insert(name).second) return;
+    const FileId file = sources_.add(std::string(found->path), std::string(found->name),
+                                     std::string(found->text));
+    standard.insert(file);
+    load(file);
+  }
+
+  SourceSet& sources_;
+  Diagnostics& diagnostics_;
+  std::set<std::string> loaded_;
+};
+
+}  // namespace
+
+CompileResult compile(SourceSet& sources, Diagnostics& diagnostics, const CompileOptions& options) {
+  CompileResult result;
+  Loader loader(sources, diagnostics);
+  loader.run();
+  // What could not be read would be missed everywhere else, so its absence proves nothing.
+  if (loader.ok) {
+    result.program = check(sources, loader.standard, std::move(loader.trees), diagnostics);
+    if (!diagnostics.has_errors()) {
+      result.artifact = generate(*result.program, sources, diagnostics, options);
+    }
+  }
+  diagnostics.sort();
+  return result;
+}
+
+}  // namespace sluice::compiler
