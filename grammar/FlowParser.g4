@@ -82,8 +82,8 @@ type
   ;
 
 simpleType
-  : NAME
-  | typeName
+  : identifier (DOT TYPE)?
+  | TYPE
   | LBRACKET type RBRACKET
   | LBRACE type COLON type RBRACE
   ;
@@ -364,7 +364,7 @@ pattern
   | string
   | K_TRUE
   | K_FALSE
-  | typeName (DOT member)? bindings?
+  | (identifier DOT)? TYPE (DOT member)? bindings?
   | identifier bindings?
   ;
 
@@ -400,16 +400,25 @@ primary
   | DURATION                                                               # durationLiteral
   | (K_TRUE | K_FALSE)                                                     # boolLiteral
   | string                                                                 # stringLiteral
-  | typeName fieldInits                                                    # recordLiteral
-  | typeName DOT member                                                    # caseLiteral
-  | identifier                                                             # nameExpression
+  | TYPE typeUse                                                           # typeExpression
+  | identifier (DOT TYPE typeUse)?                                         # nameExpression
   | LPAREN expression RPAREN                                               # parenExpression
-  | LBRACKET (expression (COMMA expression)* COMMA?)? RBRACKET             # listLiteral
-  | LBRACKET expression K_FOR identifier K_IN expression (K_IF expression)? RBRACKET
-                                                                           # comprehension
-  | LBRACKET (COLON | mapEntry (COMMA mapEntry)* COMMA?) RBRACKET          # mapLiteral
+  | LBRACKET (COLON | expression collection)? RBRACKET                     # bracketExpression
   | K_MATCH expression LBRACE matchArm* (K_ELSE FAT_ARROW expression)? RBRACE
                                                                            # matchExpression
+  ;
+
+// What makes a record or an enum's case of a type's name.
+typeUse
+  : fieldInits
+  | DOT member
+  ;
+
+// What follows the first expression in brackets: `[x for x in xs]`, `["a": 1]`, `[a, b]`.
+collection
+  : K_FOR identifier K_IN expression (K_IF expression)?                    # comprehension
+  | COLON expression (COMMA mapEntry)* COMMA?                              # mapEntries
+  | (COMMA expression)* COMMA?                                             # listElements
   ;
 
 mapEntry

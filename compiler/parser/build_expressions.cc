@@ -57,10 +57,18 @@ ast::QualifiedName Builder::qualified(Parser::QualifiedNameContext* context) {
 }
 
 ast::QualifiedName Builder::qualified(Parser::TypeNameContext* context) {
+  return type_name(context->identifier(), context->TYPE());
+}
+
+ast::QualifiedName Builder::type_name(Parser::IdentifierContext* module,
+                                      antlr4::tree::TerminalNode* type_word) {
   ast::QualifiedName result;
-  result.span = span_of(context);
-  if (context->identifier() != nullptr) result.parts.push_back(name(context->identifier()));
-  result.parts.push_back(name(context->TYPE()));
+  result.span = span_of(type_word);
+  if (module != nullptr) {
+    result.span.begin = span_of(module).begin;
+    result.parts.push_back(name(module));
+  }
+  result.parts.push_back(name(type_word));
   return result;
 }
 
@@ -109,14 +117,12 @@ ast::TypePtr Builder::type(Parser::TypeContext* context) {
   auto* simple = context->simpleType();
   auto result = std::make_unique<ast::Type>();
   result->span = span_of(simple);
-  if (simple->NAME() != nullptr) {
-    ast::Name word = name(simple->NAME());
+  if (simple->identifier() != nullptr || simple->TYPE() != nullptr) {
     ast::NamedType named;
-    named.name.span = word.span;
-    named.name.parts.push_back(std::move(word));
+    named.name.span = result->span;
+    if (simple->identifier() != nullptr) named.name.parts.push_back(name(simple->identifier()));
+    if (simple->TYPE() != nullptr) named.name.parts.push_back(name(simple->TYPE()));
     result->node = std::move(named);
-  } else if (simple->typeName() != nullptr) {
-    result->node = ast::NamedType{qualified(simple->typeName())};
   } else if (simple->LBRACKET() != nullptr) {
     result->node = ast::ListType{type(simple->type(0))};
   } else {
@@ -136,8 +142,9 @@ ast::PatternPtr Builder::pattern(Parser::PatternContext* context) {
   if (auto* bound = context->bindings(); bound != nullptr) {
     for (auto* each : bound->identifier()) bindings.push_back(name(each));
   }
-  if (context->typeName() != nullptr) {
-    ast::TypePattern node{qualified(context->typeName()), std::nullopt, std::move(bindings)};
+  if (context->TYPE() != nullptr) {
+    ast::TypePattern node{type_name(context->identifier(), context->TYPE()), std::nullopt,
+                          std::move(bindings)};
     if (context->member() != nullptr) node.case_name = name(context->member());
     result->node = std::move(node);
   } else if (context->identifier() != nullptr) {

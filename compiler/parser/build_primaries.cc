@@ -11,7 +11,8 @@ using grammar::FlowLexer;
 ast::ExprPtr Builder::primary(Parser::PrimaryContext* context) {
   const Span span = span_of(context);
   if (auto* word = dynamic_cast<Parser::NameExpressionContext*>(context)) {
-    return make(span, ast::NameExpr{name(word->identifier()).text});
+    if (word->TYPE() == nullptr) return make(span, ast::NameExpr{name(word->identifier()).text});
+    return type_use(span, type_name(word->identifier(), word->TYPE()), word->typeUse());
   }
   if (ast::ExprPtr simple = literal(context); simple != nullptr) return simple;
   if (auto* parens = dynamic_cast<Parser::ParenExpressionContext*>(context)) {
@@ -19,20 +20,12 @@ ast::ExprPtr Builder::primary(Parser::PrimaryContext* context) {
     inner->in_parens = true;
     return inner;
   }
-  if (auto* record = dynamic_cast<Parser::RecordLiteralContext*>(context)) {
-    ast::QualifiedName type_name = qualified(record->typeName());
-    return make(span, ast::RecordExpr{std::move(type_name), field_inits(record->fieldInits())});
+  if (auto* word = dynamic_cast<Parser::TypeExpressionContext*>(context)) {
+    return type_use(span, type_name(nullptr, word->TYPE()), word->typeUse());
   }
-  if (auto* chosen = dynamic_cast<Parser::CaseLiteralContext*>(context)) {
-    return make(span, ast::CaseExpr{qualified(chosen->typeName()), name(chosen->member())});
+  if (auto* brackets = dynamic_cast<Parser::BracketExpressionContext*>(context)) {
+    return bracket_expression(brackets);
   }
-  if (auto* list = dynamic_cast<Parser::ListLiteralContext*>(context)) {
-    ast::ListExpr node;
-    for (auto* element : list->expression()) node.elements.push_back(expression(element));
-    return make(span, std::move(node));
-  }
-  if (auto* map = dynamic_cast<Parser::MapLiteralContext*>(context)) return map_literal(map);
-  if (auto* each = dynamic_cast<Parser::ComprehensionContext*>(context)) return comprehension(each);
   return match_expression(dynamic_cast<Parser::MatchExpressionContext*>(context));
 }
 
@@ -155,24 +148,44 @@ ast::ExprPtr Builder::match_expression(Parser::MatchExpressionContext* context) 
   return make(span_of(context), std::move(node));
 }
 
-ast::ExprPtr Builder::map_literal(Parser::MapLiteralContext* context) {
-  ast::MapExpr node;
-  for (auto* entry : context->mapEntry()) {
-    ast::MapEntry built;
-    built.key = expression(entry->expression(0));
-    built.value = expression(entry->expression(1));
-    node.entries.push_back(std::move(built));
+ast::ExprPtr Builder::type_use(Span span, ast::QualifiedName type_word,
+                               Parser::TypeUseContext* use) {
+  if (use->fieldInits() != nullptr) {
+    return make(span, ast::RecordExpr{std::move(type_word), field_inits(use->fieldInits())});
   }
-  return make(span_of(context), std::move(node));
+  return make(span, ast::CaseExpr{std::move(type_word), name(use->member())});
 }
 
-ast::ExprPtr Builder::comprehension(Parser::ComprehensionContext* context) {
-  ast::ComprehensionExpr node;
-  node.element = expression(context->expression(0));
-  node.variable = name(context->identifier());
-  node.source = expression(context->expression(1));
-  if (context->K_IF() != nullptr) node.filter = expression(context->expression(2));
-  return make(span_of(context), std::move(node));
+ast::ExprPtr Builder::bracket_expression(Parser::BracketExpressionContext* context) {
+  const Span span = span_of(context);
+  if (context->COLON() != nullptr) return make(span, ast::MapExpr{});
+  if (context->expression() == nullptr) return make(span, ast::ListExpr{});
+  ast::ExprPtr first = expression(context->expression());
+  auto* rest = context->collection();
+  if (auto* loop = dynamic_cast<Parser::ComprehensionContext*>(rest)) {
+    ast::ComprehensionExpr node;
+    node.element = std::move(first);
+    node.variable = name(loop->identifier());
+    node.source = expression(loop->expression(0));
+    if (loop->K_IF() != nullptr) node.filter = expression(loop->expression(1));
+    return make(span, std::move(node));
+  }
+  if (auto* map = dynamic_cast<Parser::MapEntriesContext*>(rest)) {
+    ast::MapExpr node;
+    ast::ExprPtr value_of_first = expression(map->expression());
+    node.entries.push_back({std::move(first), std::move(value_of_first)});
+    for (auto* entry : map->mapEntry()) {
+      ast::ExprPtr key = expression(entry->expression(0));
+      ast::ExprPtr mapped = expression(entry->expression(1));
+      node.entries.push_back({std::move(key), std::move(mapped)});
+    }
+    return make(span, std::move(node));
+  }
+  ast::ListExpr node;
+  node.elements.push_back(std::move(first));
+  auto* list = dynamic_cast<Parser::ListElementsContext*>(rest);
+  for (auto* element : list->expression()) node.elements.push_back(expression(element));
+  return make(span, std::move(node));
 }
 
 std::vector<ast::Argument> Builder::arguments(Parser::ArgumentsContext* context) {

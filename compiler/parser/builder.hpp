@@ -35,6 +35,8 @@ class Builder {
   ast::Name name(const FlowToken& symbol);
   ast::QualifiedName qualified(Parser::QualifiedNameContext* context);
   ast::QualifiedName qualified(Parser::TypeNameContext* context);
+  ast::QualifiedName type_name(Parser::IdentifierContext* module,
+                               antlr4::tree::TerminalNode* type_word);
   ast::Doc doc_before(antlr4::ParserRuleContext* context);
 
   // ---- declarations (build_declarations.cc)
@@ -114,8 +116,8 @@ class Builder {
   ast::ExprPtr string(Parser::StringContext* context);
   ast::ExprPtr number(antlr4::tree::TerminalNode* node);
   ast::ExprPtr match_expression(Parser::MatchExpressionContext* context);
-  ast::ExprPtr map_literal(Parser::MapLiteralContext* context);
-  ast::ExprPtr comprehension(Parser::ComprehensionContext* context);
+  ast::ExprPtr type_use(Span span, ast::QualifiedName type_name, Parser::TypeUseContext* use);
+  ast::ExprPtr bracket_expression(Parser::BracketExpressionContext* context);
   std::vector<ast::Argument> arguments(Parser::ArgumentsContext* context);
   std::vector<ast::FieldInit> field_inits(Parser::FieldInitsContext* context);
   ast::ExprPtr make(Span span, decltype(ast::Expr::node) node);

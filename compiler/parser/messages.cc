@@ -148,9 +148,8 @@ Mistake mistake_of(antlr4::Parser& parser, const antlr4::RecognitionException& e
   mistake.at = offending == nullptr ? list.tokens.size() - 1 : offending->getTokenIndex();
   if (const auto* several = dynamic_cast<const antlr4::NoViableAltException*>(&error)) {
     mistake.expected = expected_by(parser, *several);
-  } else {
-    mistake.expected = error.getExpectedTokens();
   }
+  if (mistake.expected.isEmpty()) mistake.expected = error.getExpectedTokens();
   return mistake;
 }
 

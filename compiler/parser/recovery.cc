@@ -82,8 +82,10 @@ void Recovery::recover(antlr4::Parser* parser, std::exception_ptr error) {
   }
   leaving_ = false;
   const size_t start = context->start->getTokenIndex();
-  skip(parser, rule, list_.tokens[start].depth,
-       std::max(start + 1, parser->getInputStream()->index()));
+  const size_t at = parser->getInputStream()->index();
+  // A word in the middle of its line is part of the mistake: `let step = 1`.
+  const bool part = at > start && is_word(list_.tokens[at].getType()) && !begins_afresh(at);
+  skip(parser, rule, start, std::max(start + 1, part ? at + 1 : at));
 }
 
 Token* Recovery::recoverInline(antlr4::Parser* parser) {
@@ -102,34 +104,48 @@ void Recovery::sync(antlr4::Parser* parser) {
   if (!loop) return;
   while (true) {
     const size_t at = parser->getInputStream()->index();
-    const antlr4::misc::IntervalSet& expected =
-        atn.nextTokens(state);
+    const antlr4::misc::IntervalSet& expected = atn.nextTokens(state);
     if (expected.contains(list_.tokens[at].getType())) return;
     if (list_.tokens[at].getType() == Token::EOF) return;
     ++mistakes_;
     report_unexpected_item(rule, at, list_, diagnostics_);
-    skip(parser, rule, list_.tokens[at].depth, at + 1);
+    skip(parser, rule, at, at + 1);
+    const size_t next = parser->getInputStream()->index();
+    const bool commas = rule == FlowParser::RuleField || rule == FlowParser::RuleEnumCase;
+    if (commas && list_.tokens[next].getType() == FlowLexer::COMMA)
+      parser->getInputStream()->seek(next + 1);
   }
 }
 
-void Recovery::skip(antlr4::Parser* parser, size_t rule, uint32_t depth, size_t from) {
+void Recovery::skip(antlr4::Parser* parser, size_t rule, size_t start, size_t from) {
   const std::vector<FlowToken>& tokens = list_.tokens;
+  const FlowToken& first = tokens[start];
+  const uint32_t depth = first.depth;
   size_t at = std::min(from, tokens.size() - 1);
   for (; tokens[at].getType() != Token::EOF; ++at) {
     if (tokens[at].depth < depth) break;
     if (tokens[at].depth > depth) continue;
     if (is_closing(tokens[at].getType()) && depth > 0) break;
     if (begins_item(rule, at)) break;
+    // A word below the one that began the mistake begins another thing, whatever it is.
+    const bool below =
+        first.first_on_line && tokens[at].first_on_line && tokens[at].column() == first.column();
+    const bool word = is_word(tokens[at].getType()) || tokens[at].getType() == FlowLexer::NAME;
+    if (below && word) break;
   }
   parser->getInputStream()->seek(at);
+}
+
+bool Recovery::begins_afresh(size_t index) const {
+  if (index == 0 || list_.tokens[index].first_on_line) return true;
+  const size_t before = list_.tokens[index - 1].getType();
+  return before == FlowLexer::LBRACE || before == FlowLexer::RBRACE;
 }
 
 bool Recovery::begins_item(size_t rule, size_t index) const {
   const FlowToken& token = list_.tokens[index];
   const size_t type = token.getType();
-  const size_t before = index == 0 ? Token::EOF : list_.tokens[index - 1].getType();
-  const bool fresh =
-      token.first_on_line || before == FlowLexer::LBRACE || before == FlowLexer::RBRACE;
+  const bool fresh = begins_afresh(index);
   switch (rule) {
     case FlowParser::RuleStatement:
       // `if` and `match` are also expressions.

@@ -31,9 +31,11 @@ class Recovery final : public antlr4::DefaultErrorStrategy {
   void sync(antlr4::Parser* parser) override;
 
  private:
-  // Moves the parser to the next token that begins an item of the kind that `rule` reads, or ends
-  // the list.
-  void skip(antlr4::Parser* parser, size_t rule, uint32_t depth, size_t from);
+  // Moves the parser to the next token, not before `from`, that begins an item of the kind that
+  // `rule` reads, or ends the list. `start` is where the broken item began.
+  void skip(antlr4::Parser* parser, size_t rule, size_t start, size_t from);
+  // At the beginning of a line or behind a brace.
+  bool begins_afresh(size_t index) const;
   bool begins_item(size_t rule, size_t index) const;
 
   TokenList& list_;

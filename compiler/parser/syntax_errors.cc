@@ -21,6 +21,7 @@ struct Place {
   const Mistake& mistake;
   const FlowToken& found;
   const FlowToken& before;  // the token before it, or `found` at the file's beginning
+  const std::vector<FlowToken>& tokens;
   Diagnostics& diagnostics;
 
   bool could(size_t type) const { return mistake.expected.contains(type); }
@@ -221,9 +222,9 @@ bool tell_brace_as_value(const Place& place) {
 
 bool tell_step_without_call(const Place& place) {
   const Mistake& mistake = place.mistake;
-  const bool in_step = mistake.within(FlowParser::RuleStepStatement) &&
-                       !mistake.within(FlowParser::RuleArguments) &&
-                       !mistake.within(FlowParser::RulePolicyBlock);
+  const bool in_step =
+      mistake.within(FlowParser::RuleStepStatement) && !place.could(FlowLexer::RPAREN) &&
+      !mistake.within(FlowParser::RuleArguments) && !mistake.within(FlowParser::RulePolicyBlock);
   if (!in_step || !(mistake.within(FlowParser::RuleCall) || place.could(FlowLexer::ASSIGN))) {
     return false;
   }
@@ -245,8 +246,36 @@ bool tell_field_shape(const Place& place) {
   return true;
 }
 
+// `let x = step f(a)`.
+bool tell_let_step(const Place& place) {
+  const bool in_let = place.mistake.within(FlowParser::RuleLetStatement);
+  if (!in_let || !place.is(FlowLexer::K_STEP)) return false;
+  if (!place.after(FlowLexer::ASSIGN) || place.mistake.at < 3) return false;
+  const FlowToken& let = place.tokens[place.mistake.at - 3];
+  const FlowToken& next = place.tokens[place.mistake.at + 1];
+  Span word = place.found.span();
+  word.end = next.span().begin;
+  place.diagnostics.report(Code::E0101, place.found.span(), "a step is no value")
+      .because("a step binds its result itself: `step name = task(…)`")
+      .mend("write `step` in place of `let`", {{let.span(), "step"}, {word, ""}});
+  return true;
+}
+
+// After an element the grammar's state wants the list's end only, but a comma would do as well.
+std::string with_comma(const Place& place, std::string expected) {
+  const Mistake& mistake = place.mistake;
+  const size_t rule = mistake.rule();
+  const bool in_list = mistake.within(FlowParser::RuleArguments) || rule == FlowParser::RuleCall ||
+                       rule == FlowParser::RuleFieldInits || rule == FlowParser::RulePrimary ||
+                       rule == FlowParser::RuleExpression;
+  const bool one = expected == "`)`" || expected == "`]`" || expected == "`}`";
+  const bool empty = place.after(FlowLexer::LPAREN) || place.after(FlowLexer::LBRACKET) ||
+                     place.after(FlowLexer::LBRACE) || place.after(FlowLexer::COMMA);
+  return in_list && one && !empty ? "`,` or " + expected : expected;
+}
+
 void tell_general(const Place& place) {
-  const std::string expected = describe(place.mistake.expected);
+  const std::string expected = with_comma(place, describe(place.mistake.expected));
   const std::string found = describe(place.found);
   std::string message = expected.empty() ? fmt::format("{} does not fit here", found)
                                          : fmt::format("expected {}, found {}", expected, found);
@@ -259,11 +288,11 @@ void report_syntax_error(const Mistake& mistake, const TokenList& list, Diagnost
   const FlowToken& found = list.tokens[mistake.at];
   const FlowToken& before = list.tokens[mistake.at == 0 ? 0 : mistake.at - 1];
   if (list.mended.contains(found.line()) || list.mended.contains(before.line())) return;
-  const Place place{mistake, found, before, diagnostics};
+  const Place place{mistake, found, before, list.tokens, diagnostics};
   const bool told = tell_type_of_local(place) || tell_reserved_word(place) || tell_capital(place) ||
+                    tell_if_expression(place) || tell_let_step(place) || tell_fn_body(place) ||
                     tell_capital_before(place) || tell_policy_sign(place) ||
-                    tell_wrong_sign(place) || tell_named_argument(place) || tell_fn_body(place) ||
-                    tell_if_expression(place) || tell_question(place) ||
+                    tell_wrong_sign(place) || tell_named_argument(place) || tell_question(place) ||
                     tell_brace_as_value(place) || tell_step_without_call(place) ||
                     tell_field_shape(place);
   if (!told) tell_general(place);

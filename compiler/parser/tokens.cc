@@ -59,6 +59,8 @@ TokenList read_tokens(const SourceFile& file, Diagnostics& diagnostics) {
   return list;
 }
 
+std::vector<Comment> comments_of(const SourceFile& file) { return lex(file).comments; }
+
 antlr4::Token* FlowTokenStream::LT(ssize_t offset) {
   if (offset == 0) return nullptr;
   const ssize_t at = static_cast<ssize_t>(index_) + (offset > 0 ? offset - 1 : offset);

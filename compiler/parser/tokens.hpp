@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "antlr4-runtime.h"
+#include "compiler/comments.hpp"
 #include "compiler/diagnostics.hpp"
 #include "compiler/source.hpp"
 
@@ -51,11 +52,6 @@ class FlowToken final : public antlr4::Token {
   uint32_t line_;
   uint32_t column_;
   uint32_t index_ = 0;
-};
-
-struct Comment {
-  Span span;  // without the line end
-  bool documentation = false;
 };
 
 // Places where a mistake was mended already, so that its consequences are not reported.

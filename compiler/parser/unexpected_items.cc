@@ -19,6 +19,7 @@ using grammar::FlowLexer;
 using grammar::FlowParser;
 
 struct Item {
+  const FlowToken& before;
   const FlowToken& found;
   const FlowToken& next;
   const FlowToken& after_next;
@@ -112,8 +113,34 @@ bool tell_stray_part(const Item& item) {
   }
 }
 
+// What follows a complete statement and does not go on with its expression.
+bool tell_sign(const Item& item) {
+  const size_t type = item.type();
+  const char initial = item.before.text().empty() ? ' ' : item.before.text().front();
+  if (type == FlowLexer::LBRACE && item.before.getType() == FlowLexer::NAME && initial >= 'a') {
+    std::string capital(item.before.text());
+    capital[0] = static_cast<char>(capital[0] - 'a' + 'A');
+    item.diagnostics
+        .report(Code::E0113, item.before.span(),
+                fmt::format("`{}` should begin with a capital letter", item.before.text()))
+        .because(
+            "types, events and failure kinds begin with a capital letter, all other names do not")
+        .mend(fmt::format("write `{}`", capital), {{item.before.span(), capital}});
+    return true;
+  }
+  if (type == FlowLexer::QUESTION) {
+    item.diagnostics.report(Code::E0106, item.found.span(), "`?` is not an operator here")
+        .because("choose with `if CONDITION then A else B`; `??` gives a value for what is absent");
+    return true;
+  }
+  if (is_word(type) || type == FlowLexer::NAME || type == FlowLexer::TYPE) return false;
+  item.diagnostics.report(Code::E0101, item.found.span(),
+                          fmt::format("expected a statement, found {}", describe(item.found)));
+  return true;
+}
+
 void tell_statement(const Item& item) {
-  if (tell_stray_part(item) || tell_missing_word(item)) return;
+  if (tell_stray_part(item) || tell_missing_word(item) || tell_sign(item)) return;
   const std::string_view text = item.found.text();
   if (text == "elif" || text == "elseif" || text == "elsif") {
     tell_unknown_word(item, "statement", {}, "else if");
@@ -145,6 +172,13 @@ void tell_statement(const Item& item) {
 
 void tell_setting(const Item& item, std::string_view what,
                   const std::vector<std::string_view>& words) {
+  const bool sign = item.type() == FlowLexer::COLON || item.type() == FlowLexer::FAT_ARROW;
+  if (sign && item.before.getType() == FlowLexer::RPAREN) {
+    item.diagnostics.report(Code::E0101, item.found.span(), "the result follows `->`")
+        .here("write `->`")
+        .mend("write `->`", {{item.found.span(), " ->"}});
+    return;
+  }
   if (item.type() == FlowLexer::COMMA) {
     item.diagnostics
         .report(
@@ -182,7 +216,8 @@ void report_unexpected_item(size_t item_rule, size_t at, const TokenList& list,
   const auto token = [&](size_t index) -> const FlowToken& {
     return list.tokens[std::min(index, list.tokens.size() - 1)];
   };
-  const Item item{token(at), token(at + 1), token(at + 2), diagnostics};
+  const Item item{token(at == 0 ? 0 : at - 1), token(at), token(at + 1), token(at + 2),
+                  diagnostics};
   if (list.mended.contains(item.found.line())) return;
   switch (item_rule) {
     case FlowParser::RuleDeclaration:
