@@ -108,7 +108,26 @@ std::optional<Epoch> Database::take_over(PartitionId partition, Epoch from, int 
   if (stored.epoch != from) return std::nullopt;
   stored.owner = node;
   stored.boot = boot;
+  if (plant_ == Plant::checkpoint_never_ended) {
+    planted_ = true;
+  } else {
+    drop_unfinished(stored);
+  }
   return ++stored.epoch;
+}
+
+// Rows of a checkpoint that was begun and never committed: the new owner does not know of them, so
+// it would not erase a run among them that began after the last checkpoint and ends before the
+// next.
+void Database::drop_unfinished(Stored& stored) {
+  Generation newest = 0;
+  for (const StoredCheckpoint& checkpoint : stored.checkpoints) {
+    newest = std::max(newest, checkpoint.generation);
+  }
+  for (auto& [id, generations] : stored.rows) {
+    generations.erase(generations.upper_bound(newest), generations.end());
+  }
+  std::erase_if(stored.rows, [](const auto& row) { return row.second.empty(); });
 }
 
 std::vector<Ownership> Database::ownership() const {

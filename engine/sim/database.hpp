@@ -85,6 +85,7 @@ class Database {
   // Each part passes if its epoch is the partition's and its tip is the journal's last row. The
   // partitions that passed.
   std::vector<PartitionId> append(const std::vector<AppendPart>& parts);
+  // Also drops what is left of checkpoints that were never committed.
   std::optional<Epoch> take_over(PartitionId partition, Epoch from, int node, std::uint64_t boot);
   void renew(int node, TimeUs true_time) { seen_[node] = clock(true_time); }
   std::vector<Ownership> ownership() const;
@@ -115,6 +116,7 @@ class Database {
  private:
   bool passes(const Stored& stored, const AppendPart& part);
   void insert(Stored& stored, const AppendPart& part);
+  static void drop_unfinished(Stored& stored);
   void plant_in_rows(std::vector<JournalRow>& rows);
   void plant_in_deliveries(std::vector<core::Delivery>& deliveries);
 

@@ -334,6 +334,11 @@ void Node::apply(Slot& slot, Input&& input) {
     world_.checkers.violation(9, fmt::format("after seq {} run {} waits for nothing: {}",
                                              record.seq, to_text(stuck.run), stuck.why));
   }
+  if (world_.tracing) {
+    world_.note(fmt::format("node {} partition {} seq {} {} run {}", index_,
+                            core::number(partition.id()), record.seq, kind_name(record.kind),
+                            to_text(applied->run)));
+  }
   slot.prints.push_back(fingerprint(record));
   JournalRow row;
   row.record = std::move(record);
@@ -447,6 +452,11 @@ void Node::begin_checkpoint(Slot& slot) {
     return;
   }
   slot.checkpointed = slot.partition.last_seq();
+  if (world_.tracing) {
+    world_.note(fmt::format("node {} begins checkpoint {} of partition {} at seq {}", index_,
+                            slot.next_generation, core::number(slot.partition.id()),
+                            slot.checkpointed));
+  }
   slot.checkpoint = StoredCheckpoint{slot.next_generation++, slot.partition.begin_checkpoint()};
   const core::PartitionId partition = slot.partition.id();
   plan(world_.faults.up_to(5 * kMs),
@@ -465,6 +475,7 @@ void Node::write_rows(core::PartitionId partition, Epoch epoch) {
         const auto now_slot = slots_.find(partition);
         if (now_slot == slots_.end() || now_slot->second.epoch != epoch) return;
         if (stored && *stored) return write_rows(partition, epoch);
+        world_.note("a checkpoint is abandoned");
         now_slot->second.partition.abandon_checkpoint();
         now_slot->second.checkpoint.reset();
       });
@@ -482,7 +493,10 @@ void Node::finish_checkpoint(core::PartitionId partition, Epoch epoch) {
       [=, this](std::optional<bool> stored) {
         const auto now_slot = slots_.find(partition);
         if (now_slot == slots_.end() || now_slot->second.epoch != epoch) return;
-        if (!stored || !*stored) now_slot->second.partition.abandon_checkpoint();
+        if (!stored || !*stored) {
+          world_.note("a checkpoint is abandoned");
+          now_slot->second.partition.abandon_checkpoint();
+        }
         now_slot->second.checkpoint.reset();
       });
 }

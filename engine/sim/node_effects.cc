@@ -136,6 +136,11 @@ void Node::act(const dispatch::Actions& actions) {
 
 void Node::frame_to_worker(const dispatch::HandOut& hand_out) {
   const core::Offer& offer = *hand_out.offer;
+  if (world_.tracing) {
+    world_.note(fmt::format("node {} hands out {} {} attempt {} nonce {} to worker {}", index_,
+                            to_text(offer.key.run), offer.path, offer.key.attempt, hand_out.nonce,
+                            core::number(hand_out.worker)));
+  }
   world_.checkers.handed_out(index_, boot_, offer, hand_out.nonce);
   TaskFrame frame;
   frame.worker = hand_out.worker;

@@ -22,6 +22,7 @@ constexpr std::array<std::string_view, kPlants> kPlantNames = {
     "duplicate_before_commit",
     "checkpoint_corrupted",
     "checkpoint_of_past",
+    "checkpoint_never_ended",
     "fold_skips_record",
     "dedupe_forgotten",
     "keys_confused",

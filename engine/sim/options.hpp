@@ -25,6 +25,7 @@ enum class Plant : std::uint8_t {
   duplicate_before_commit,  // the answer to a repeat does not wait for the first
   checkpoint_corrupted,     // a stored row is damaged
   checkpoint_of_past,       // a row of an older generation is read
+  checkpoint_never_ended,   // rows of one that was never committed stay
   fold_skips_record,        // recovery leaves a record out
   dedupe_forgotten,         // after a restart a repeat is taken for new
   keys_confused,            // another key's answer is given

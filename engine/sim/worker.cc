@@ -65,9 +65,12 @@ void Worker::connect(std::size_t index) {
   // The first of each tenant serves all, so that nobody waits for a worker that never comes.
   const unsigned busy = jobs_of(index);
   const unsigned credit = world_.options.credit > busy ? world_.options.credit - busy : 0;
-  world_.transmit([=, boot = socket.boot, id = socket.id] {
-    if (node->boot() == boot) node->worker_joined(id, tenant, kTasks, credit, reclaim);
-  });
+  // A handshake: it arrives, or there is no socket.
+  world_.scheduler.after(world_.faults.up_to(world_.options.network_us),
+                         [=, boot = socket.boot, id = socket.id] {
+                           if (node->boot() != boot) return;
+                           node->worker_joined(id, tenant, kTasks, credit, reclaim);
+                         });
 }
 
 void Worker::lose_socket(std::size_t index) {
