@@ -107,6 +107,10 @@ void AppendSession::connect() {
 
 AppendSession::Event AppendSession::open_on() {
   if (PQstatus(connection_.get()) == CONNECTION_BAD) opening_ = PGRES_POLLING_FAILED;
+  if (opening_ != PGRES_POLLING_FAILED) {  // libpq must be called only when the socket is ready
+    pollfd socket{fd(), events(), 0};
+    if (poll(&socket, 1, 0) == 0) return {};
+  }
   if (opening_ != PGRES_POLLING_FAILED) opening_ = PQconnectPoll(connection_.get());
   if (opening_ == PGRES_POLLING_FAILED) {
     return fail(DatabaseError::Kind::unreachable, first_line(PQerrorMessage(connection_.get())));

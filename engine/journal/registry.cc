@@ -65,16 +65,28 @@ Database::Result<StoredDeployment> store_deployment(Database& database, const st
 Database::Result<std::vector<DeploymentRow>> read_deployments(Database& database,
                                                               core::DeploymentNumber after) {
   auto rows = database.run(
-      "select d.number, d.hash, d.created, a.bytes from deployment d join artifact a"
-      " on a.hash = d.hash where d.number > $1 order by d.number",
+      "select number, hash, created from deployment where number > $1 order by number",
       Params().int4(after));
   if (!rows) return tl::unexpected(rows.error());
   std::vector<DeploymentRow> deployments;
   for (int i = 0; i < rows->count(); ++i) {
     deployments.push_back({static_cast<core::DeploymentNumber>(rows->integer(i, 0)),
-                           rows->text(i, 1), rows->time(i, 2), rows->text(i, 3)});
+                           rows->text(i, 1), rows->time(i, 2), {}});
   }
   return deployments;
+}
+
+Database::Result<std::optional<DeploymentRow>> read_deployment(Database& database,
+                                                               core::DeploymentNumber number) {
+  auto rows = database.run(
+      "select d.number, d.hash, d.created, a.bytes from deployment d join artifact a"
+      " on a.hash = d.hash where d.number = $1",
+      Params().int4(number));
+  if (!rows) return tl::unexpected(rows.error());
+  if (rows->empty()) return std::optional<DeploymentRow>{};
+  return std::optional<DeploymentRow>(
+      DeploymentRow{static_cast<core::DeploymentNumber>(rows->integer(0, 0)), rows->text(0, 1),
+                    rows->time(0, 2), rows->text(0, 3)});
 }
 
 }  // namespace sluice::journal

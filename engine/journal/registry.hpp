@@ -31,8 +31,11 @@ struct StoredDeployment {
 // Stores the artifact and gives it the next number; the same hash again keeps its own.
 Database::Result<StoredDeployment> store_deployment(Database& database, const std::string& hash,
                                                     const std::string& artifact);
-// Those with a number above `after`, ascending, with their artifacts.
+// Those with a number above `after`, ascending, without their artifacts.
 Database::Result<std::vector<DeploymentRow>> read_deployments(Database& database,
                                                               core::DeploymentNumber after);
+// One with its artifact; nothing if there is none.
+Database::Result<std::optional<DeploymentRow>> read_deployment(Database& database,
+                                                               core::DeploymentNumber number);
 
 }  // namespace sluice::journal

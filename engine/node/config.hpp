@@ -64,6 +64,9 @@ struct NodeConfig {
   // or topic needs them.
   std::uint32_t retention_days = 7;
 
+  // Added to the database's clock: tests of midnight. 0 in production.
+  std::int64_t time_shift_us = 0;
+
   // Committed-only reads (history, deliveries, lists) are served by this many connections.
   unsigned read_threads = 1;
 };
@@ -77,6 +80,12 @@ inline constexpr std::uint32_t kHistoryRecordsMax =
 // What `busy` tells clients to wait; grows with the length of the queue.
 inline constexpr std::uint32_t kBusyRetryMsMin = 50;
 inline constexpr std::uint32_t kBusyRetryMsMax = 5'000;
+
+// What `unavailable` tells clients to wait.
+inline constexpr std::uint32_t kUnavailableRetryMs = 500;
+
+// How long a stop waits for its last batches and checkpoints.
+inline constexpr std::int64_t kHaltMs = 5'000;
 
 // Reconnecting to PostgreSQL: doubles from the first to the second, each wait drawn from [half,
 // whole].
@@ -93,6 +102,9 @@ inline constexpr std::int64_t kClockSlewPpm = 500;
 
 // Run rows and session acknowledgements are written at most this late.
 inline constexpr std::uint32_t kProjectionMs = 500;
+
+// How often a batch also carries the hash of a partition's state, which recovery compares.
+inline constexpr std::int64_t kStateHashMs = 1'000;
 
 // An input found in the notebook after this many crashes is journaled as suspect, unapplied.
 inline constexpr std::uint32_t kPoisonCrashes = 2;

@@ -6,7 +6,8 @@
 //           -> one fenced INSERT -> committed -> effects: Outbox::emit, once per batch and shard,
 //                                                and Dispatcher -> TaskFrame
 //
-// Threads: every method may be called from any thread and none blocks, except start() and stop(). A
+// Threads: every method may be called from any thread and none blocks, except start(), stop() and
+// where it is said. A
 // request that returns a Refusal was not taken and gets no other answer; every other request gets
 // exactly one answer (Accepted, Rejected, Settled, Stale) through the Outbox, or its callback is
 // called once. Callbacks run on the node's threads: they must only queue. If the node stops before
@@ -49,6 +50,8 @@ using Callback = std::function<void(tl::expected<T, Refusal>)>;
 
 class Node {
  public:
+  class Impl;
+
   // Connects, migrates the schema, takes the partitions that are free, folds them, and returns when
   // all of those are serving. `outbox` must outlive the node and is called from then on (also
   // before start returns: recovered tasks may already be handed out).
@@ -121,6 +124,7 @@ class Node {
   // the database the first time: not from a gateway thread for numbers that are not known to be
   // live. Leases and runs name only live ones, which are in memory.
   [[nodiscard]] std::shared_ptr<const Deployment> deployment(std::uint32_t number) const;
+  // All, ascending. May read the database, too.
   [[nodiscard]] std::vector<std::shared_ptr<const Deployment>> deployments() const;
 
   [[nodiscard]] NodeStatus status() const;
@@ -128,7 +132,6 @@ class Node {
   [[nodiscard]] std::string delivery_epoch() const;
 
  private:
-  class Impl;
   explicit Node(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

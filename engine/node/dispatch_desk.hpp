@@ -1,0 +1,79 @@
+// The dispatcher (engine/dispatch) behind a lock: apply threads bring what was committed, gateway
+// threads bring what workers say, a ticker brings time. What it decides leaves from here: task
+// frames to the gateway, decisions to the partitions' inboxes.
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/dispatch/dispatcher.hpp"
+#include "engine/node/lease.hpp"
+#include "engine/node/shared.hpp"
+
+namespace sluice::node {
+
+class DispatchDesk {
+ public:
+  explicit DispatchDesk(Shared& shared);
+  ~DispatchDesk();
+
+  // REQUIRES: shared.clock is anchored.
+  void start();
+  void stop();
+
+  // What a committed batch has for the dispatcher, in order. Emits `out`, which holds the batch's
+  // other messages, together with the task frames: one emit per shard.
+  struct Work {
+    std::vector<core::Effect> effects;  // Offer, Revoke, GrantCommitted; taken
+    std::vector<core::AttemptKey> reported;
+    bool empty() const { return effects.empty() && reported.empty(); }
+    void clear() {
+      effects.clear();
+      reported.clear();
+    }
+  };
+  void commit(Work& work, Outgoings& out);
+  void drop_partition(core::PartitionId partition);
+
+  // The hello came; its tenant's number may have to be asked for. worker_joined follows, unless the
+  // worker leaves before.
+  void worker_expected(WorkerId worker, std::uint32_t credit);
+  void worker_joined(const WorkerHello& hello, std::optional<core::TenantId> tenant);
+  void worker_credit(WorkerId worker, std::uint32_t credit);
+  void worker_renew(WorkerId worker, const Lease& lease);
+  void worker_left(WorkerId worker, bool bye);
+
+  dispatch::DispatcherStats stats() const;
+
+ private:
+  // All below: REQUIRES the lock.
+  void perform(Outgoings& out, const std::vector<Lease>& named = {});
+  void hand_out(const dispatch::HandOut& action, Outgoings& out);
+  void forget(const core::AttemptKey& key) { handed_.erase(key); }
+  unsigned shard_of(WorkerId worker) const;
+  core::TimeUs now();
+  void tick_loop();
+
+  Shared& shared_;
+  mutable std::mutex mutex_;
+  std::unique_ptr<dispatch::Dispatcher> dispatcher_;
+  dispatch::Actions actions_;
+  Outgoings outgoings_;  // of calls that bring none
+  core::TimeUs last_now_ = 0;
+  // What each attempt's worker holds: a cancellation names it again.
+  std::unordered_map<core::AttemptKey, Lease, core::AttemptKeyHash> handed_;
+  std::unordered_map<std::uint64_t, unsigned> shards_;
+  std::unordered_map<std::uint64_t, std::uint32_t> expected_;  // with their credit
+
+  std::condition_variable ticker_wakes_;
+  bool ticker_idle_ = false;  // waits without end: tell it when something gets a time
+  bool stopping_ = false;
+  std::thread ticker_;
+};
+
+}  // namespace sluice::node

@@ -1,0 +1,91 @@
+// What every thread looks up: tenants by name and number, deployments by number; and a thread's own
+// instances of programs.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/core/programs.hpp"
+#include "engine/journal/database.hpp"
+#include "engine/node/requests.hpp"
+#include "vm/unit.hpp"
+
+namespace sluice::node {
+
+// Thread-safe. Numbers never change, so what was found stays true.
+class Tenants {
+ public:
+  std::optional<core::TenantId> find(std::string_view name) const;
+  // "" for a number that is not known here yet.
+  std::string name(core::TenantId id) const;
+  void add(core::TenantId id, const std::string& name);
+  // For name() alone: find() does not know it yet.
+  void add_name(core::TenantId id, const std::string& name);
+
+ private:
+  mutable std::shared_mutex mutex_;
+  std::map<std::string, core::TenantId, std::less<>> ids_;
+  std::unordered_map<std::uint32_t, std::string> names_;
+};
+
+// Thread-safe. Programs are loaded when they are first asked for: a start reads only those that
+// live runs execute.
+class Deployments {
+ public:
+  explicit Deployments(std::string target) : loader_(std::move(target)) {}
+
+  // Null before the first.
+  std::shared_ptr<const Deployment> current() const;
+  // Loads it if need be, which waits for the database. Null: there is none, or it could not be had
+  // (`why` says).
+  std::shared_ptr<const Deployment> get(core::DeploymentNumber number, std::string* why = nullptr);
+  std::vector<std::shared_ptr<const Deployment>> all();
+
+  // What the database lists, without programs.
+  struct Head {
+    core::DeploymentNumber number = 0;
+    std::string hash;  // 32 bytes
+    core::TimeUs created = 0;
+  };
+  void list(const Head& head);
+  std::optional<Head> head(core::DeploymentNumber number) const;
+  core::DeploymentNumber newest() const;
+
+  std::shared_ptr<const Deployment> add(const Head& head,
+                                        std::shared_ptr<const vm::VerifiedProgram> program);
+  void make_current(std::shared_ptr<const Deployment> deployment);
+
+ private:
+  std::shared_ptr<const Deployment> find(core::DeploymentNumber number) const;
+
+  mutable std::shared_mutex mutex_;
+  std::map<core::DeploymentNumber, Head> heads_;
+  std::unordered_map<core::DeploymentNumber, std::shared_ptr<const Deployment>> loaded_;
+  std::shared_ptr<const Deployment> current_;
+
+  std::mutex loading_;  // taken before mutex_
+  journal::Database loader_;
+};
+
+// One thread's units. Units stay for the life of the thread: partitions hold their addresses.
+class ThreadPrograms : public core::ProgramSource {
+ public:
+  explicit ThreadPrograms(Deployments& deployments) : deployments_(deployments) {}
+  vm::Unit* unit(core::DeploymentNumber number) override;
+
+ private:
+  Deployments& deployments_;
+  std::unordered_map<core::DeploymentNumber, std::unique_ptr<vm::Unit>> units_;
+};
+
+std::string hex_of(std::string_view bytes);
+
+}  // namespace sluice::node
