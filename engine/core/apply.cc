@@ -24,12 +24,24 @@ std::string given_fault(const Record& record) {
   return "the record is " + std::string(verdict_name(record.verdict));
 }
 
+// The verdict to be journaled: the one given, or else that the work faulted now.
+Verdict verdict_of(const Record& record) {
+  return record.verdict == Verdict::ok ? Verdict::faulted : record.verdict;
+}
+
+// What those outside are told. It follows from the verdict alone, for the fold knows no more; the
+// reason is for the log.
+std::string public_reason(const Record& record) {
+  return "record " + std::to_string(record.seq) + " is " +
+         std::string(verdict_name(verdict_of(record)));
+}
+
 void reject_input(Context& context, const std::string& why) {
-  context.applied.verdict =
-      context.record.verdict == Verdict::ok ? Verdict::faulted : context.record.verdict;
-  context.applied.fault = why;
   context.effects.push_back(Rejected{context.record.seq, context.reply, Refusal::invalid,
-                                     "it could not be processed: " + why, 0});
+                                     "it could not be processed: " + public_reason(context.record),
+                                     0});
+  context.applied.verdict = verdict_of(context.record);
+  context.applied.fault = why;
 }
 
 }  // namespace
@@ -464,10 +476,11 @@ Result Partition::Impl::on_message(Context& context) {
   if (why.empty() && !parcel) why = "the message is damaged";
   if (why.empty() && parcel->hops > kHopsMax) why = "the message crossed too many partitions";
   if (!why.empty()) {
-    context.applied.verdict = record.verdict == Verdict::ok ? Verdict::faulted : record.verdict;
+    context.applied.verdict = verdict_of(record);
     context.applied.fault = why;
     context.effects.push_back(DeadLettered{record.seq, record.tenant,
-                                           parcel ? parcel->run : RunId{}, "", "", "Fault", why});
+                                           parcel ? parcel->run : RunId{}, "", "", "Fault",
+                                           public_reason(record)});
     return {};
   }
   Delivery delivery;
@@ -508,10 +521,9 @@ Result Partition::Impl::on_takeover(Context& context) {
 }
 
 void Partition::Impl::settle_faulted(Context& context, RunEntry& entry, const std::string& why) {
-  context.applied.verdict =
-      context.record.verdict == Verdict::ok ? Verdict::faulted : context.record.verdict;
+  context.applied.verdict = verdict_of(context.record);
   context.applied.fault = why;
-  abandon(context, entry, why);
+  abandon(context, entry, public_reason(context.record));
 }
 
 }  // namespace sluice::core

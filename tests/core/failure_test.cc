@@ -332,8 +332,9 @@ TEST(Failure, OnFailureThatFailsIsAnsweredByTheEngine) {
       only<Offer>(driver.failed(only<Offer>(driver.publish("ada", "1")), "Rejected"));
   const Effects end = driver.failed(offer, "Rejected", false, 0, "this too");
   EXPECT_EQ(only<Delivery>(end).name, "sluice.failed");
-  EXPECT_EQ(only<Delivery>(end).data_json,
-            R"({"kind":"Rejected","message":"this too","step":"failure/s1","attempt":1})");
+  EXPECT_EQ(
+      only<Delivery>(end).data_json,
+      R"({"kind":"Rejected","message":"this too","step":"answer/on-failure/s1","attempt":1})");
   EXPECT_EQ(all_of<Delivery>(driver.effects).size(), 1u);
 }
 

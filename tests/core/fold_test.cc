@@ -9,7 +9,7 @@ namespace sluice::core::test {
 namespace {
 
 TEST(Fold, FromTheBeginningItIsTheLiveStateAtEverySeq) {
-  rc::check([](const std::vector<std::uint32_t>& choices, std::uint8_t shape) {
+  EXPECT_TRUE(rc::check([](const std::vector<std::uint32_t>& choices, std::uint8_t shape) {
     Driver driver(random_pipeline(shape));
     RandomWork work(driver);
     for (const std::uint32_t choice : choices) work.step(choice);
@@ -21,11 +21,11 @@ TEST(Fold, FromTheBeginningItIsTheLiveStateAtEverySeq) {
     folded.reissue(after);
     RC_ASSERT(live.size() == after.size());
     RC_ASSERT(driver.partition.stuck_runs().empty());
-  });
+  }));
 }
 
 TEST(Fold, FromACheckpointItIsTheSameWhereverThatWasTaken) {
-  rc::check([](const std::vector<std::uint32_t>& choices, std::uint8_t shape) {
+  EXPECT_TRUE(rc::check([](const std::vector<std::uint32_t>& choices, std::uint8_t shape) {
     Driver driver(random_pipeline(shape));
     RandomWork work(driver);
     StoredCheckpoints stored(driver);
@@ -42,11 +42,41 @@ TEST(Fold, FromACheckpointItIsTheSameWhereverThatWasTaken) {
       RC_ASSERT(restored->take_digest() == driver.journal[i].digest);
     }
     RC_ASSERT(restored->state_hash() == driver.partition.state_hash());
-  });
+  }));
+}
+
+// Longer journals than RapidCheck makes, with a checkpoint now and then.
+TEST(Fold, LongJournalsFoldFromEveryCheckpoint) {
+  std::uint32_t state = 2026;
+  const auto draw = [&] {
+    state = state * 1664525 + 1013904223;
+    return state >> 4;
+  };
+  for (int round = 0; round < 60; ++round) {
+    Driver driver(random_pipeline(static_cast<std::uint8_t>(draw())));
+    RandomWork work(driver);
+    StoredCheckpoints stored(driver);
+    for (int i = 0; i < 300; ++i) {
+      work.step(draw());
+      stored.maybe_write(draw());
+    }
+    driver.fold();
+    auto restored = stored.restore_newest();
+    ASSERT_TRUE(restored.has_value());
+    for (std::size_t i = restored->last_seq(); i < driver.journal.size(); ++i) {
+      Effects made;
+      ASSERT_TRUE(restored->apply(driver.journal[i].record, {}, made).has_value());
+      ASSERT_EQ(restored->state_hash(), driver.journal[i].state);
+      ASSERT_EQ(restored->take_digest(), driver.journal[i].digest);
+    }
+    work.drain();
+    EXPECT_EQ(driver.partition.stats().runs, 0u);
+    work.check_answers();
+  }
 }
 
 TEST(Fold, EveryRunEndsOnceEverythingIsAnsweredOrTimedOut) {
-  rc::check([](const std::vector<std::uint32_t>& choices, std::uint8_t shape) {
+  EXPECT_TRUE(rc::check([](const std::vector<std::uint32_t>& choices, std::uint8_t shape) {
     Driver driver(random_pipeline(shape));
     RandomWork work(driver);
     for (const std::uint32_t choice : choices) work.step(choice);
@@ -55,7 +85,7 @@ TEST(Fold, EveryRunEndsOnceEverythingIsAnsweredOrTimedOut) {
     RC_ASSERT(driver.partition.stats().timers == 0u);
     RC_ASSERT(driver.partition.stats().open_attempts == 0u);
     work.check_answers();
-  });
+  }));
 }
 
 }  // namespace

@@ -18,10 +18,10 @@ Pipeline random_pipeline(std::uint8_t shape) {
     const unsigned bits = shape * 7u + static_cast<unsigned>(i) * 5u;
     step.policies.idempotent = bits % 2 == 0;
     step.policies.attempts = 1 + bits % 4;
-    step.policies.backoff_min_ms = 100;
-    step.policies.backoff_max_ms = 1000;
+    step.policies.backoff_min_ms = bits % 5 == 0 ? 900 : 100;
+    step.policies.backoff_max_ms = 2000;
     step.policies.jitter = bits % 3 == 0;
-    step.policies.within_ms = bits % 5 == 0 ? 2000 : 0;
+    step.policies.within_ms = bits % 5 == 0 ? 1000 : 0;
     step.policies.timeout_ms = 500;
     step.compensated = bits % 3 == 1;
     step.unsure = bits % 4 == 1;

@@ -30,38 +30,41 @@ void check_body(const Body& body) {
 }
 
 TEST(Record, EventsComeBack) {
-  rc::check([](const std::string& a, const std::string& b, std::uint32_t n, std::uint64_t ttl) {
-    check_body(Event{n, n / 2, a, b, a, b, a, b, ttl});
-    check_body(Start{n, n / 2, a, b, a, b, a});
-  });
+  EXPECT_TRUE(
+      rc::check([](const std::string& a, const std::string& b, std::uint32_t n, std::uint64_t ttl) {
+        check_body(Event{n, n / 2, a, b, a, b, a, b, ttl});
+        check_body(Start{n, n / 2, a, b, a, b, a});
+      }));
 }
 
 TEST(Record, ReportsComeBack) {
-  rc::check([](const std::string& a, const std::string& b, std::uint32_t n, std::uint64_t m) {
-    const RunId run = some_run(m);
-    check_body(Cancel{run, a, b, a});
-    check_body(Granted{run, n, n / 3, m});
-    check_body(Done{run, n, n / 3, m, m * 7, m / 2, a});
-    check_body(Failed{run, n, n / 3, m, m * 7, m / 2, a, b, n % 2 == 0, n});
-    check_body(Lapsed{run, n, n / 3, m, n % 2 ? LapseReason::lost : LapseReason::timed_out});
-  });
+  EXPECT_TRUE(
+      rc::check([](const std::string& a, const std::string& b, std::uint32_t n, std::uint64_t m) {
+        const RunId run = some_run(m);
+        check_body(Cancel{run, a, b, a});
+        check_body(Granted{run, n, n / 3, m});
+        check_body(Done{run, n, n / 3, m, m * 7, m / 2, a});
+        check_body(Failed{run, n, n / 3, m, m * 7, m / 2, a, b, n % 2 == 0, n});
+        check_body(Lapsed{run, n, n / 3, m, n % 2 ? LapseReason::lost : LapseReason::timed_out});
+      }));
 }
 
 TEST(Record, TheRestComesBack) {
-  rc::check([](const std::string& a, const std::string& b, std::uint32_t n, std::int64_t t) {
-    const PartitionId partition{static_cast<std::uint16_t>(n % kPartitionsMax)};
-    check_body(Advance{t, some_run(n), n});
-    check_body(DeploymentRecord{n | 1, "0123456789abcdef0123456789abcdef"});
-    check_body(Message{partition, n, a});
-    check_body(MessageAck{partition, n});
-    check_body(CoreSwitch{static_cast<std::uint16_t>(n)});
-    check_body(Takeover{n});
-    check_body(MessageBody{n, a, b, a, some_run(n), b, a, n % 2 == 0});
-  });
+  EXPECT_TRUE(
+      rc::check([](const std::string& a, const std::string& b, std::uint32_t n, std::int64_t t) {
+        const PartitionId partition{static_cast<std::uint16_t>(n % kPartitionsMax)};
+        check_body(Advance{t, some_run(n), n});
+        check_body(DeploymentRecord{n | 1, "0123456789abcdef0123456789abcdef"});
+        check_body(Message{partition, n, a});
+        check_body(MessageAck{partition, n});
+        check_body(CoreSwitch{static_cast<std::uint16_t>(n)});
+        check_body(Takeover{n});
+        check_body(MessageBody{n, a, b, a, some_run(n), b, a, n % 2 == 0});
+      }));
 }
 
 TEST(Record, HostileBytesAreRefusedOrReadWithinBounds) {
-  rc::check([](const std::string& bytes) {
+  EXPECT_TRUE(rc::check([](const std::string& bytes) {
     const std::string body = std::string(1, 1) + bytes;
     const auto same = [&](const auto& decoded) {
       if (decoded) RC_ASSERT(encode(*decoded) == body);
@@ -75,7 +78,7 @@ TEST(Record, HostileBytesAreRefusedOrReadWithinBounds) {
     same(decode<Message>(body));
     same(decode<MessageBody>(body));
     same(decode<DeploymentRecord>(body));
-  });
+  }));
 }
 
 TEST(Record, NumbersOutOfRangeAreRefused) {
@@ -115,7 +118,7 @@ TEST(Record, TheChainDependsOnEveryField) {
 }
 
 TEST(Effect, DeliveriesComeBack) {
-  rc::check([](const std::string& a, const std::string& b, bool outcome) {
+  EXPECT_TRUE(rc::check([](const std::string& a, const std::string& b, bool outcome) {
     Delivery delivery;
     delivery.tenant = TenantId{4};
     delivery.client = a;
@@ -131,7 +134,7 @@ TEST(Effect, DeliveriesComeBack) {
     RC_ASSERT(encode_delivery(decoded) == bytes);
     Delivery cut;
     RC_ASSERT(!decode_delivery(std::string_view(bytes).substr(0, bytes.size() - 1), cut));
-  });
+  }));
 }
 
 }  // namespace

@@ -37,17 +37,17 @@ TEST(SipHash, AgreesWithTheReferenceVectors) {
 }
 
 TEST(SipHash, PiecesHashAsTheWhole) {
-  rc::check([](const std::string& a, const std::string& b, const std::string& c) {
+  EXPECT_TRUE(rc::check([](const std::string& a, const std::string& b, const std::string& c) {
     SipHasher128 hasher(kReferenceKey);
     hasher.add(a);
     hasher.add(b);
     hasher.add(c);
     RC_ASSERT(hasher.finish() == siphash128(kReferenceKey, a + b + c));
-  });
+  }));
 }
 
 TEST(Ids, TextAndPartitionComeBack) {
-  rc::check([](std::uint16_t partition, std::uint64_t seq, std::uint32_t ms) {
+  EXPECT_TRUE(rc::check([](std::uint16_t partition, std::uint64_t seq, std::uint32_t ms) {
     const PartitionId home{static_cast<std::uint16_t>(partition % kPartitionsMax)};
     const RunId id = make_run_id(home, seq, TimeUs{ms} * 1'000'000, 3);
     RC_ASSERT(partition_of(id) == home);
@@ -55,7 +55,7 @@ TEST(Ids, TextAndPartitionComeBack) {
     RC_ASSERT(text[14] == '7');
     RC_ASSERT(text[19] == '8' || text[19] == '9' || text[19] == 'a' || text[19] == 'b');
     RC_ASSERT(parse_run_id(text) == id);
-  });
+  }));
 }
 
 TEST(Ids, SortByTime) {

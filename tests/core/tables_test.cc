@@ -32,7 +32,7 @@ TEST(Dedupe, KeysOfDifferentPartsDiffer) {
 
 // Random ids, windows and times against a map; the table is stored and loaded in between.
 TEST(Dedupe, AgreesWithAMap) {
-  rc::check([](const std::vector<std::pair<std::uint8_t, std::uint16_t>>& steps) {
+  EXPECT_TRUE(rc::check([](const std::vector<std::pair<std::uint8_t, std::uint16_t>>& steps) {
     DedupeTable table;
     std::map<std::uint8_t, std::pair<Seq, TimeUs>> known;  // until when
     TimeUs now = 1'000'000;
@@ -66,7 +66,7 @@ TEST(Dedupe, AgreesWithAMap) {
       RC_ASSERT(loaded.size() == table.size());
       if (wait % 2 == 0) table = std::move(loaded);
     }
-  });
+  }));
 }
 
 TEST(Dedupe, ManyEntriesGoWhenTheirWindowEnds) {
