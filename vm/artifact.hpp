@@ -65,8 +65,8 @@ struct Function {
   FunctionKind kind = FunctionKind::pure;
   uint16_t parameters = 0;  // in registers 0 … parameters-1
   uint16_t registers = 0;   // in all
-  // flow: its name. branch: its name within the parallel block. Others: "". Steps' paths are made
-  // of them.
+  // flow: its name. branch: its name within the parallel block, or "" for a step that stands there
+  // without one. Others: "". Steps' paths are made of them.
   std::string segment;
   std::vector<Instruction> code;
   std::vector<Handler> handlers;

@@ -23,6 +23,8 @@ inline constexpr size_t kJsonProblemsMax = 20;
 // One activation: everything a run does for one input until it waits or ends.
 // Fuel units; most instructions cost 1, those that build values cost more by the bytes they build.
 inline constexpr int64_t kActivationFuel = 5'000'000;
+// A failure on its way to a handler: about what it costs to make one.
+inline constexpr int64_t kFailureFuel = 100;
 // Fuel of a `where` constraint or an ordering key, evaluated on a gateway's thread.
 inline constexpr int64_t kEvaluationFuel = 200'000;
 // Logical bytes that one unit of fuel buys when a value is built.

@@ -137,8 +137,10 @@ RunState::After RunState::spawn(Fiber& fiber, Activation& act, const Instruction
     act.fault("more than " + std::to_string(kFibersMax) + " branches at once");
     return After::failed;
   }
+  const std::string& segment = program().functions[i.a].segment;
+  if (segment.empty()) return spawn_step(fiber, i);
   uint32_t name = unit->verified().segment_name(i.a);
-  std::string path = path_of(fiber, name, program().functions[i.a].segment, 1);
+  std::string path = path_of(fiber, name, segment, 1);
   if (path.size() > kStepPathBytesMax) {
     act.fault("the path of a branch is too long");
     return After::failed;
@@ -146,6 +148,18 @@ RunState::After RunState::spawn(Fiber& fiber, Activation& act, const Instruction
   start_name(fiber, name);
   auto first = fiber.registers.begin() + i.b;
   add_fiber(fiber.id, i.a, std::move(path), std::vector<Value>(first, first + i.c));
+  return After::go_on;
+}
+
+// A branch without a name of its own: its steps have paths as if they stood in this fiber, so it
+// goes on counting from here, and they are counted here too.
+RunState::After RunState::spawn_step(Fiber& fiber, const Instruction& i) {
+  auto first = fiber.registers.begin() + i.b;
+  Fiber& branch = add_fiber(fiber.id, i.a, fiber.path, std::vector<Value>(first, first + i.c));
+  branch.starts = fiber.starts;
+  for (const Instruction& each : program().functions[i.a].code) {
+    if (each.op == Op::step) start_name(fiber, unit->verified().site_name(each.c));
+  }
   return After::go_on;
 }
 

@@ -11,6 +11,7 @@ namespace sluice::vm::detail {
 // cancelled in any case.
 bool RunState::handle(Fiber& fiber, const Failure& failure, Commands& commands) {
   cancel_fibers(descendants(fiber.id), commands);
+  fuel -= kFailureFuel;
   // Out of fuel nothing may go on in this activation, or a handler within its own range would never
   // end.
   if (fuel < 0) return false;

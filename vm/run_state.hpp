@@ -125,6 +125,7 @@ struct RunState {
   After arm(Fiber& fiber, const Instruction& i);
   After on_undo(Fiber& fiber, Activation& act, const Instruction& i);
   After spawn(Fiber& fiber, Activation& act, const Instruction& i);
+  After spawn_step(Fiber& fiber, const Instruction& i);
   After join(Fiber& fiber, Activation& act, const Instruction& i);
   void take_results(Fiber& parent, uint16_t first);
   After notify(Fiber& fiber, Activation& act, const Instruction& i, Commands& commands);

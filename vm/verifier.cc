@@ -51,10 +51,9 @@ class CodeCheck {
   std::optional<CodeError> run() {
     if (function_.code.empty()) return CodeError{0, "has no code"};
     if (function_.parameters > function_.registers) return CodeError{0, "has too few registers"};
-    if (function_.kind == FunctionKind::flow || function_.kind == FunctionKind::branch) {
-      if (function_.segment.empty() || function_.segment.find_first_of("/#") != std::string::npos) {
-        return CodeError{0, "has a name unfit for a path"};
-      }
+    const bool nameless = function_.kind == FunctionKind::flow && function_.segment.empty();
+    if (nameless || function_.segment.find_first_of("/#") != std::string::npos) {
+      return CodeError{0, "has a name unfit for a path"};
     }
     for (uint32_t pc = 0; pc < size(); ++pc) {
       if (const char* wrong = check(pc, function_.code[pc])) return CodeError{pc, wrong};
