@@ -21,6 +21,12 @@ inline constexpr std::size_t kFrameBytesMax = 16 * 1024 * 1024;
 inline constexpr std::size_t kBodyBytes = 4 * 1024 * 1024;
 // Body of a deployment: sources of a whole program or an artifact.
 inline constexpr std::size_t kDeploymentBytes = 32 * 1024 * 1024;
+// Deployments that wait for the compiler.
+inline constexpr std::size_t kDeploymentsWaiting = 8;
+// Files in one deployment.
+inline constexpr std::size_t kDeploymentFiles = 10'000;
+// How long compiling and storing a deployment may take before 503.
+inline constexpr std::chrono::seconds kDeploymentTimeout{120};
 // Request line and headers together.
 inline constexpr std::uint32_t kHeaderBytes = 16 * 1024;
 // Events in one array, NDJSON or CloudEvents batch.
@@ -35,17 +41,22 @@ inline constexpr std::uint32_t kBusyRetryMs = 200;
 // What a caller told `unavailable` waits: about the time a private PostgreSQL needs to come back.
 inline constexpr std::uint32_t kUnavailableRetryMs = 1000;
 
+// `rejected busy` in a row before a connection that does not listen is closed with 4429.
+inline constexpr std::uint64_t kFloodRejections = 20'000;
+
 // Bytes queued for a connection beyond what the kernel took. Above: closed with 4008, the client resumes from its offset.
 inline constexpr std::size_t kUnsentBytes = 8 * 1024 * 1024;
 // A worker's unsent tasks; its credit already bounds their number.
 inline constexpr std::size_t kWorkerUnsentBytes = 64 * 1024 * 1024;
 // Deliveries read from storage at once while a session catches up.
-inline constexpr std::size_t kResumePage = 500;
+inline constexpr std::uint32_t kResumePage = 500;
 // A session that catches up asks for the next page only below this many unsent bytes.
 inline constexpr std::size_t kResumeUnsentBytes = 1024 * 1024;
 
 // Credit that a worker may grant; above, the frame is taken as this.
 inline constexpr std::uint32_t kCreditMax = 100'000;
+// Reports of one worker's socket that are not settled yet; beyond, it is a flood.
+inline constexpr std::size_t kPendingReports = 200'000;
 // Task names in one worker's hello.
 inline constexpr std::size_t kWorkerTasks = 1000;
 // Leases in one `reclaim`.
@@ -77,6 +88,10 @@ inline constexpr seconds kIdleTimeout{75};
 inline constexpr seconds kWaitMax{60};
 // Long poll of workers at most.
 inline constexpr milliseconds kPollMax{30'000};
+// Even a poll that does not want to wait is open this long: tasks are pushed to it, not looked up.
+inline constexpr milliseconds kPollMin{50};
+// A polling worker that has not polled for this long is gone.
+inline constexpr seconds kPollIdle{120};
 // Tasks in one poll at most.
 inline constexpr std::size_t kPollTasks = 1000;
 // A comment on an idle SSE stream.

@@ -1,0 +1,83 @@
+// The client socket (protocols.md, "Client socket").
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "gateway/codec/client_frames.hpp"
+#include "gateway/net/delivery_feed.hpp"
+#include "gateway/net/websocket_session.hpp"
+
+namespace sluice::gateway {
+
+class ClientSession final : public WebsocketSession,
+                            public AnswerSink,
+                            public DeliverySink,
+                            private DeliveryFeed::Owner {
+ public:
+  ClientSession(Connection& connection, std::string header_token);
+
+  // A newer socket of the same session has come.
+  void taken_over();
+
+  void on_accepted(std::uint64_t token, node::Accepted& answer) override;
+  void on_rejected(std::uint64_t token, node::Refusal& refusal) override;
+  void on_settled(std::uint64_t) override {}
+  void on_stale(std::uint64_t) override {}
+  void on_delivery(const node::Delivery& delivery) override;
+
+ private:
+  enum class State { kHello, kAttaching, kLive };
+
+  void on_text(std::string_view text) override;
+  void on_drained() override { feed_.resume(); }
+  void on_session_tick(Time now) override;
+  void on_closed() override;
+
+  void hello(const FrameFields& frame);
+  void on_attached(tl::expected<node::Attached, node::Refusal>& attached);
+  void welcome(std::uint64_t offset, bool recovered);
+  void send_event(const FrameFields& frame);
+  void cancel_run(const FrameFields& frame);
+  void ack(std::uint64_t offset);
+  void refresh(const FrameFields& frame);
+
+  void reject(std::string_view id, ErrorCode code, std::string_view message,
+              const std::vector<vm::JsonProblem>* errors = nullptr, std::uint32_t retry_after_ms = 0);
+  void reject(std::string_view id, const node::Refusal& refusal);
+  // A place for a request under way; its number is the token of the answer.
+  bool take_pending(std::string_view id, std::uint64_t* token);
+  std::string release_pending(std::uint64_t token);
+  node::Reply reply(std::uint64_t token) { return {shard().number(), WebsocketSession::id(), token}; }
+
+  void deliver(const node::Delivery& delivery) override;
+  void read_after(std::uint64_t offset) override;
+  bool has_room() const override;
+
+  struct Pending {
+    std::string id;
+    Time since;
+    bool taken = false;
+  };
+
+  State state_ = State::kHello;
+  std::string tenant_;
+  std::string client_;
+  std::string session_;
+  std::string session_key_;
+  std::string epoch_;
+  std::uint64_t acked_ = 0;
+  bool attached_ = false;
+  bool in_registry_ = false;
+  bool told_slow_ = false;
+  bool retry_read_ = false;
+  std::uint64_t busy_streak_ = 0;
+  DeliveryFeed feed_;
+  std::vector<Pending> pending_;
+  std::vector<std::uint32_t> free_;
+  std::size_t pending_count_ = 0;
+  std::string run_text_;  // scratch
+  std::vector<std::string> runs_;  // scratch
+};
+
+}  // namespace sluice::gateway

@@ -1,0 +1,132 @@
+#include "gateway/net/publish.hpp"
+
+#include <fmt/format.h>
+
+#include "gateway/limits.hpp"
+#include "gateway/net/shard.hpp"
+#include "vm/evaluator.hpp"
+
+namespace sluice::gateway {
+namespace {
+
+using vm::JsonProblem;
+
+InputError invalid(std::vector<JsonProblem> problems) {
+  InputError error;
+  const bool malformed = !problems.empty() && problems.front().malformed;
+  error.code = malformed ? ErrorCode::bad_request : ErrorCode::invalid;
+  if (!problems.empty()) {
+    const JsonProblem& first = problems.front();
+    error.message = first.path.empty() ? first.message : fmt::format("{}: {}", first.path, first.message);
+  }
+  error.errors = std::move(problems);
+  return error;
+}
+
+InputError invalid(std::string message) { return invalid({JsonProblem{"", std::move(message), false}}); }
+
+std::string list_problems(const std::vector<JsonProblem>& problems) {
+  std::string text = "the result is not of the task's type: ";
+  for (std::size_t i = 0; i < problems.size(); ++i) {
+    if (i > 0) text += "; ";
+    if (!problems[i].path.empty()) text += problems[i].path + ": ";
+    text += problems[i].message;
+  }
+  return text;
+}
+
+}  // namespace
+
+tl::expected<node::PublishRequest, InputError> make_publish(Shard& shard, const PublishInput& input) {
+  ProgramView* view = shard.current_program();
+  const auto unknown = [&] {
+    return tl::unexpected(InputError{ErrorCode::unknown_topic,
+                                     fmt::format("there is no topic `{}`", input.topic), {}});
+  };
+  if (view == nullptr) return unknown();
+  const auto found = view->topics.find(input.topic);
+  if (found == view->topics.end()) return unknown();
+  const vm::Program& program = view->program();
+  const vm::TopicInfo& topic = program.topics[found->second];
+  const auto type = view->topic_types[found->second];
+  if (!type) {
+    return tl::unexpected(InputError{ErrorCode::fault, "the artifact lacks the type of the topic's event", {}});
+  }
+  const auto value = vm::decode_checked(view->unit, *type, input.data);
+  if (!value) return tl::unexpected(invalid(value.error()));
+  node::PublishRequest request;
+  if (topic.order_function) {
+    auto key = vm::order_key(view->unit, found->second, *value);
+    if (!key) return tl::unexpected(invalid("the ordering key cannot be computed: " + key.error().message));
+    request.order_key = std::move(*key);
+  } else if (input.client.empty()) {
+    return tl::unexpected(invalid("the topic is ordered by client, and no client is named"));
+  } else {
+    request.order_key = input.client;
+  }
+  request.tenant = input.tenant;
+  request.client = input.client;
+  request.topic = found->second;
+  request.deployment = view->deployment->number;
+  request.id = input.id;
+  vm::encode_value(*value, request.data);
+  request.correlation = input.correlation;
+  request.traceparent = input.traceparent;
+  request.ttl_ms = input.ttl_ms;
+  return request;
+}
+
+tl::expected<node::StartRequest, InputError> make_start(Shard& shard, const StartInput& input) {
+  ProgramView* view = shard.current_program();
+  const auto unknown = [&] {
+    return tl::unexpected(
+        InputError{ErrorCode::unknown_flow, fmt::format("there is no flow `{}`", input.flow), {}});
+  };
+  if (view == nullptr) return unknown();
+  const auto found = view->flows.find(input.flow);
+  if (found == view->flows.end()) return unknown();
+  const vm::Program& program = view->program();
+  std::vector<vm::JsonParameter> parameters;
+  for (const vm::Parameter& parameter : program.flows[found->second].parameters) {
+    parameters.push_back({parameter.name, parameter.type});
+  }
+  auto values = vm::decode_json_parameters(program.types, parameters, input.parameters);
+  if (!values) return tl::unexpected(invalid(values.error()));
+  std::vector<JsonProblem> problems;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    for (JsonProblem& problem : vm::check_constraints(view->unit, parameters[i].type, (*values)[i])) {
+      problem.path = fmt::format("/{}{}", parameters[i].name, problem.path);
+      problems.push_back(std::move(problem));
+    }
+  }
+  if (!problems.empty()) return tl::unexpected(invalid(std::move(problems)));
+  node::StartRequest request;
+  request.tenant = input.tenant;
+  request.client = input.client;
+  request.flow = found->second;
+  request.deployment = view->deployment->number;
+  request.id = input.id;
+  request.args = vm::encode_value(vm::Value::list(std::move(*values)));
+  request.correlation = input.correlation;
+  request.traceparent = input.traceparent;
+  return request;
+}
+
+tl::expected<std::string, ResultError> encode_result(Shard& shard, const node::Lease& lease,
+                                                     std::string_view result_json, bool* known) {
+  ProgramView* view = shard.program(lease.deployment);
+  *known = view != nullptr && lease.task < view->program().tasks.size();
+  if (!*known) return std::string();
+  const vm::TypeId type = view->program().tasks[lease.task].result;
+  const bool absent = result_json.empty() || result_json == "null";
+  if (type == vm::kTypeNone) {
+    if (absent) return std::string();
+    return tl::unexpected(ResultError{"the task has no result, and one was reported"});
+  }
+  const auto value = vm::decode_checked(view->unit, type, absent ? "null" : result_json,
+                                        {.ignore_unknown_fields = true});
+  if (!value) return tl::unexpected(ResultError{list_problems(value.error())});
+  return vm::encode_value(*value);
+}
+
+}  // namespace sluice::gateway

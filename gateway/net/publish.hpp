@@ -1,0 +1,57 @@
+// From an event as it came in (JSON text and names) to a node's request: the same for sockets and HTTP.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <tl/expected.hpp>
+
+#include "engine/node/requests.hpp"
+#include "gateway/codes.hpp"
+#include "vm/json.hpp"
+
+namespace sluice::gateway {
+
+class Shard;
+
+// Why it was not taken, before the node ever saw it.
+struct InputError {
+  ErrorCode code = ErrorCode::invalid;
+  std::string message;
+  std::vector<vm::JsonProblem> errors;  // of `invalid`
+};
+
+struct PublishInput {
+  std::string_view tenant;
+  std::string_view client;  // empty: none
+  std::string_view topic;
+  std::string_view id;
+  std::string_view data;  // JSON
+  std::string_view correlation;
+  std::string_view traceparent;
+  std::uint64_t ttl_ms = 0;
+};
+// Checks the data against the topic's event, computes the ordering key. The reply is left to the caller.
+tl::expected<node::PublishRequest, InputError> make_publish(Shard& shard, const PublishInput& input);
+
+struct StartInput {
+  std::string_view tenant;
+  std::string_view client;
+  std::string_view flow;
+  std::string_view id;
+  std::string_view parameters;  // JSON object by name
+  std::string_view correlation;
+  std::string_view traceparent;
+};
+tl::expected<node::StartRequest, InputError> make_start(Shard& shard, const StartInput& input);
+
+// A task's result as bytes, or what is wrong with it in one sentence (a failure of kind Invalid).
+// `malformed` in the error: not JSON at all.
+struct ResultError {
+  std::string message;
+};
+tl::expected<std::string, ResultError> encode_result(Shard& shard, const node::Lease& lease,
+                                                     std::string_view result_json, bool* known);
+
+}  // namespace sluice::gateway

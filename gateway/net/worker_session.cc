@@ -1,0 +1,199 @@
+#include "gateway/net/worker_session.hpp"
+
+#include "gateway/codec/client_frames.hpp"
+#include "gateway/limits.hpp"
+#include "gateway/net/gateway.hpp"
+#include "gateway/net/publish.hpp"
+
+namespace sluice::gateway {
+
+WorkerSession::WorkerSession(Connection& connection, std::string header_token)
+    : WebsocketSession(connection,
+                       {.frame_bytes = connection.shard().gateway().options().worker_frame_bytes,
+                        .unsent_bytes = limits::kWorkerUnsentBytes},
+                       std::move(header_token)) {
+  shard().counters().workers.add();
+}
+
+void WorkerSession::on_closed() {
+  shard().counters().workers.sub();
+  shard().remove_answers(WebsocketSession::id());
+  leave(false);
+}
+
+void WorkerSession::leave(bool bye) {
+  if (!joined_) return;
+  joined_ = false;
+  shard().remove_worker(worker_);
+  shard().node().worker_left(worker_, bye);
+}
+
+void WorkerSession::on_text(std::string_view text) {
+  FrameFields& frame = fields();
+  const WorkerParse parsed = parse_worker_frame(text, frame);
+  if (!said_hello() && (!parsed.good || parsed.verb != WorkerVerb::kHello)) {
+    return close_bad_frame(parsed.good ? "the first frame is `hello`" : parsed.message);
+  }
+  if (!parsed.good) return close_bad_frame(parsed.message);
+  switch (parsed.verb) {
+    case WorkerVerb::kHello:
+      return said_hello() ? close_bad_frame("a second `hello`") : hello(frame);
+    case WorkerVerb::kCredit:
+      if (joined_) shard().node().worker_credit(worker_, static_cast<std::uint32_t>(frame.n));
+      return;
+    case WorkerVerb::kRenew: return renew(frame);
+    case WorkerVerb::kDone:
+    case WorkerVerb::kFailed: return report(parsed.verb, frame);
+    case WorkerVerb::kBye: return leave(true);
+    case WorkerVerb::kRefresh: return refresh(frame);
+    case WorkerVerb::kPing: return send_text(kPongFrame);
+    case WorkerVerb::kPoll: return;
+  }
+}
+
+void WorkerSession::hello(const FrameFields& frame) {
+  if (!take_token(frame.token)) return;
+  if (!principal()->is_worker) return close(CloseCode::forbidden, "the token lacks the scope `worker`");
+  hello_done();
+  shard().add_answers(WebsocketSession::id(), this);
+  send([&](std::string& out) {
+    append_worker_welcome(out, frame.worker, shard().gateway().options().worker_lease_ms);
+  });
+  worker_ = shard().gateway().next_worker();
+  node::WorkerHello hello{.worker = worker_,
+                          .shard = shard().number(),
+                          .name = frame.worker,
+                          .tenant = principal()->tenant,
+                          .tasks = frame.tasks,
+                          .credit = static_cast<std::uint32_t>(frame.credit)};
+  for (const std::string& text : frame.reclaim) {
+    const auto lease = shard().node().lease(text);
+    if (lease && shard().node().lease_covers(*lease, principal()->tenant)) {
+      hello.reclaim.push_back(*lease);
+    } else {
+      say_stale(text);
+    }
+  }
+  joined_ = true;
+  shard().add_worker(worker_, this);
+  shard().node().worker_joined(std::move(hello));
+}
+
+void WorkerSession::refresh(const FrameFields& frame) {
+  const auto before = principal();
+  if (!take_token(frame.token)) return;
+  if (principal()->tenant != before->tenant || !principal()->is_worker) {
+    return close(CloseCode::unauthorized, "the new token is not this worker's");
+  }
+  send([&](std::string& out) {
+    append_worker_welcome(out, frame.worker, shard().gateway().options().worker_lease_ms);
+  });
+}
+
+void WorkerSession::renew(const FrameFields& frame) {
+  const auto lease = shard().node().lease(frame.lease);
+  if (!lease || !shard().node().lease_covers(*lease, principal()->tenant)) return say_stale(frame.lease);
+  shard().node().worker_renew(worker_, *lease);
+}
+
+std::optional<node::ReportRequest> make_report(Shard& shard, const Principal& who, std::string_view lease_text,
+                                               WorkerVerb verb, const FrameFields& frame) {
+  shard.counters().reports.add();
+  const auto lease = shard.node().lease(lease_text);
+  if (!lease || !shard.node().lease_covers(*lease, who.tenant)) return std::nullopt;
+  node::ReportRequest request;
+  request.lease = *lease;
+  if (verb == WorkerVerb::kFailed) {
+    request.outcome = node::ReportFailed{.kind = frame.kind,
+                                         .message = frame.message,
+                                         .retry = frame.retry,
+                                         .retry_after_ms = static_cast<std::uint32_t>(frame.retry_after_ms)};
+    return request;
+  }
+  bool known = false;
+  auto result = encode_result(shard, *lease, frame.result, &known);
+  if (!known) return std::nullopt;
+  if (result) {
+    request.outcome = node::ReportDone{std::move(*result)};
+  } else {
+    request.outcome = node::ReportFailed{.kind = "Invalid", .message = result.error().message};
+  }
+  return request;
+}
+
+void WorkerSession::report(WorkerVerb verb, const FrameFields& frame) {
+  auto request = make_report(shard(), *principal(), frame.lease, verb, frame);
+  if (!request) return say_stale(frame.lease);
+  if (free_.empty()) {
+    if (pending_.size() >= limits::kPendingReports) {
+      return close(CloseCode::flood, "too many reports are not settled yet");
+    }
+    free_.push_back(static_cast<std::uint32_t>(pending_.size()));
+    pending_.emplace_back();
+  }
+  const std::uint32_t place = free_.back();
+  free_.pop_back();
+  pending_[place].lease.assign(frame.lease);
+  pending_[place].taken = true;
+  request->reply = {shard().number(), WebsocketSession::id(), place};
+  if (auto refusal = shard().node().report(std::move(*request))) on_rejected(place, *refusal);
+}
+
+std::string WorkerSession::release_pending(std::uint64_t token) {
+  if (token >= pending_.size() || !pending_[token].taken) return {};
+  pending_[token].taken = false;
+  free_.push_back(static_cast<std::uint32_t>(token));
+  return std::move(pending_[token].lease);
+}
+
+// A report that could not be taken (the node stops): the worker keeps it and reports again after its reconnect.
+void WorkerSession::on_rejected(std::uint64_t token, node::Refusal& refusal) {
+  release_pending(token);
+  close_soon(CloseCode::restarting, refusal.message);
+}
+
+void WorkerSession::on_settled(std::uint64_t token) {
+  const std::string lease = release_pending(token);
+  send([&](std::string& out) { append_settled(out, lease); });
+}
+
+void WorkerSession::on_stale(std::uint64_t token) { say_stale(release_pending(token)); }
+
+void WorkerSession::say_stale(std::string_view lease) {
+  send([&](std::string& out) { append_stale(out, lease); });
+}
+
+void WorkerSession::on_task(node::TaskFrame& task) {
+  shard().counters().tasks.add();
+  run_text_ = core::to_text(task.run);
+  send([&](std::string& out) {
+    append_task(out, {.lease = task.lease,
+                      .task = task.task,
+                      .args_json = task.args_json,
+                      .key = task.key,
+                      .tenant = task.tenant,
+                      .client = task.client,
+                      .run = run_text_,
+                      .step = task.step,
+                      .correlation = task.correlation,
+                      .traceparent = task.traceparent,
+                      .priority = "normal",
+                      .attempt = task.attempt,
+                      .lease_ms = task.lease_ms,
+                      .deadline_ms = task.deadline_ms});
+  });
+}
+
+void WorkerSession::on_cancel(const node::CancelTask& cancel) {
+  send([&](std::string& out) { append_cancel(out, cancel.lease, cancel.why); });
+}
+
+void WorkerSession::on_stale_lease(const node::StaleLease& stale) { say_stale(stale.lease); }
+
+void WorkerSession::on_session_tick(Time) {
+  if (connection().unsent() > limits().unsent_bytes) {
+    close(CloseCode::too_slow, "the socket does not take its bytes");
+  }
+}
+
+}  // namespace sluice::gateway

@@ -1,0 +1,104 @@
+// Workers without a socket: POST /v1/tasks/poll and /v1/tasks/{lease}/done, failed, renew.
+#include <algorithm>
+#include <chrono>
+
+#include "gateway/codec/worker_frames.hpp"
+#include "gateway/limits.hpp"
+#include "gateway/net/poll_workers.hpp"
+#include "gateway/net/worker_session.hpp"
+#include "gateway/routes/router.hpp"
+
+namespace sluice::gateway {
+namespace {
+
+constexpr std::string_view kSettled = R"({"t":"settled"})";
+
+// A renewal has no answer of its own: silence for this long means that it holds.
+constexpr std::chrono::milliseconds kRenewSilence{25};
+
+FrameFields& scratch_fields() {
+  static thread_local FrameFields fields;
+  return fields;
+}
+
+// The body as a frame; answers 400 and returns null if it is none.
+FrameFields* read_body(const ExchangePtr& exchange, WorkerVerb verb) {
+  FrameFields& fields = scratch_fields();
+  const WorkerParse parsed = parse_worker_body(verb, exchange->request().body, fields);
+  if (parsed.good) return &fields;
+  exchange->problem(ErrorCode::bad_request, {.message = parsed.message});
+  return nullptr;
+}
+
+void report(const ExchangePtr& exchange, WorkerVerb verb) {
+  const FrameFields* frame = read_body(exchange, verb);
+  if (frame == nullptr) return;
+  auto request = make_report(exchange->shard(), *exchange->principal, exchange->request().path[2], verb, *frame);
+  if (!request) return exchange->problem(ErrorCode::stale);
+  request->reply = exchange->reply(0);
+  exchange->when_reported = [raw = exchange.get()](bool settled) {
+    if (settled) return raw->respond_json(200, std::string(kSettled));
+    raw->problem(ErrorCode::stale);
+  };
+  exchange->wait();
+  if (const auto refusal = exchange->node().report(std::move(*request))) exchange->problem(*refusal);
+}
+
+// A worker for the time of one renewal.
+class Renewal final : public WorkerSink {
+ public:
+  Renewal(const ExchangePtr& exchange, const node::Lease& lease)
+      : exchange_(exchange), worker_(exchange->shard().gateway().next_worker()) {
+    exchange->shard().add_worker(worker_, this);
+    exchange->node().worker_renew(worker_, lease);
+  }
+  ~Renewal() override {
+    if (const auto open = exchange_.lock()) open->shard().remove_worker(worker_);
+  }
+  void on_task(node::TaskFrame&) override {}
+  void on_cancel(const node::CancelTask&) override {}
+  void on_stale_lease(const node::StaleLease&) override {
+    if (const auto open = exchange_.lock()) open->problem(ErrorCode::stale);
+  }
+
+ private:
+  std::weak_ptr<Exchange> exchange_;
+  core::WorkerId worker_;
+};
+
+}  // namespace
+
+void post_poll(const ExchangePtr& exchange) {
+  const FrameFields* frame = read_body(exchange, WorkerVerb::kPoll);
+  if (frame == nullptr) return;
+  const auto wait = frame->has(kFieldWait) ? std::chrono::milliseconds(std::min<std::uint64_t>(
+                                                 frame->wait_ms, static_cast<std::uint64_t>(limits::kPollMax.count())))
+                                           : limits::kPollMax;
+  const std::uint64_t n = frame->has(kFieldN) ? frame->n : 1;
+  if (n < 1 || n > limits::kPollTasks) {
+    return exchange->problem(ErrorCode::bad_request, {.message = "`n` is a number from 1 to 1000"});
+  }
+  exchange->shard().poll_workers().poll(exchange, {.tenant = exchange->principal->tenant,
+                                                   .worker = frame->worker,
+                                                   .tasks = frame->tasks,
+                                                   .n = static_cast<std::uint32_t>(n),
+                                                   .wait = wait});
+}
+
+void post_done(const ExchangePtr& exchange) { report(exchange, WorkerVerb::kDone); }
+
+void post_failed(const ExchangePtr& exchange) { report(exchange, WorkerVerb::kFailed); }
+
+void post_renew(const ExchangePtr& exchange) {
+  if (read_body(exchange, WorkerVerb::kRenew) == nullptr) return;
+  const auto lease = exchange->node().lease(exchange->request().path[2]);
+  if (!lease || !exchange->node().lease_covers(*lease, exchange->principal->tenant)) {
+    return exchange->problem(ErrorCode::stale);
+  }
+  exchange->wait(kRenewSilence);
+  exchange->when_time_is_up = [raw = exchange.get()] { raw->respond_json(200, std::string(kSettled)); };
+  const auto renewal = std::make_shared<Renewal>(exchange, *lease);
+  exchange->when_gone = [renewal] {};
+}
+
+}  // namespace sluice::gateway
