@@ -5,16 +5,17 @@
 //   client.mjs --count N [--each K] --token-command CMD [--report FILE] [--progress FILE]
 //              N clients ask K questions each; then proves that each was answered exactly once
 //
-// SLUICE_URL and SLUICE_TOKEN stand in for the flags. CMD is run with ` --client NAME` added and
+// SLUICE_URL and SLUICE_CLIENT_TOKEN stand in for the flags. CMD is run with ` --client NAME` added and
 // prints that client's token.
 import { parseArgs } from 'node:util';
 import { runBatch } from './lib/batch.mjs';
 import { runInteractive } from './lib/interactive.mjs';
 
+const { env } = process;
 const { values: options } = parseArgs({
   options: {
-    url: { type: 'string', default: process.env.SLUICE_URL ?? 'http://127.0.0.1:8080' },
-    token: { type: 'string', default: process.env.SLUICE_TOKEN },
+    url: { type: 'string', default: env.SLUICE_URL ?? 'http://127.0.0.1:8080' },
+    token: { type: 'string', default: env.SLUICE_CLIENT_TOKEN ?? env.SLUICE_TOKEN },
     'token-command': { type: 'string' },
     count: { type: 'string' },
     each: { type: 'string', default: '1' },
@@ -41,6 +42,6 @@ if (options.count !== undefined) {
     withinMs: Number(options['within-s']) * 1000,
   });
 } else {
-  if (!options.token) usage('a client\'s token is missing: --token or SLUICE_TOKEN');
+  if (!options.token) usage('a client\'s token is missing: --token or SLUICE_CLIENT_TOKEN');
   process.exitCode = await runInteractive({ url: options.url, token: options.token });
 }

@@ -4,7 +4,7 @@
 //
 //   worker.mjs [--url URL] [--token TOKEN] [--name NAME] [--credit N] [--ledger DIR] [--pace MS]
 //
-// SLUICE_URL and SLUICE_TOKEN stand in for the first two. --pace makes `complete` take at least
+// SLUICE_URL and SLUICE_WORKER_TOKEN stand in for the first two. --pace makes `complete` take at least
 // that long, as a model on another machine would.
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -15,11 +15,12 @@ import { moderate } from './lib/moderation.mjs';
 import { HelpCentre } from './lib/retrieval.mjs';
 import { summarise } from './lib/summary.mjs';
 
+const { env } = process;
 const here = fileURLToPath(new URL('.', import.meta.url));
 const { values: options } = parseArgs({
   options: {
-    url: { type: 'string', default: process.env.SLUICE_URL ?? 'http://127.0.0.1:8080' },
-    token: { type: 'string', default: process.env.SLUICE_TOKEN },
+    url: { type: 'string', default: env.SLUICE_URL ?? 'http://127.0.0.1:8080' },
+    token: { type: 'string', default: env.SLUICE_WORKER_TOKEN ?? env.SLUICE_TOKEN },
     name: { type: 'string', default: `support-${process.pid}` },
     credit: { type: 'string', default: '8' },
     ledger: { type: 'string', default: '.sluice/support-ledger' },
@@ -27,7 +28,7 @@ const { values: options } = parseArgs({
   },
 });
 if (!options.token) {
-  console.error('a worker\'s token is missing: --token or SLUICE_TOKEN; `flowd dev` prints one');
+  console.error('a worker\'s token is missing: --token or SLUICE_WORKER_TOKEN; `flowd dev` prints one');
   process.exit(2);
 }
 

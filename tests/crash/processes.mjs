@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 const kReadyMs = 60_000;
+const kLease = '3s'; // short, so that the tasks of a killed worker are soon another's
 
 export async function freePort() {
   const server = createServer();
@@ -63,6 +64,7 @@ export class Engine {
     appendFileSync(this.log, `--- start ${this.starts}\n`);
     const child = spawn(this.flowd, ['dev', '--data', this.data, '--listen', this.listen], {
       stdio: ['ignore', 'pipe', openSync(this.log, 'a')],
+      env: { ...process.env, SLUICE_WORKERS_LEASE: kLease },
     });
     this.#child = child;
     child.asked = false;

@@ -75,7 +75,8 @@ export class RawSocket {
   next(t, members = {}) {
     const kinds = [t].flat();
     const matches = (frame) =>
-      kinds.includes(frame.t) && Object.entries(members).every(([name, value]) => frame[name] === value);
+      kinds.includes(frame.t) &&
+      Object.entries(members).every(([name, value]) => frame[name] === value);
     const at = this.#frames.findIndex(matches);
     if (at >= 0) return Promise.resolve(this.#frames.splice(at, 1)[0]);
     return new Promise((resolve, reject) => {

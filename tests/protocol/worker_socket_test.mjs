@@ -104,6 +104,25 @@ test('a late report of an earlier attempt is stale', { timeout }, async () => {
   worker.end();
 });
 
+test('a lease that is renewed lives, one that is not is lost', { timeout }, async () => {
+  const worker = await openWorker(engine);
+  const run = await start('asks', 'slow');
+  const { lease } = await worker.next('task', { run });
+  const leaseMs = worker.welcome.lease_ms;
+  for (let n = 0; n < 4; n += 1) {
+    await new Promise((resolve) => setTimeout(resolve, leaseMs / 2));
+    worker.say({ t: 'renew', lease });
+  }
+  worker.say({ t: 'done', lease, result: 'at last' });
+  await worker.next('settled', { lease });
+  const other = await start('asks', 'forgotten');
+  const forgotten = await worker.next('task', { run: other });
+  assert.deepEqual((await outcome(other)).data, { kind: 'Lost' });
+  worker.say({ t: 'done', lease: forgotten.lease, result: 'too late' });
+  await worker.next('stale', { lease: forgotten.lease });
+  worker.end();
+});
+
 test('retry:false is final', { timeout }, async () => {
   const worker = await openWorker(engine);
   const run = await start('orders', 'no');
