@@ -217,7 +217,7 @@ Block* FlowChecker::compensation(StepDef& step, const ast::Block& tree, bool uns
   const Place outer = place_;
   const std::string path = path_;
   place_ = Place::kCompensation;
-  path_ = step.path + (unsure ? "/unsure/" : "/compensate/");
+  path_ = step.path + "/undo/";
   locals_.enter_frame();
   if (unsure) exprs_.set_unsure(&step);
   Block& made = context_.program.blocks.emplace_back(block(tree));
