@@ -83,6 +83,8 @@ void Checkers::handed_out(int node, std::uint64_t boot, const core::Offer& offer
       !unsafe_.emplace(core::number(key.partition), key.run, key.step, key.attempt).second) {
     violation(5, name + " is not safe and was handed out twice");
   }
+  tasks_[{key.run, key.step}] = offer.task;
+  if (offer.task == "refund") refunded_.insert(key.run);
   auto& highest = highest_[{node, boot, key.run, key.step}];
   const std::pair now{key.attempt, nonce};
   if (now <= highest) violation(5, name + " was handed out after a later one");
@@ -271,7 +273,10 @@ void Checkers::check_reports(core::PartitionId partition, const Database::Stored
   for (const JournalRow& row : stored.journal) {
     const core::Record& record = row.record;
     if (record.kind == core::Kind::done) {
-      close(core::decode<core::Done>(record.body), record.seq);
+      const auto body = core::decode<core::Done>(record.body);
+      close(body, record.seq);
+      const auto task = body ? tasks_.find({body->run, body->step}) : tasks_.end();
+      if (task != tasks_.end() && task->second == "charge") charged_.insert(body->run);
     } else if (record.kind == core::Kind::failed) {
       close(core::decode<core::Failed>(record.body), record.seq);
     } else if (record.kind == core::Kind::lapsed) {
@@ -351,6 +356,9 @@ void Checkers::check_ends(const End& end) {
       const bool good = outcome.name == "Answer";
       if (good && outcome.data_json != answer_json(started.topic, started.text)) {
         violation(5, fmt::format("run {} answered {}", to_text(run), outcome.data_json));
+      }
+      if (!good && charged_.contains(run) && !refunded_.contains(run)) {
+        violation(5, fmt::format("run {} failed, and its charge was not undone", to_text(run)));
       }
       if (!good && end.harmless) {
         stuck(fmt::format("run {} ended with {} {}, though nothing failed", to_text(run),

@@ -105,6 +105,9 @@ class Checkers {
   std::map<std::tuple<int, std::uint64_t, core::RunId, core::StepNumber>,
            std::pair<std::uint32_t, std::uint64_t>>
       highest_;
+  std::map<std::pair<core::RunId, core::StepNumber>, std::string> tasks_;  // handed out
+  std::set<core::RunId> charged_;                                          // whose charge is done
+  std::set<core::RunId> refunded_;  // whose refund was at least tried
   std::map<ClientName, std::vector<core::Delivery>> received_;
   std::map<Key, unsigned> journaled_;
   std::map<core::RunId, Started> started_;

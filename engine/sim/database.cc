@@ -91,13 +91,8 @@ void Database::plant_in_deliveries(std::vector<core::Delivery>& deliveries) {
   } else if (plant_ == Plant::offset_given_twice && first.offset > 1) {
     --first.offset;
     planted_ = true;
-  } else if (plant_ == Plant::end_doubled && first.outcome) {
-    core::Delivery again = first;
-    again.offset = first.offset + 1;
-    deliveries.push_back(again);
-    planted_ = true;
-  } else if (plant_ == Plant::delivery_changed) {
-    first.data_json += " ";
+  } else if (plant_ == Plant::end_doubled && !first.outcome) {
+    first.outcome = true;
     planted_ = true;
   }
 }
@@ -108,11 +103,7 @@ std::optional<Epoch> Database::take_over(PartitionId partition, Epoch from, int 
   if (stored.epoch != from) return std::nullopt;
   stored.owner = node;
   stored.boot = boot;
-  if (plant_ == Plant::checkpoint_never_ended) {
-    planted_ = true;
-  } else {
-    drop_unfinished(stored);
-  }
+  drop_unfinished(stored);
   return ++stored.epoch;
 }
 
@@ -125,7 +116,13 @@ void Database::drop_unfinished(Stored& stored) {
     newest = std::max(newest, checkpoint.generation);
   }
   for (auto& [id, generations] : stored.rows) {
-    generations.erase(generations.upper_bound(newest), generations.end());
+    const auto first = generations.upper_bound(newest);
+    if (first == generations.end()) continue;
+    if (plant_ == Plant::checkpoint_never_ended) {
+      planted_ = true;
+      return;
+    }
+    generations.erase(first, generations.end());
   }
   std::erase_if(stored.rows, [](const auto& row) { return row.second.empty(); });
 }
@@ -180,7 +177,10 @@ Recovery Database::recover(PartitionId partition) const {
     if (!recovery.checkpoint) continue;
     auto next = generations.upper_bound(recovery.checkpoint->generation);
     if (next == generations.begin()) continue;
-    if (plant_ == Plant::checkpoint_of_past && std::prev(next) != generations.begin()) --next;
+    if (plant_ == Plant::checkpoint_of_past && std::prev(next) != generations.begin()) {
+      --next;
+      planted_ = true;
+    }
     const core::StateRow& row = std::prev(next)->second;
     if (!row.erased) recovery.rows.push_back(row);
   }
@@ -198,6 +198,10 @@ std::vector<core::Delivery> Database::deliveries(PartitionId home, const ClientN
   if (list == stored.deliveries.end()) return found;
   for (const core::Delivery& delivery : list->second) {
     if (delivery.offset > after) found.push_back(delivery);
+  }
+  if (plant_ == Plant::delivery_changed && !found.empty()) {
+    found.front().data_json += " ";
+    planted_ = true;
   }
   return found;
 }

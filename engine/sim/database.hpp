@@ -116,12 +116,12 @@ class Database {
  private:
   bool passes(const Stored& stored, const AppendPart& part);
   void insert(Stored& stored, const AppendPart& part);
-  static void drop_unfinished(Stored& stored);
+  void drop_unfinished(Stored& stored);
   void plant_in_rows(std::vector<JournalRow>& rows);
   void plant_in_deliveries(std::vector<core::Delivery>& deliveries);
 
   Plant plant_;
-  bool planted_ = false;
+  mutable bool planted_ = false;  // also reads can be planted
   TimeUs clock_off_ = 0;
   std::vector<Stored> stored_;
   std::map<int, TimeUs> seen_;

@@ -18,7 +18,6 @@ constexpr core::TenantId kTenant{1};
 constexpr core::WorkerId kWorker{1};
 constexpr core::DeploymentNumber kDeployment = 1;
 constexpr TimeUs kStart = 1'767'225'600'000'000;  // 2026-01-01T00:00:00Z
-constexpr std::uint32_t kRenewEveryMs = 3'000;    // of an attempt that hangs
 
 class OneProgram : public core::ProgramSource {
  public:
@@ -40,6 +39,8 @@ struct Planned {
   Offer offer;
   std::uint64_t nonce = 0;
   ScriptedAttempt attempt;
+  std::uint32_t lease_ms = 0;  // of a renewal
+  TimeUs until = 0;            // of a renewal: when its report comes; 0: never
 
   friend bool operator<(const Planned& a, const Planned& b) {
     return a.at != b.at ? a.at < b.at : a.order < b.order;
@@ -59,19 +60,24 @@ class Stage {
     perform(actions);
     if (std::string why = publish(); !why.empty()) return tl::unexpected(why);
     if (request_.script.cancel_after_ms) {
-      plan(Planned::Kind::cancel, *request_.script.cancel_after_ms, {}, 0, {});
+      plan(Planned::Kind::cancel, now_ + to_us(*request_.script.cancel_after_ms), {});
     }
     while (partition_.stats().runs > 0) {
-      if (journal_.size() > kRehearsalRecords || !next()) {
-        return tl::unexpected("the run did not end within " +
-                              std::to_string(kRehearsalUs / 86'400'000'000) + " days and " +
-                              std::to_string(kRehearsalRecords) + " records");
-      }
+      if (++happenings_ > kRehearsalHappenings || !next()) return tl::unexpected(why_not());
     }
     return tell();
   }
 
  private:
+  std::string why_not() const {
+    if (!broken_.empty()) return broken_;
+    if (happenings_ > kRehearsalHappenings || partition_.next_due() || !planned_.empty()) {
+      return "the run did not end within " + std::to_string(kRehearsalUs / 86'400'000'000) +
+             " days and " + std::to_string(kRehearsalHappenings) + " happenings";
+    }
+    return "the run waits for nothing that will ever happen";
+  }
+
   const vm::Program& program() const { return request_.program->program(); }
 
   // A worker offers a bounded number of tasks, so many tasks need several.
@@ -162,16 +168,23 @@ class Stage {
   }
 
   void hand_out(const dispatch::HandOut& out) {
-    ScriptedAttempt attempt = next_attempt(*out.offer);
-    if (attempt.kind == ScriptedAttempt::Kind::dies) return;
-    const bool hangs = attempt.kind == ScriptedAttempt::Kind::hangs;
-    const std::uint64_t after =
-        hangs ? std::min(out.lease_ms / 2 + 1, kRenewEveryMs) : attempt.takes_ms;
-    plan(hangs ? Planned::Kind::renew : Planned::Kind::report, after, *out.offer, out.nonce,
-         std::move(attempt));
+    Planned planned;
+    planned.offer = *out.offer;
+    planned.nonce = out.nonce;
+    planned.attempt = next_attempt(*out.offer);
+    planned.lease_ms = out.lease_ms;
+    if (planned.attempt.kind == ScriptedAttempt::Kind::dies) return;
+    const bool hangs = planned.attempt.kind == ScriptedAttempt::Kind::hangs;
+    planned.until = hangs ? 0 : now_ + to_us(planned.attempt.takes_ms);
     // A task may take longer than its lease; an honest worker renews meanwhile.
-    for (std::uint64_t at = kRenewEveryMs; !hangs && at < after; at += kRenewEveryMs) {
-      plan(Planned::Kind::renew, at, *out.offer, out.nonce, {});
+    plan_renewal(planned);
+    if (!hangs) plan(Planned::Kind::report, planned.until, std::move(planned));
+  }
+
+  void plan_renewal(Planned planned) {
+    const TimeUs at = now_ + to_us(planned.lease_ms - planned.lease_ms / 10);
+    if (planned.until == 0 || at < planned.until) {
+      plan(Planned::Kind::renew, at, std::move(planned));
     }
   }
 
@@ -187,12 +200,16 @@ class Stage {
     return attempts[std::min(handed_out_[offer.task]++, attempts.size() - 1)];
   }
 
-  void plan(Planned::Kind kind, std::uint64_t after_ms, const Offer& offer, std::uint64_t nonce,
-            ScriptedAttempt attempt) {
-    const TimeUs after =
-        static_cast<TimeUs>(std::min<std::uint64_t>(after_ms, kRehearsalUs / core::kUsPerMs)) *
-        core::kUsPerMs;
-    planned_.insert({now_ + after, ++planned_count_, kind, offer, nonce, std::move(attempt)});
+  static TimeUs to_us(std::uint64_t ms) {
+    return static_cast<TimeUs>(std::min<std::uint64_t>(ms, kRehearsalUs / core::kUsPerMs)) *
+           core::kUsPerMs;
+  }
+
+  void plan(Planned::Kind kind, TimeUs at, Planned planned) {
+    planned.kind = kind;
+    planned.at = at;
+    planned.order = ++planned_count_;
+    planned_.insert(std::move(planned));
   }
 
   // The next thing that happens; false: nothing does, or too late.
@@ -247,9 +264,7 @@ class Stage {
         return std::holds_alternative<dispatch::StaleLease>(action);
       });
       perform(actions);
-      if (!stale && planned.attempt.kind == ScriptedAttempt::Kind::hangs) {
-        plan(Planned::Kind::renew, kRenewEveryMs, planned.offer, planned.nonce, planned.attempt);
-      }
+      if (!stale) plan_renewal(planned);
     } else {
       report(planned);
     }
@@ -319,6 +334,7 @@ class Stage {
   std::map<std::string, std::size_t> handed_out_;
   std::vector<core::Delivery> deliveries_;
   std::string broken_;
+  std::size_t happenings_ = 0;
 };
 
 }  // namespace

@@ -66,9 +66,10 @@ struct RehearsalRequest {
   Script script;
 };
 
-// Virtual time and records after which a rehearsal is given up: it would show nothing new.
+// Virtual time, and records, reports and renewals, after which a rehearsal is given up: it would show
+// nothing new.
 inline constexpr core::TimeUs kRehearsalUs = 365ll * 24 * 3600 * 1'000'000;
-inline constexpr std::size_t kRehearsalRecords = 100'000;
+inline constexpr std::size_t kRehearsalHappenings = 500'000;
 
 // Fails when the event is refused or a run does not end within those bounds.
 tl::expected<Rehearsal, std::string> rehearse(const RehearsalRequest& request);

@@ -1,0 +1,22 @@
+# expect(CODE PATTERN ARGUMENTS…): the exit code, and what standard output and error together say.
+function(expect code pattern)
+  execute_process(COMMAND ${SIM} ${ARGN} RESULT_VARIABLE got OUTPUT_VARIABLE text ERROR_VARIABLE text)
+  if(NOT got EQUAL code)
+    message(FATAL_ERROR "sluice_sim ${ARGN}: exit code ${got}, not ${code}\n${text}")
+  endif()
+  if(NOT text MATCHES "${pattern}")
+    message(FATAL_ERROR "sluice_sim ${ARGN}: does not say ${pattern}\n${text}")
+  endif()
+endfunction()
+
+expect(0 "all held" --seed 7 --runs 5)
+expect(0 "^seed 7: partitions" --seed 7)
+expect(0 "\"violations\":\\[\\]" --seed 7 --json)
+expect(0 "usage: sluice_sim" --help)
+expect(0 "offset_skipped" --plant list)
+expect(2 "there is no flag `--sed`" --sed 7)
+expect(2 "`x` is no number" --seed x)
+expect(2 "there is no bug `x` to plant" --plant x)
+expect(129 "again with: sluice_sim --seed 1 --runs 1 --trace --plant offset_skipped"
+       --seed 1 --plant offset_skipped)
+expect(128 "invariant 9 .liveness." --seed 3 --plant timer_lost)
