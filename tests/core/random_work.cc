@@ -108,7 +108,7 @@ void StoredCheckpoints::maybe_write(std::uint32_t choice) {
     driver_.partition.abandon_checkpoint();
     open_.reset();
   } else if (open_ && what > 5) {
-    const auto rows = driver_.partition.checkpoint_rows(600);
+    const auto rows = driver_.partition.checkpoint_rows(4000);
     for (const StateRow& row : rows) rows_[row.id][generation_] = row;
     if (!rows.empty()) return;
     committed_.emplace(generation_, *open_);

@@ -1,0 +1,155 @@
+#include "engine/sim/rehearsal.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tests/core/programs.hpp"
+#include "vm/json_reader.hpp"
+
+namespace sluice::sim {
+namespace {
+
+using core::test::Pipeline;
+
+RehearsalRequest request_of(const Pipeline& pipeline, const char* script = "{}") {
+  RehearsalRequest request;
+  request.program = vm::verify(core::test::make_program(pipeline)).value();
+  request.data = core::test::ask("hello");
+  auto read = read_script(request.program->program(), script);
+  EXPECT_TRUE(read.has_value()) << read.error();
+  if (read) request.script = std::move(*read);
+  return request;
+}
+
+Rehearsal play(const Pipeline& pipeline, const char* script = "{}") {
+  auto rehearsal = rehearse(request_of(pipeline, script));
+  EXPECT_TRUE(rehearsal.has_value()) << rehearsal.error();
+  return rehearsal ? std::move(*rehearsal) : Rehearsal{};
+}
+
+Pipeline two_steps() {
+  Pipeline pipeline;
+  pipeline.steps.resize(2);
+  for (auto& step : pipeline.steps) {
+    step.policies.idempotent = true;
+    step.policies.attempts = 3;
+    step.policies.backoff_min_ms = 200;
+    step.policies.backoff_max_ms = 200;
+    step.policies.timeout_ms = 2000;
+  }
+  return pipeline;
+}
+
+TEST(Rehearsal, ATaskWithoutAScriptAnswersTheSmallestValue) {
+  const Rehearsal rehearsal = play(two_steps());
+  ASSERT_EQ(rehearsal.runs.size(), 1u);
+  EXPECT_EQ(rehearsal.runs[0].row.state, core::RunState::completed);
+  EXPECT_EQ(rehearsal.runs[0].row.outcome_json, R"({"text":""})");
+  ASSERT_EQ(rehearsal.deliveries.size(), 1u);
+  const std::string text = rehearsal_text(rehearsal);
+  const std::size_t id = text.find("run ");
+  EXPECT_EQ(text.substr(0, id) + text.substr(id + 40), R"(answer  
+        +0ms  event      asks {"text":"hello"}
+                         -> answer/s1: t1("hello")
+       +10ms  done       answer/s1 = ""
+                         -> answer/s2: t2("")
+       +20ms  done       answer/s2 = ""
+                         => answers Answer {"text":""} to client
+completed: Answer {"text":""}  after 20ms
+)");
+}
+
+TEST(Rehearsal, TheScriptsAttemptsComeInOrderAndTheLastGoesOn) {
+  const Rehearsal rehearsal = play(two_steps(), R"({"client": "ada", "tasks": {
+      "t1": [{"fails": "Unavailable", "message": "down"}, {"returns": "up", "takes": "1s"}],
+      "t2": {"fails": "Busy"}}})");
+  const core::RunRow& row = rehearsal.runs[0].row;
+  EXPECT_EQ(row.state, core::RunState::failed);
+  EXPECT_EQ(row.why, "Busy: ");
+  EXPECT_EQ(row.client, "ada");
+  // 10 ms, a gap of 200 ms, 1 s; then three times 10 ms with two gaps.
+  EXPECT_EQ(row.ended - row.started, (10 + 200 + 1000 + 3 * 10 + 2 * 200) * core::kUsPerMs);
+  EXPECT_NE(rehearsal_text(rehearsal).find("backoff of answer/s2"), std::string::npos);
+}
+
+TEST(Rehearsal, WhatHangsTimesOutAndWhatDiesIsLost) {
+  const Rehearsal hangs =
+      play(two_steps(), R"({"tasks": {"t1": [{"hangs": true}, {"returns": "r"}]}})");
+  EXPECT_EQ(hangs.runs[0].row.state, core::RunState::completed);
+  EXPECT_NE(rehearsal_text(hangs).find("+2s  lapsed     answer/s1 its time was up"),
+            std::string::npos)
+      << rehearsal_text(hangs);
+  Pipeline slow = two_steps();
+  for (auto& step : slow.steps) step.policies.timeout_ms = 60'000;
+  const Rehearsal dies = play(slow, R"({"tasks": {"t1": [{"dies": true}, {"returns": "r"}]}})");
+  EXPECT_NE(rehearsal_text(dies).find("its worker was lost"), std::string::npos);
+}
+
+TEST(Rehearsal, ALongTaskKeepsItsLease) {
+  Pipeline pipeline = two_steps();
+  for (auto& step : pipeline.steps) step.policies.timeout_ms = 0;
+  const Rehearsal rehearsal =
+      play(pipeline, R"({"tasks": {"t1": {"returns": "r", "takes": "5m"}}})");
+  EXPECT_EQ(rehearsal.runs[0].row.state, core::RunState::completed);
+  EXPECT_EQ(rehearsal.runs[0].entries.size(), 3u);
+}
+
+TEST(Rehearsal, UnsafeAttemptsAreGrantedFirstAndACancelIsTold) {
+  Pipeline pipeline;
+  pipeline.steps.resize(1);
+  const Rehearsal rehearsal =
+      play(pipeline, R"({"cancel_after": "3s", "tasks": {"t1": {"hangs": true}}})");
+  const std::string text = rehearsal_text(rehearsal);
+  EXPECT_NE(text.find("granted    answer/s1"), std::string::npos) << text;
+  EXPECT_NE(text.find("taken back: cancelled"), std::string::npos);
+  EXPECT_EQ(rehearsal.runs[0].row.state, core::RunState::cancelled);
+}
+
+TEST(Rehearsal, ARunThatCannotEndIsAnError) {
+  Pipeline pipeline;
+  pipeline.steps.resize(1);
+  const auto request = request_of(pipeline, R"({"tasks": {"t1": {"hangs": true}}})");
+  const auto rehearsal = rehearse(request);
+  ASSERT_FALSE(rehearsal.has_value());
+  EXPECT_NE(rehearsal.error().find("did not end"), std::string::npos);
+}
+
+TEST(Rehearsal, JsonIsWellFormedAndTheSameEachTime) {
+  const std::string json = rehearsal_json(play(two_steps()));
+  vm::JsonReader reader(json);
+  EXPECT_TRUE(reader.skip() && reader.finish()) << json;
+  EXPECT_EQ(json, rehearsal_json(play(two_steps())));
+}
+
+TEST(Script, MistakesAreNamed) {
+  const vm::Program program = core::test::make_program(two_steps());
+  const struct {
+    const char* json;
+    const char* error;
+  } rows[] = {
+      {"", "the script must be an object"},
+      {"[]", "the script must be an object"},
+      {R"({"x": 1})", "the script has no `x`: client, cancel_after and tasks are known"},
+      {R"({"tasks": {"t9": {}}})", "the program has no task `t9`"},
+      {R"({"tasks": {"t1": []}})", "`t1` has an empty list"},
+      {R"({"tasks": {"t1": {}}})", "an attempt of `t1` has one of returns, fails, hangs, dies"},
+      {R"({"tasks": {"t1": {"hangs": true, "dies": true}}})",
+       "an attempt of `t1` has one of returns, fails, hangs, dies"},
+      {R"({"tasks": {"t1": {"hangs": false}}})", "`hangs` can only be true"},
+      {R"({"tasks": {"t1": {"fails": ""}}})", "`fails` names a kind such as \"Unavailable\""},
+      {R"({"tasks": {"t1": {"returns": "r", "takes": 5}}})",
+       "`takes` is a duration such as \"250ms\""},
+      {R"({"tasks": {"t1": {"returns": "r", "when": 5}}})", "an attempt of `t1` has no `when`"},
+      {"{\"client\": \"a\",\n \"client\": \"b\"}", "line 2: duplicate key"},
+  };
+  for (const auto& row : rows) {
+    const auto script = read_script(program, row.json);
+    ASSERT_FALSE(script.has_value()) << row.json;
+    EXPECT_EQ(script.error(), row.error);
+  }
+  const auto wrong = read_script(program, R"({"tasks": {"t1": {"returns": 5}}})");
+  ASSERT_FALSE(wrong.has_value());
+  EXPECT_EQ(wrong.error().find("the result of `t1`: "), 0u) << wrong.error();
+}
+
+}  // namespace
+}  // namespace sluice::sim
