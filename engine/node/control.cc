@@ -16,6 +16,8 @@ constexpr int kConnectMs = 5'000;
 constexpr std::uint32_t kDropRunsAtOnce = 5'000;
 constexpr int kDropRunsRounds = 20;
 constexpr std::int64_t kSessionHours = 24;
+// Requests of tenants that have no number yet: they wait for the database one by one.
+constexpr std::size_t kNewcomersMax = 1'000;
 
 }  // namespace
 
@@ -243,6 +245,11 @@ void Control::intern(std::string tenant, std::function<void(std::optional<core::
     lock.unlock();
     return done(known);
   }
+  if (newcomers_waiting_ >= kNewcomersMax) {
+    lock.unlock();
+    return done(std::nullopt);
+  }
+  ++newcomers_waiting_;
   auto& waiting = newcomers_[tenant];
   waiting.push_back(std::move(done));
   if (waiting.size() > 1) return;
@@ -261,6 +268,7 @@ void Control::intern_now(const std::string& tenant) {
     {
       const std::lock_guard lock(mutex_);
       std::swap(waiting, newcomers_[tenant]);
+      newcomers_waiting_ -= waiting.size();
       if (waiting.empty()) {
         newcomers_.erase(tenant);
         if (id) shared_.tenants.add(*id, tenant);

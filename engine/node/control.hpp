@@ -69,6 +69,7 @@ class Control {
   std::vector<Job> later_;
   std::vector<core::PartitionId> lost_;
   std::map<std::string, std::vector<std::function<void(std::optional<core::TenantId>)>>> newcomers_;
+  std::size_t newcomers_waiting_ = 0;
   bool stopping_ = false;
   std::int64_t turn_at_us_ = 0;
   std::int64_t leaves_at_us_ = 0;
