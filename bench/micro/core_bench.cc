@@ -149,5 +149,3 @@ BENCHMARK(BM_Checkpoint)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace sluice::core::test
-
-BENCHMARK_MAIN();
