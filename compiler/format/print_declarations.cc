@@ -407,8 +407,11 @@ Doc Printer::test_item(const ast::TestItem& item) {
                 return row(step, " once");
               case Kind::kTimes:
                 return row(step, " ", expression(*node.times), " times");
-              case Kind::kNever:
-                return row("expect never ", node.step.text());
+              case Kind::kNever: {
+                const Span head{item.span.file, item.span.begin, node.step.span.begin};
+                const bool word = text(head).find("step") != std::string_view::npos;
+                return word ? row(step, " never") : row("expect never ", node.step.text());
+              }
               case Kind::kBefore:
                 return row(step, " before ", node.other->text());
             }

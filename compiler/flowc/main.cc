@@ -1,0 +1,44 @@
+// flowc, the author's tool.
+#include <exception>
+#include <iostream>
+
+#include "compiler/flowc/command.hpp"
+
+namespace {
+
+constexpr const char* kDescription =
+    "flowc checks, formats and builds programs in the flow language.\n"
+    "Wherever a file goes, so does a directory, a glob, or `-` for standard input.\n";
+constexpr const char* kFooter =
+    "\nExit codes: 0 done, 1 findings, 2 wrong usage, 3 the engine cannot be reached.\n"
+    "`flowc COMMAND --help` shows examples.";
+
+int run(int argc, char** argv) {
+  CLI::App app(kDescription, "flowc");
+  app.footer(kFooter);
+  app.set_version_flag("--version", "flowc " SLUICE_VERSION);
+  app.require_subcommand(1);
+  int exit_code = sluice::flowc::kDone;
+#define SLUICE_COMMAND(name) sluice::flowc::add_##name##_command(app, exit_code);
+#include "compiler/flowc/commands.def"
+#undef SLUICE_COMMAND
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int status = app.exit(error, std::cout, std::cerr);
+    return status == 0 ? sluice::flowc::kDone : sluice::flowc::kUsage;
+  }
+  std::cout.flush();
+  if (!std::cout) return sluice::flowc::fail(sluice::flowc::kFindings, "cannot write the result");
+  return exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    return sluice::flowc::fail(sluice::flowc::kFindings, error.what());
+  }
+}
