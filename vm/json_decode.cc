@@ -88,7 +88,9 @@ class Seen {
 class Decoder {
  public:
   Decoder(const TypeTable& types, JsonReader& reader, JsonDecodeOptions options)
-      : types_(types), reader_(reader), options_(options) {}
+      : types_(types), reader_(reader), options_(options) {
+    stack_.reserve(kStackReserve);
+  }
 
   // Each of these reads one value. False: there was a problem, which is noted; the reader has gone
   // on behind the value if it could.
@@ -441,6 +443,8 @@ class Decoder {
     stack_.resize(base);
     return good && !too_big(*out, place);
   }
+
+  static constexpr size_t kStackReserve = 32;  // fields under construction in a usual document
 
   const TypeTable& types_;
   JsonReader& reader_;

@@ -1,5 +1,6 @@
 #include "vm/json_reader.hpp"
 
+#include <bit>
 #include <charconv>
 #include <cstring>
 
@@ -259,13 +260,23 @@ bool JsonReader::scan_string(std::string_view* value, std::string* scratch) {
   const char* first = ++at_;
   const char* at = first;
   uint64_t high = 0;
+  bool found = false;
   while (end_ - at >= 8) {
     uint64_t word = load8(at);
-    if (ends_plain(word) != 0) break;
+    if (uint64_t ends = ends_plain(word); ends != 0) {
+      // Only the bytes before the first that ends the plain part count.
+      int bits = std::countr_zero(ends) & ~7;
+      high |= bits == 0 ? 0 : word << (64 - bits);
+      at += bits / 8;
+      found = true;
+      break;
+    }
     high |= word;
     at += 8;
   }
-  while (at < end_ && !ends_plain(*at)) high |= static_cast<unsigned char>(*at++);
+  if (!found) {
+    while (at < end_ && !ends_plain(*at)) high |= uint64_t{static_cast<unsigned char>(*at++)} << 56;
+  }
   if (at == end_) return fail("string without end");
   if (*at == '"') {
     *value = {first, static_cast<size_t>(at - first)};

@@ -1,0 +1,383 @@
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "tests/vm/program_fixture.hpp"
+#include "vm/evaluator.hpp"
+
+// Every instruction in a row of its own: what it computes, and what it refuses.
+namespace sluice::vm::testing {
+namespace {
+
+// A program with a record Pair { a: int, b: string } (1), an enum Shape { dot, circle(r: int) }
+// (0), and pure functions: 0 is `twice`.
+struct OpsProgram : ProgramBuilder {
+  uint32_t twice;
+  OpsProgram() {
+    record("Pair", {{"a", kTypeInt}, {"b", kTypeString}});
+    program.types.enums.push_back(
+        {"Shape", {{"dot", {}}, {"circle", {{"r", kTypeInt, {}, {}, {}, 0}}}}});
+    program.types.enum_type(0);
+    twice = function("twice", FunctionKind::pure, 1, [](FunctionBuilder& f) {
+      f.emit(Op::add_int, f.parameter(0), f.parameter(0), f.parameter(0));
+      f.emit(Op::ret, f.parameter(0));
+    });
+  }
+};
+
+using Body = std::function<void(OpsProgram&, FunctionBuilder&)>;
+
+struct Row {
+  Op op;
+  const char* expected;  // the value as described, or "KIND: message"
+  Body body;             // leaves the value in register 0
+};
+
+std::string evaluate_row(const Row& row) {
+  OpsProgram p;
+  uint32_t index = p.function("row", FunctionKind::pure, 0, [&](FunctionBuilder& f) {
+    f.allocate(8);
+    row.body(p, f);
+    f.emit(Op::ret, {0});
+  });
+  Unit unit(p.verified());
+  auto value = evaluate(unit, index, {});
+  if (value) return describe(p.program.types, *value);
+  return value.error().kind + ": " + value.error().message;
+}
+
+Value text(const char* t) {
+  return Value::string(t);
+}
+Value number(int64_t n) {
+  return Value::integer(n);
+}
+
+// R(0) := op(R(1), R(2)) of two constants.
+Body binary(Op op, Value a, Value b) {
+  return [=](OpsProgram& p, FunctionBuilder& f) {
+    f.emit_wide(Op::load_const, {1}, p.constants.add(a));
+    f.emit_wide(Op::load_const, {2}, p.constants.add(b));
+    f.emit(op, {0}, {1}, {2});
+  };
+}
+Body unary(Op op, Value a) {
+  return [=](OpsProgram& p, FunctionBuilder& f) {
+    f.emit_wide(Op::load_const, {1}, p.constants.add(a));
+    f.emit(op, {0}, {1});
+  };
+}
+// Takes the jump or not: R(0) is whether it was taken.
+Body jumping(Op op, Value a) {
+  return [=](OpsProgram& p, FunctionBuilder& f) {
+    Label away = f.make_label(), end = f.make_label();
+    f.emit_wide(Op::load_const, {1}, p.constants.add(a));
+    f.emit_flag(Op::load_bool, {0}, false);
+    f.emit_jump(op, {1}, away);
+    f.emit_jump(Op::jump, end);
+    f.bind(away);
+    f.emit_flag(Op::load_bool, {0}, true);
+    f.bind(end);
+  };
+}
+
+void load(OpsProgram& p, FunctionBuilder& f, uint32_t r, const Value& value) {
+  f.emit_wide(Op::load_const, {r}, p.constants.add(value));
+}
+
+std::vector<Row> basic_rows() {
+  return {
+      {Op::nop, "1",
+       [](OpsProgram&, FunctionBuilder& f) {
+         f.emit(Op::nop);
+         f.emit_imm(Op::load_int, {0}, 1);
+       }},
+      {Op::move, "\"x\"", unary(Op::move, text("x"))},
+      {Op::load_const, "[1, \"a\"]",
+       [](OpsProgram& p, FunctionBuilder& f) {
+         load(p, f, 0, Value::list(std::vector<Value>{number(1), text("a")}));
+       }},
+      {Op::load_int, "-7",
+       [](OpsProgram&, FunctionBuilder& f) { f.emit_imm(Op::load_int, {0}, -7); }},
+      {Op::load_none, "none", [](OpsProgram&, FunctionBuilder& f) { f.emit(Op::load_none, {0}); }},
+      {Op::load_bool, "true",
+       [](OpsProgram&, FunctionBuilder& f) { f.emit_flag(Op::load_bool, {0}, true); }},
+      {Op::jump, "2",
+       [](OpsProgram&, FunctionBuilder& f) {
+         Label end = f.make_label();
+         f.emit_imm(Op::load_int, {0}, 2);
+         f.emit_jump(Op::jump, end);
+         f.emit_imm(Op::load_int, {0}, 3);
+         f.bind(end);
+       }},
+      {Op::jump_if, "true", jumping(Op::jump_if, Value::boolean(true))},
+      {Op::jump_if, "false", jumping(Op::jump_if, Value::boolean(false))},
+      {Op::jump_if, "Fault: instruction jump_if of row found a value of kind int",
+       jumping(Op::jump_if, number(1))},
+      {Op::jump_if_not, "false", jumping(Op::jump_if_not, Value::boolean(true))},
+      {Op::jump_if_not, "true", jumping(Op::jump_if_not, Value::boolean(false))},
+      {Op::jump_if_none, "true", jumping(Op::jump_if_none, Value())},
+      {Op::jump_if_none, "false", jumping(Op::jump_if_none, number(0))},
+      {Op::jump_if_some, "false", jumping(Op::jump_if_some, Value())},
+      {Op::jump_if_some, "true", jumping(Op::jump_if_some, text(""))},
+      {Op::not_bool, "false", unary(Op::not_bool, Value::boolean(true))},
+      {Op::is_none, "true", unary(Op::is_none, Value())},
+      {Op::is_none, "false", unary(Op::is_none, number(1))},
+      {Op::ret_none, "none",
+       [](OpsProgram& p, FunctionBuilder& f) {
+         uint32_t nothing = p.function("nothing", FunctionKind::pure, 0,
+                                       [](FunctionBuilder& g) { g.emit(Op::ret_none); });
+         f.emit_indexed(Op::call, {0}, {1}, nothing);
+       }},
+      {Op::ret, "14",
+       [](OpsProgram& p, FunctionBuilder& f) {
+         load(p, f, 1, number(7));
+         f.emit_indexed(Op::call, {0}, {1}, p.twice);
+       }},
+      {Op::call, "Overflow: the result does not fit in 64 bits",
+       [](OpsProgram& p, FunctionBuilder& f) {
+         load(p, f, 1, number(INT64_MAX));
+         f.emit_indexed(Op::call, {0}, {1}, p.twice);
+       }},
+      {Op::builtin, "3",
+       [](OpsProgram& p, FunctionBuilder& f) {
+         load(p, f, 1, text("abc"));
+         f.emit_indexed(Op::builtin, {0}, {1}, static_cast<uint32_t>(Builtin::len_string));
+       }},
+      {Op::fail, "Broken: it is",
+       [](OpsProgram& p, FunctionBuilder& f) {
+         load(p, f, 0, text("Broken"));
+         load(p, f, 1, text("it is"));
+         f.emit(Op::fail, {0}, {1});
+         f.emit(Op::load_none, {0});
+       }},
+  };
+}
+
+std::vector<Row> arithmetic_rows() {
+  constexpr int64_t kMax = INT64_MAX, kMin = INT64_MIN;
+  auto f = [](double x) { return Value::floating(x); };
+  auto ms = [](int64_t n) { return Value::duration(n); };
+  auto us = [](int64_t n) { return Value::timestamp(n); };
+  const char* over = "Overflow: the result does not fit in 64 bits";
+  const char* long_duration = "Overflow: the duration does not fit in 64 bits";
+  const char* zero = "Fault: division by zero";
+  const char* infinite = "Fault: the result is not a finite float";
+  return {
+      {Op::add_int, "5", binary(Op::add_int, number(2), number(3))},
+      {Op::add_int, over, binary(Op::add_int, number(kMax), number(1))},
+      {Op::add_int, "Fault: instruction add_int of row found a value of kind string",
+       binary(Op::add_int, number(2), text("3"))},
+      {Op::sub_int, "-1", binary(Op::sub_int, number(2), number(3))},
+      {Op::sub_int, over, binary(Op::sub_int, number(kMin), number(1))},
+      {Op::mul_int, "6", binary(Op::mul_int, number(2), number(3))},
+      {Op::mul_int, over, binary(Op::mul_int, number(kMin), number(-1))},
+      {Op::div_int, "-2", binary(Op::div_int, number(-7), number(3))},
+      {Op::div_int, zero, binary(Op::div_int, number(1), number(0))},
+      {Op::div_int, "Overflow: the quotient does not fit in 64 bits",
+       binary(Op::div_int, number(kMin), number(-1))},
+      {Op::rem_int, "-1", binary(Op::rem_int, number(-7), number(3))},
+      {Op::rem_int, "0", binary(Op::rem_int, number(kMin), number(-1))},
+      {Op::rem_int, zero, binary(Op::rem_int, number(1), number(0))},
+      {Op::neg_int, "-5", unary(Op::neg_int, number(5))},
+      {Op::neg_int, "Overflow: the negation does not fit in 64 bits",
+       unary(Op::neg_int, number(kMin))},
+      {Op::add_float, "0.75", binary(Op::add_float, f(0.5), f(0.25))},
+      {Op::add_float, infinite, binary(Op::add_float, f(1.7e308), f(1.7e308))},
+      {Op::sub_float, "0", binary(Op::sub_float, f(0.5), f(0.5))},
+      {Op::mul_float, "-1", binary(Op::mul_float, f(0.5), f(-2))},
+      {Op::mul_float, "0", binary(Op::mul_float, f(0), f(-2))},
+      {Op::mul_float, infinite, binary(Op::mul_float, f(1e200), f(1e200))},
+      {Op::div_float, "2.5", binary(Op::div_float, f(5), f(2))},
+      {Op::div_float, zero, binary(Op::div_float, f(1), f(0))},
+      {Op::neg_float, "-2.5", unary(Op::neg_float, f(2.5))},
+      {Op::neg_float, "0", unary(Op::neg_float, f(0))},
+      {Op::add_time, "1500ms", binary(Op::add_time, ms(1000), ms(500))},
+      {Op::add_time, "1970-01-01T00:00:01Z", binary(Op::add_time, us(0), ms(1000))},
+      {Op::add_time, long_duration, binary(Op::add_time, ms(kMax), ms(1))},
+      {Op::add_time, "Overflow: the timestamp does not fit in 64 bits",
+       binary(Op::add_time, us(0), ms(kMax))},
+      {Op::add_time, "Fault: instruction add_time of row found a value of kind timestamp",
+       binary(Op::add_time, ms(1), us(0))},
+      {Op::sub_time, "-500ms", binary(Op::sub_time, ms(500), ms(1000))},
+      {Op::sub_time, "1ms", binary(Op::sub_time, us(1999), us(0))},
+      {Op::sub_time, "1970-01-01T00:00:00Z", binary(Op::sub_time, us(1'000'000), ms(1000))},
+      {Op::sub_time, long_duration, binary(Op::sub_time, ms(kMin), ms(1))},
+      {Op::sub_time, "Fault: instruction sub_time of row found a value of kind timestamp",
+       binary(Op::sub_time, ms(1), us(1))},
+      {Op::mul_time, "3s", binary(Op::mul_time, ms(1500), number(2))},
+      {Op::mul_time, long_duration, binary(Op::mul_time, ms(kMax), number(2))},
+      {Op::div_time, "750ms", binary(Op::div_time, ms(1500), number(2))},
+      {Op::div_time, "3", binary(Op::div_time, ms(1500), ms(500))},
+      {Op::div_time, zero, binary(Op::div_time, ms(1500), ms(0))},
+      {Op::div_time, long_duration, binary(Op::div_time, ms(kMin), number(-1))},
+      {Op::neg_time, "-2s", unary(Op::neg_time, ms(2000))},
+      {Op::equal, "true", binary(Op::equal, text("a"), text("a"))},
+      {Op::equal, "false", binary(Op::equal, number(0), Value())},
+      {Op::not_equal, "true", binary(Op::not_equal, number(0), Value::boolean(false))},
+      {Op::less, "true", binary(Op::less, number(1), number(2))},
+      {Op::less, "true", binary(Op::less, text("B"), text("a"))},
+      {Op::less, "false", binary(Op::less, f(2), f(2))},
+      {Op::less, "Fault: instruction less of row found a value of kind string",
+       binary(Op::less, number(1), text("2"))},
+      {Op::less_equal, "true", binary(Op::less_equal, ms(2), ms(2))},
+      {Op::less_equal, "true", binary(Op::less_equal, number(2), number(2))},
+      {Op::less_equal, "Fault: instruction less_equal of row found a value of kind bool",
+       binary(Op::less_equal, Value::boolean(true), Value::boolean(true))},
+  };
+}
+
+std::vector<Row> container_rows() {
+  Value ab = Value::list(std::vector<Value>{text("a"), text("b")});
+  Value map = Value::map({{text("k"), number(1)}});
+  Value pair = Value::record(1, std::vector<Value>{number(1), text("x")});
+  Value circle = Value::enumeration(0, 1, std::vector<Value>{number(5)});
+  auto with = [](Op op, Value target, Value b, uint32_t c) -> Body {
+    return [=](OpsProgram& p, FunctionBuilder& f) {
+      load(p, f, 0, target);
+      load(p, f, 1, b);
+      f.emit_indexed(op, {0}, {1}, c);
+    };
+  };
+  auto field = [](Op op, Value from, uint32_t which) -> Body {
+    return [=](OpsProgram& p, FunctionBuilder& f) {
+      load(p, f, 1, from);
+      f.emit_indexed(op, {0}, {1}, which);
+    };
+  };
+  return {
+      {Op::concat, "\"ab\"", binary(Op::concat, text("a"), text("b"))},
+      {Op::concat, "[\"a\", \"b\", \"a\", \"b\"]", binary(Op::concat, ab, ab)},
+      {Op::concat, "Fault: instruction concat of row found a value of kind list",
+       binary(Op::concat, text("a"), ab)},
+      {Op::concat_all, "\"abc\"",
+       [](OpsProgram& p, FunctionBuilder& f) {
+         for (uint32_t r = 0; r < 3; ++r)
+           load(p, f, r + 1, text(r == 0 ? "a" : r == 1 ? "b" : "c"));
+         f.emit_indexed(Op::concat_all, {0}, {1}, 3);
+       }},
+      {Op::to_text, "\"2s\"", unary(Op::to_text, Value::duration(2000))},
+      {Op::to_text, "\"dot\"", unary(Op::to_text, Value::enumeration(0, 0))},
+      {Op::to_text, "\"{\\\"a\\\":1,\\\"b\\\":\\\"x\\\"}\"", unary(Op::to_text, pair)},
+      {Op::make_list, "[\"a\", 1]",
+       [](OpsProgram& p, FunctionBuilder& f) {
+         load(p, f, 1, text("a"));
+         load(p, f, 2, number(1));
+         f.emit_indexed(Op::make_list, {0}, {1}, 2);
+       }},
+      {Op::make_map, "[\"a\": 2]",
+       [](OpsProgram& p, FunctionBuilder& f) {
+         for (uint32_t r : {1U, 3U}) {
+           load(p, f, r, text("a"));
+           load(p, f, r + 1, number(r == 1 ? 1 : 2));
+         }
+         f.emit_indexed(Op::make_map, {0}, {1}, 2);
+       }},
+      {Op::append, "[\"a\", \"b\", 3]", with(Op::append, ab, number(3), 0)},
+      {Op::append, "Fault: instruction append of row found a value of kind int",
+       with(Op::append, number(1), number(3), 0)},
+      {Op::index, "\"b\"", binary(Op::index, ab, number(1))},
+      {Op::index, "Fault: index 2 of a list of 2", binary(Op::index, ab, number(2))},
+      {Op::index, "Fault: index -1 of a list of 2", binary(Op::index, ab, number(-1))},
+      {Op::index, "1", binary(Op::index, map, text("k"))},
+      {Op::index, "none", binary(Op::index, map, text("absent"))},
+      {Op::list_next, "\"ab\"",
+       [=](OpsProgram& p, FunctionBuilder& f) {
+         Label again = f.make_label(), end = f.make_label();
+         load(p, f, 0, text(""));
+         load(p, f, 1, ab);
+         load(p, f, 2, number(0));
+         f.bind(again);
+         f.emit(Op::list_next, {3}, {1}, {2});
+         f.emit_jump(Op::jump, end);
+         f.emit(Op::concat, {0}, {0}, {3});
+         f.emit_jump(Op::jump, again);
+         f.bind(end);
+       }},
+      {Op::map_put, "[\"k\": 1, \"z\": 9]",
+       [=](OpsProgram& p, FunctionBuilder& f) {
+         load(p, f, 0, map);
+         load(p, f, 1, text("z"));
+         load(p, f, 2, number(9));
+         f.emit(Op::map_put, {0}, {1}, {2});
+       }},
+      {Op::make_record, "Pair { a: 1, b: \"x\" }",
+       [](OpsProgram& p, FunctionBuilder& f) {
+         load(p, f, 1, number(1));
+         load(p, f, 2, text("x"));
+         f.emit_indexed(Op::make_record, {0}, {1}, 1);
+       }},
+      {Op::get_field, "\"x\"", field(Op::get_field, pair, 1)},
+      {Op::get_field, "Fault: there is no field 2", field(Op::get_field, pair, 2)},
+      {Op::get_field, "Fault: instruction get_field of row found a value of kind enum",
+       field(Op::get_field, circle, 0)},
+      {Op::set_field, "Pair { a: 1, b: \"y\" }", with(Op::set_field, pair, text("y"), 1)},
+      {Op::set_field, "Fault: there is no field 7", with(Op::set_field, pair, text("y"), 7)},
+      {Op::make_enum, "Shape.dot",
+       [](OpsProgram&, FunctionBuilder& f) { f.emit_indexed(Op::make_enum, {0}, {1}, 0, 0); }},
+      {Op::make_enum, "Shape.circle(r: 4)",
+       [](OpsProgram& p, FunctionBuilder& f) {
+         load(p, f, 1, number(4));
+         f.emit_indexed(Op::make_enum, {0}, {1}, 0, 1);
+       }},
+      {Op::is_case, "true", field(Op::is_case, circle, 1)},
+      {Op::is_case, "false", field(Op::is_case, circle, 0)},
+      {Op::is_case, "Fault: instruction is_case of row found a value of kind int",
+       field(Op::is_case, number(1), 0)},
+      {Op::case_field, "5", field(Op::case_field, circle, 0)},
+      {Op::case_field, "Fault: there is no field 0",
+       field(Op::case_field, Value::enumeration(0, 0), 0)},
+  };
+}
+
+TEST(Ops, every_pure_instruction_does_what_its_row_says) {
+  std::set<Op> seen;
+  for (const std::vector<Row>& rows : {basic_rows(), arithmetic_rows(), container_rows()}) {
+    for (const Row& row : rows) {
+      EXPECT_EQ(evaluate_row(row), row.expected) << op_info(row.op)->name;
+      seen.insert(row.op);
+    }
+  }
+  // What acts is run_test's: these are the instructions whose commands it checks.
+  for (Op op : {Op::step, Op::step_key, Op::arm_unsure, Op::on_undo, Op::spawn, Op::join,
+                Op::notify, Op::finish, Op::finish_bare, Op::run_client, Op::run_id}) {
+    seen.insert(op);
+  }
+  for (const OpInfo& info : kOps)
+    EXPECT_TRUE(seen.contains(info.op)) << info.name << " is untested";
+}
+
+TEST(Ops, changes_in_place_leave_copies_alone) {
+  OpsProgram p;
+  uint32_t index = p.function("row", FunctionKind::pure, 1, [](FunctionBuilder& f) {
+    Register copy = f.allocate(), both = f.allocate(2);
+    f.emit(Op::move, copy, f.parameter(0));
+    f.emit(Op::append, copy, f.parameter(0));
+    f.emit(Op::move, both, f.parameter(0));
+    f.emit(Op::move, {both.index + 1}, copy);
+    f.emit_indexed(Op::make_list, both, both, 2);
+    f.emit(Op::ret, both);
+  });
+  Unit unit(p.verified());
+  Value list = Value::list(std::vector<Value>{number(1)});
+  auto value = evaluate(unit, index, std::span<const Value>(&list, 1));
+  ASSERT_TRUE(value);
+  EXPECT_EQ(describe(p.program.types, *value), "[[1], [1, [1]]]");
+}
+
+TEST(Ops, the_stack_is_empty_after_failures_inside_calls) {
+  OpsProgram p;
+  uint32_t outer = p.function("outer", FunctionKind::pure, 1, [&](FunctionBuilder& f) {
+    f.emit_indexed(Op::call, f.parameter(0), f.parameter(0), p.twice);
+    f.emit(Op::ret, f.parameter(0));
+  });
+  Unit unit(p.verified());
+  Value bad = Value::list(std::vector<Value>{text("kept by nobody")});
+  EXPECT_FALSE(evaluate(unit, outer, std::span<const Value>(&bad, 1)));
+  EXPECT_TRUE(bad.unique());
+  Value good = number(4);
+  EXPECT_EQ(evaluate(unit, outer, std::span<const Value>(&good, 1)).value(), number(8));
+}
+
+}  // namespace
+}  // namespace sluice::vm::testing
