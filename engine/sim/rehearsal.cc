@@ -5,6 +5,7 @@
 
 #include "engine/core/partition.hpp"
 #include "engine/dispatch/dispatcher.hpp"
+#include "engine/sim/one_program.hpp"
 #include "vm/unit.hpp"
 
 namespace sluice::sim {
@@ -16,18 +17,9 @@ using core::TimeUs;
 
 constexpr core::TenantId kTenant{1};
 constexpr core::WorkerId kWorker{1};
-constexpr core::DeploymentNumber kDeployment = 1;
 constexpr TimeUs kStart = 1'767'225'600'000'000;  // 2026-01-01T00:00:00Z
-
-class OneProgram : public core::ProgramSource {
- public:
-  explicit OneProgram(std::shared_ptr<const vm::VerifiedProgram> program)
-      : unit_(std::move(program)) {}
-  vm::Unit* unit(core::DeploymentNumber) override { return &unit_; }
-
- private:
-  vm::Unit unit_;
-};
+// Jitter follows from the seq, so a seed is so many records before the event.
+constexpr std::uint64_t kSeeds = 4096;
 
 // A report, renewal or cancel that is to come. Those of one instant come in the order of their
 // making.
@@ -58,6 +50,10 @@ class Stage {
     for (const vm::TaskInfo& task : program().tasks) tasks.push_back(task.name);
     worker_joins(tasks, actions);
     perform(actions);
+    for (std::uint64_t i = 0; i < request_.seed % kSeeds; ++i) {
+      take(core::make_record(kTenant, core::Takeover{1}));
+    }
+    journal_.clear();
     if (std::string why = publish(); !why.empty()) return tl::unexpected(why);
     if (request_.script.cancel_after_ms) {
       plan(Planned::Kind::cancel, now_ + to_us(*request_.script.cancel_after_ms), {});
@@ -190,14 +186,18 @@ class Stage {
 
   ScriptedAttempt next_attempt(const Offer& offer) {
     const auto scripted = request_.script.tasks.find(offer.task);
-    if (scripted == request_.script.tasks.end()) {
-      ScriptedAttempt attempt;
-      const vm::TypeId result = program().tasks[offer.task_index].result;
-      attempt.result = vm::encode_value(vm::smallest_value(program().types, result));
-      return attempt;
+    if (scripted != request_.script.tasks.end()) {
+      const auto& attempts = scripted->second;
+      auto& [index, used] = handed_out_[offer.task];
+      for (; index < attempts.size(); ++index, used = 0) {
+        const std::uint64_t once = index + 1 < attempts.size() ? 1 : ScriptedAttempt::kAlways;
+        if (used++ < attempts[index].times.value_or(once)) return attempts[index];
+      }
     }
-    const auto& attempts = scripted->second;
-    return attempts[std::min(handed_out_[offer.task]++, attempts.size() - 1)];
+    ScriptedAttempt attempt;
+    const vm::TypeId result = program().tasks[offer.task_index].result;
+    attempt.result = vm::encode_value(vm::smallest_value(program().types, result));
+    return attempt;
   }
 
   static TimeUs to_us(std::uint64_t ms) {
@@ -331,7 +331,8 @@ class Stage {
   std::vector<core::Record> to_take_;
   std::set<Planned> planned_;
   std::uint64_t planned_count_ = 0;
-  std::map<std::string, std::size_t> handed_out_;
+  // Per task: the entry of its list that is in use, and how often it was.
+  std::map<std::string, std::pair<std::size_t, std::uint64_t>> handed_out_;
   std::vector<core::Delivery> deliveries_;
   std::string broken_;
   std::size_t happenings_ = 0;

@@ -33,14 +33,18 @@ struct ScriptedAttempt {
   bool retry = true;
   std::uint32_t retry_after_ms = 0;
   std::uint64_t takes_ms = kTakesMs;
+  // So many attempts in a row do this; kAlways: all that follow. Nothing: one, or, at the end of
+  // its list, all that follow.
+  std::optional<std::uint64_t> times;
 
+  static constexpr std::uint64_t kAlways = ~std::uint64_t{0};
   static constexpr std::uint64_t kTakesMs = 10;
 };
 
 struct Script {
   std::string client = "client";
-  // Per task what its attempts do, in the order in which they are handed out; the last one goes on
-  // for ever. A task that is not named answers the smallest value of its type.
+  // Per task what its attempts do, in the order in which they are handed out. A task that is not
+  // named, or whose list is used up, answers the smallest value of its type.
   std::map<std::string, std::vector<ScriptedAttempt>> tasks;
   std::optional<std::uint64_t> cancel_after_ms;
 };
@@ -49,8 +53,10 @@ struct Script {
 //   {"client": "ada", "cancel_after": "5s", "tasks": {
 //     "search": {"returns": ["a"], "takes": "50ms"},
 //     "complete": [{"fails": "Unavailable", "message": "…", "retry": false, "retry_after": "1s"},
-//                  {"hangs": true}, {"dies": true}, {"returns": "text"}]}}
-// Values are of the task's result type. The error is a sentence that names the place.
+//                  {"hangs": true}, {"dies": true}, {"returns": "text"}],
+//     "store": {"fails": "Busy", "times": 2}}}
+// `times` is a number or "always"; without it an entry counts once, the last one for ever. Values
+// are of the task's result type. The error is a sentence that names the place.
 tl::expected<Script, std::string> read_script(const vm::Program& program, std::string_view json);
 
 struct Rehearsal {
@@ -64,10 +70,11 @@ struct RehearsalRequest {
   std::uint32_t topic = 0;
   std::string data;  // encode_value of the event
   Script script;
+  std::uint64_t seed = 0;  // draws the jitter of backoffs
 };
 
-// Virtual time, and records, reports and renewals, after which a rehearsal is given up: it would show
-// nothing new.
+// Virtual time, and records, reports and renewals, after which a rehearsal is given up: it would
+// show nothing new.
 inline constexpr core::TimeUs kRehearsalUs = 365ll * 24 * 3600 * 1'000'000;
 inline constexpr std::size_t kRehearsalHappenings = 500'000;
 

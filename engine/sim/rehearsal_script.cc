@@ -98,6 +98,8 @@ class ScriptReader {
   void read_detail(std::string_view key, std::uint32_t task, ScriptedAttempt& attempt) {
     if (key == "takes") {
       attempt.takes_ms = read_duration("takes");
+    } else if (key == "times") {
+      attempt.times = read_times();
     } else if (key == "message") {
       if (!reader_.read_string(&attempt.message)) fail_reader();
       if (attempt.message.size() > core::kFailureMessageBytesMax) fail("`message` is too long");
@@ -127,6 +129,17 @@ class ScriptReader {
     const vm::JsonProblem& problem = value.error().front();
     fail("the result of `" + info.name + "`" + (problem.path.empty() ? "" : " at " + problem.path) +
          ": " + problem.message);
+  }
+
+  std::uint64_t read_times() {
+    if (reader_.kind() == JsonKind::string) {
+      std::string_view word;
+      if (reader_.read_string(&word) && word == "always") return ScriptedAttempt::kAlways;
+    } else if (std::uint64_t times = 0; reader_.read_uint(&times) && times > 0) {
+      return times;
+    }
+    fail("`times` is a number from 1 or \"always\"");
+    return 1;
   }
 
   // A duration as the language writes it, in a string; ms.

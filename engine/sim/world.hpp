@@ -13,6 +13,7 @@
 #include "engine/sim/checkers.hpp"
 #include "engine/sim/database.hpp"
 #include "engine/sim/faults.hpp"
+#include "engine/sim/one_program.hpp"
 #include "engine/sim/options.hpp"
 #include "engine/sim/random.hpp"
 #include "engine/sim/scheduler.hpp"
