@@ -122,11 +122,19 @@ class Brackets {
         close_all_at_end(token);
       } else if (close_at_declarations_ && stands_at_left_edge(token, next)) {
         close_all_before(token);
-      } else if (begins_statement(token.getType()) && !is_member(next)) {
+      } else if (begins_statement_here(token) && !is_member(next)) {
         close_parentheses_before(token);
       }
       take(token);
     }
+  }
+
+  // `if` and `match` are expressions, too, but not at the left of the line that they would go on.
+  bool begins_statement_here(const FlowToken& token) const {
+    const size_t type = token.getType();
+    if (begins_statement(type)) return true;
+    if (type != FlowLexer::K_IF && type != FlowLexer::K_MATCH) return false;
+    return token.first_on_line && !open_.empty() && token.column() <= open_.back().indent;
   }
 
   // `step: 1` and `x.step` are names.
@@ -202,7 +210,9 @@ class Brackets {
   }
 
   void close_missing(const FlowToken& place) {
+    const uint32_t opened = open_.back().token.line();
     push_missing(closer_of(open_.back().token.getType()), place);
+    mended_.push_back({opened, opened});
     mended_.push_back({place.line(), place.line()});
     open_.pop_back();
   }

@@ -81,6 +81,8 @@ class Builder {
   // ---- policies and statements (build_policies.cc, build_statements.cc)
   std::vector<ast::Policy> policies(Parser::PolicyBlockContext* context);
   std::optional<ast::Policy> policy(Parser::PolicyContext* context);
+  bool set_running(ast::Policy& result, Parser::PolicyContext* context);
+  bool set_effects(ast::Policy& result, Parser::PolicyContext* context);
   ast::AttemptsPolicy attempts(Parser::AttemptsPolicyContext* context);
   std::vector<ast::Name> kinds(Parser::KindsContext* context);
   ast::Block block(Parser::BlockContext* context);

@@ -132,6 +132,12 @@ bool tell_wrong_sign(const Place& place) {
       tell_sign(place, FlowLexer::ASSIGN, FlowLexer::COLON, ":", "a field is given with `:`")) {
     return true;
   }
+  const bool sign = place.is(FlowLexer::COLON) || place.is(FlowLexer::FAT_ARROW);
+  if (sign && place.after(FlowLexer::RPAREN) && place.could(FlowLexer::LBRACE)) {
+    // Behind a task's parameters the grammar no longer asks for the arrow.
+    return tell_sign(place, place.found.getType(), FlowLexer::LBRACE, "->",
+                     "the result follows `->`");
+  }
   if (tell_sign(place, FlowLexer::COLON, FlowLexer::ARROW, "->", "the result follows `->`")) {
     return true;
   }
@@ -150,10 +156,7 @@ bool tell_wrong_sign(const Place& place) {
 }
 
 bool tell_named_argument(const Place& place) {
-  if (!place.is(FlowLexer::ASSIGN) || !place.could(FlowLexer::COMMA) ||
-      !place.could(FlowLexer::RPAREN)) {
-    return false;
-  }
+  if (!place.is(FlowLexer::ASSIGN) || !place.could(FlowLexer::RPAREN)) return false;
   place.diagnostics.report(Code::E0101, place.found.span(), "an argument is named with `:`")
       .here("write `:`")
       .mend("write `:`", {{place.found.span(), ":"}});
@@ -176,9 +179,8 @@ bool tell_policy_sign(const Place& place) {
 }
 
 bool tell_fn_body(const Place& place) {
-  if (place.mistake.rule() != FlowParser::RuleFnDeclaration || !place.is(FlowLexer::LBRACE)) {
-    return false;
-  }
+  const bool body = place.is(FlowLexer::LBRACE) || place.is(FlowLexer::ASSIGN);
+  if (place.mistake.rule() != FlowParser::RuleFnDeclaration || !body) return false;
   const bool result_missing = place.could(FlowLexer::ARROW);
   place.diagnostics
       .report(Code::E0101, place.found.span(),
@@ -261,21 +263,27 @@ bool tell_let_step(const Place& place) {
   return true;
 }
 
-// After an element the grammar's state wants the list's end only, but a comma would do as well.
-std::string with_comma(const Place& place, std::string expected) {
+// After an element of a list: a comma or the list's end, whatever else the grammar's state allows.
+std::string end_of_element(const Place& place) {
+  if (place.after(FlowLexer::LPAREN) || place.after(FlowLexer::LBRACKET) ||
+      place.after(FlowLexer::LBRACE) || place.after(FlowLexer::COMMA)) {
+    return {};
+  }
   const Mistake& mistake = place.mistake;
   const size_t rule = mistake.rule();
-  const bool in_list = mistake.within(FlowParser::RuleArguments) || rule == FlowParser::RuleCall ||
-                       rule == FlowParser::RuleFieldInits || rule == FlowParser::RulePrimary ||
-                       rule == FlowParser::RuleExpression;
-  const bool one = expected == "`)`" || expected == "`]`" || expected == "`}`";
-  const bool empty = place.after(FlowLexer::LPAREN) || place.after(FlowLexer::LBRACKET) ||
-                     place.after(FlowLexer::LBRACE) || place.after(FlowLexer::COMMA);
-  return in_list && one && !empty ? "`,` or " + expected : expected;
+  if (place.could(FlowLexer::INT)) return {};
+  if (place.could(FlowLexer::RBRACKET) && place.could(FlowLexer::COMMA)) return "`,` or `]`";
+  if (place.could(FlowLexer::RPAREN) && mistake.within(FlowParser::RuleArguments)) {
+    return "`,` or `)`";
+  }
+  if (place.could(FlowLexer::RPAREN) && rule == FlowParser::RuleCall) return "`,` or `)`";
+  if (place.could(FlowLexer::RBRACE) && rule == FlowParser::RuleFieldInits) return "`,` or `}`";
+  return {};
 }
 
 void tell_general(const Place& place) {
-  const std::string expected = with_comma(place, describe(place.mistake.expected));
+  std::string expected = end_of_element(place);
+  if (expected.empty()) expected = describe(place.mistake.expected);
   const std::string found = describe(place.found);
   std::string message = expected.empty() ? fmt::format("{} does not fit here", found)
                                          : fmt::format("expected {}, found {}", expected, found);
@@ -289,12 +297,12 @@ void report_syntax_error(const Mistake& mistake, const TokenList& list, Diagnost
   const FlowToken& before = list.tokens[mistake.at == 0 ? 0 : mistake.at - 1];
   if (list.mended.contains(found.line()) || list.mended.contains(before.line())) return;
   const Place place{mistake, found, before, list.tokens, diagnostics};
-  const bool told = tell_type_of_local(place) || tell_reserved_word(place) || tell_capital(place) ||
-                    tell_if_expression(place) || tell_let_step(place) || tell_fn_body(place) ||
-                    tell_capital_before(place) || tell_policy_sign(place) ||
-                    tell_wrong_sign(place) || tell_named_argument(place) || tell_question(place) ||
-                    tell_brace_as_value(place) || tell_step_without_call(place) ||
-                    tell_field_shape(place);
+  const bool told = tell_type_of_local(place) || tell_step_without_call(place) ||
+                    tell_reserved_word(place) || tell_capital(place) || tell_if_expression(place) ||
+                    tell_let_step(place) || tell_fn_body(place) || tell_capital_before(place) ||
+                    tell_policy_sign(place) || tell_wrong_sign(place) ||
+                    tell_named_argument(place) || tell_question(place) ||
+                    tell_brace_as_value(place) || tell_field_shape(place);
   if (!told) tell_general(place);
 }
 

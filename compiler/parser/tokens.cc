@@ -59,7 +59,9 @@ TokenList read_tokens(const SourceFile& file, Diagnostics& diagnostics) {
   return list;
 }
 
-std::vector<Comment> comments_of(const SourceFile& file) { return lex(file).comments; }
+std::vector<Comment> comments_of(const SourceFile& file) {
+  return lex(file).comments;
+}
 
 antlr4::Token* FlowTokenStream::LT(ssize_t offset) {
   if (offset == 0) return nullptr;

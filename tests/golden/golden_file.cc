@@ -107,8 +107,8 @@ std::vector<Finding> found_in(const compiler::Diagnostics& diagnostics,
     if (line != finding.line) {
       // Behind the last line of code.
       finding.line = line;
-      finding.column_begin = static_cast<std::uint32_t>(
-          compiler::count_code_points(file.line_text(line)) + 1);
+      finding.column_begin =
+          static_cast<std::uint32_t>(compiler::count_code_points(file.line_text(line)) + 1);
       finding.column_end = finding.column_begin;
     }
     findings.push_back(std::move(finding));

@@ -30,7 +30,9 @@ const fs::path kRoot = fs::path(SLUICE_SOURCE_DIR) / "tests/golden";
 
 // Codes that no golden program can hit, with the reason.
 const std::set<std::string_view>& unreachable_codes() {
-  static const std::set<std::string_view> codes = {};
+  static const std::set<std::string_view> codes = {
+      "E0119",  // a megabyte of source; parse_test makes it
+  };
   return codes;
 }
 
@@ -147,11 +149,18 @@ TEST_P(Golden, FixesMendWhatTheyAreFor) {
   } else {
     compiler::compile(mended, after);
   }
-  const auto fixable = [](const compiler::Diagnostics& list) {
-    return std::count_if(list.items().begin(), list.items().end(),
-                         [](const compiler::Diagnostic& item) { return item.fixes.size() == 1; });
-  };
-  EXPECT_LT(fixable(after), fixable(diagnostics_)) << compiler::render_text(after, mended, {});
+  // Of two fixes at one place only the first was used.
+  std::size_t fixable = 0;
+  std::size_t still_there = 0;
+  for (const compiler::Diagnostic& item : diagnostics_.items()) {
+    if (item.fixes.size() != 1) continue;
+    ++fixable;
+    still_there += static_cast<std::size_t>(std::any_of(
+        after.items().begin(), after.items().end(), [&](const compiler::Diagnostic& other) {
+          return other.code == item.code && other.message == item.message;
+        }));
+  }
+  EXPECT_LE(still_there, fixable - fixed.applied) << compiler::render_text(after, mended, {});
 }
 
 std::string name_of(const testing::TestParamInfo<std::vector<fs::path>>& program) {
