@@ -104,12 +104,15 @@ std::vector<std::string_view> builtin_names() {
 }
 
 std::string builtin_signatures(std::string_view name) {
+  bool ordered = false;
   std::string text;
   for (const vm::BuiltinInfo& row : vm::kBuiltins) {
     if (row.name != name || row.parameters == "bytes") continue;
     text += fmt::format("{}({})", text.empty() ? "" : ", ", row.parameters);
+    ordered = ordered || needs_order(row.builtin);
   }
-  return fmt::format("`{}` takes {}", name, text);
+  return fmt::format("`{}` takes {}{}", name, text,
+                     ordered ? ", where T is int, float, string or duration" : "");
 }
 
 BuiltinCall::BuiltinCall(Types& types, std::string_view name, std::size_t count)

@@ -33,6 +33,8 @@ std::string kind_with_article(const Symbol& symbol) {
 
 namespace {
 
+const std::vector<std::string_view> kBuiltInTypes = {"bool", "int", "float", "string", "duration"};
+
 const Symbol* find_in_other_space(const ModuleScope& scope, Space space, std::string_view name) {
   for (std::size_t i = 0; i < kSpaces; ++i) {
     if (i == static_cast<std::size_t>(space)) continue;
@@ -52,10 +54,10 @@ std::vector<std::string_view> names_of(const ModuleScope& scope, Space space) {
 
 }  // namespace
 
-void Context::unknown(Code code, std::string_view what, const ast::Name& name,
+void Context::unknown(Code code, std::string_view lacks, const ast::Name& name,
                       const std::vector<std::string_view>& candidates) {
   Diagnostic& diagnostic =
-      diagnostics.report(code, name.span, fmt::format("there is no {} `{}`", what, name.text));
+      diagnostics.report(code, name.span, fmt::format("{} `{}`", lacks, name.text));
   if (const auto near = nearest(name.text, candidates)) {
     diagnostic.here(fmt::format("did you mean `{}`?", *near));
     diagnostic.mend(fmt::format("write `{}`", *near), {{name.span, std::string(*near)}});
@@ -86,7 +88,7 @@ const Symbol* Context::resolve(ModuleScope& scope, Space space, const ast::Quali
       std::vector<std::string_view> candidates;
       for (const auto& [alias, target] : scope.imports) candidates.push_back(alias);
       std::sort(candidates.begin(), candidates.end());
-      unknown(Code::E0201, "imported module", name.parts[0], candidates);
+      unknown(Code::E0201, "there is no imported module", name.parts[0], candidates);
       return nullptr;
     }
     if (imported->module == nullptr) return nullptr;
@@ -103,7 +105,11 @@ const Symbol* Context::resolve(ModuleScope& scope, Space space, const ast::Quali
         .also(other->span, "declared here");
     return nullptr;
   }
-  unknown(code, what, last, names_of(*where, space));
+  std::vector<std::string_view> candidates = names_of(*where, space);
+  if (space == Space::kType) {
+    for (const std::string_view built_in : kBuiltInTypes) candidates.push_back(built_in);
+  }
+  unknown(code, fmt::format("there is no {}", what), last, candidates);
   return nullptr;
 }
 
@@ -129,8 +135,7 @@ TypeId Context::resolve_named(ModuleScope& scope, const ast::Type& type,
       return kPoison;
     }
     if (!name.empty() && name[0] >= 'a' && name[0] <= 'z') {
-      unknown(Code::E0202, "type", named.name.last(),
-              {"bool", "int", "float", "string", "duration"});
+      unknown(Code::E0202, "there is no type", named.name.last(), kBuiltInTypes);
       return kPoison;
     }
   }

@@ -82,7 +82,9 @@ class Context {
   // Likewise a field's default. REQUIRES: its tree has one.
   void ensure_default(ir::FieldDef& field);
 
-  void unknown(Code code, std::string_view what, const ast::Name& name,
+  // Reports that `name` is none of the candidates; `lacks` reads on with the name: "there is no
+  // task", "`Role` has no case".
+  void unknown(Code code, std::string_view lacks, const ast::Name& name,
                const std::vector<std::string_view>& candidates);
 
   ir::Expr* expr(Span span, ir::TypeId type, decltype(ir::Expr::node) node);

@@ -29,7 +29,7 @@ void Exprs::mismatch(Span span, TypeId found, const Want& want) {
   } else if (want.type == kString && (found == kInt || found == kFloat || found == kDuration)) {
     diagnostic.because("`\"${x}\"` and `str(x)` make text of a value");
   } else if (want.type == kFloat && found == kInt) {
-    diagnostic.because("`to_float(x)` makes a float of an int");
+    diagnostic.because("`float(x)` makes a float of an int");
   }
 }
 
@@ -242,7 +242,7 @@ Expr* Exprs::unknown_name(Span span, const std::string& name) {
     if (symbol.as<ConstDef>() != nullptr) candidates.push_back(known);
   }
   std::sort(candidates.begin(), candidates.end());
-  context_.unknown(Code::E0201, "name", {name, span}, candidates);
+  context_.unknown(Code::E0201, "there is no name", {name, span}, candidates);
   return context_.poison(span);
 }
 

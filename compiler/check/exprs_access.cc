@@ -72,7 +72,7 @@ Expr* Exprs::field_of_name(const ast::Expr& tree, const ast::FieldExpr& node,
     if (node.field.text == "client") {
       return context_.expr(tree.span, run_client_, RunClient{});
     }
-    context_.unknown(Code::E0212, "field of `run`", node.field, {"client", "id"});
+    context_.unknown(Code::E0212, "`run` has no field", node.field, {"client", "id"});
     return context_.poison(tree.span);
   }
   const bool is_value = scope_.find(Space::kValue, base) != nullptr;
@@ -88,7 +88,7 @@ Expr* Exprs::field_of_name(const ast::Expr& tree, const ast::FieldExpr& node,
     candidates.push_back(name);
   }
   std::sort(candidates.begin(), candidates.end());
-  context_.unknown(Code::E0201, fmt::format("name in module `{}`", imported->module->module->name),
+  context_.unknown(Code::E0201, fmt::format("module `{}` has no name", imported->module->module->name),
                    node.field, candidates);
   return context_.poison(tree.span);
 }
@@ -107,13 +107,18 @@ Expr* Exprs::field_of_value(const ast::Expr& tree, const ast::FieldExpr& node, E
                          "`case circle(r) => r`");
     } else if (info.kind == TypeKind::kMap) {
       diagnostic.because("a map is asked with brackets: `m[\"key\"]`");
+    } else if (info.kind == TypeKind::kString || info.kind == TypeKind::kList) {
+      const std::string& name = node.field.text;
+      if (name == "length" || name == "size" || name == "count") {
+        diagnostic.because("`len(x)` says how long it is");
+      }
     }
     return context_.poison(tree.span);
   }
   std::uint32_t index = 0;
   const FieldDef* field = info.record->find(node.field.text, &index);
   if (field == nullptr) {
-    context_.unknown(Code::E0212, fmt::format("field of `{}`", info.record->name), node.field,
+    context_.unknown(Code::E0212, fmt::format("`{}` has no field", info.record->name), node.field,
                      field_names(info.record->fields));
     return context_.poison(tree.span);
   }
@@ -194,7 +199,7 @@ Expr* Exprs::record(const ast::Expr& tree, const ast::RecordExpr& node) {
     std::uint32_t index = 0;
     const FieldDef* field = def->find(init.name.text, &index);
     if (field == nullptr) {
-      context_.unknown(Code::E0212, fmt::format("field of `{}`", def->name), init.name,
+      context_.unknown(Code::E0212, fmt::format("`{}` has no field", def->name), init.name,
                        field_names(def->fields));
       infer(*init.value);
       continue;
@@ -245,7 +250,7 @@ Expr* Exprs::enum_case(const ast::Expr& tree, const ast::CaseExpr& node,
   if (found == nullptr) {
     std::vector<std::string_view> names;
     for (const CaseDef& each : def->cases) names.push_back(each.name);
-    context_.unknown(Code::E0213, fmt::format("case of `{}`", def->name), node.name, names);
+    context_.unknown(Code::E0213, fmt::format("`{}` has no case", def->name), node.name, names);
     if (call != nullptr) infer_all(*call);
     return context_.expr(tree.span, def->type, Poison{});
   }
@@ -281,7 +286,7 @@ Expr* Exprs::with(const ast::Expr& tree, const ast::WithExpr& node) {
     std::uint32_t index = 0;
     const FieldDef* field = info.record->find(init.name.text, &index);
     if (field == nullptr) {
-      context_.unknown(Code::E0212, fmt::format("field of `{}`", info.record->name), init.name,
+      context_.unknown(Code::E0212, fmt::format("`{}` has no field", info.record->name), init.name,
                        field_names(info.record->fields));
       infer(*init.value);
       continue;

@@ -52,7 +52,7 @@ Expr* Exprs::call(const ast::Expr& tree, const ast::CallExpr& node, TypeId hint)
         }
         std::sort(names.begin(), names.end());
         context_.unknown(Code::E0201,
-                         fmt::format("function in module `{}`", imported->module->module->name),
+                         fmt::format("module `{}` has no function", imported->module->module->name),
                          found->field, names);
         return context_.poison(tree.span);
       }
@@ -113,7 +113,7 @@ Expr* Exprs::unknown_call(const ast::CallExpr& node, Span span, const std::strin
     if (symbol.as<FnDef>() != nullptr) candidates.push_back(known);
   }
   std::sort(candidates.begin(), candidates.end());
-  context_.unknown(Code::E0201, "function", {name, span}, candidates);
+  context_.unknown(Code::E0201, "there is no function", {name, span}, candidates);
   return context_.poison(span);
 }
 
@@ -146,7 +146,7 @@ std::vector<Expr*> Exprs::arguments(const ast::CallExpr& call, Span call_span,
         infer(*argument.value);
         std::vector<std::string_view> names;
         for (const FieldDef& each : parameters) names.push_back(each.name);
-        context_.unknown(Code::E0214, fmt::format("parameter of `{}`", callee), *argument.label,
+        context_.unknown(Code::E0214, fmt::format("`{}` has no parameter", callee), *argument.label,
                          names);
         continue;
       }

@@ -141,7 +141,7 @@ class PatternChecker {
     if (found == nullptr) {
       std::vector<std::string_view> names;
       for (const CaseDef& each : info.enumeration->cases) names.push_back(each.name);
-      context_.unknown(Code::E0213, fmt::format("case of `{}`", info.enumeration->name), name,
+      context_.unknown(Code::E0213, fmt::format("`{}` has no case", info.enumeration->name), name,
                        names);
       bind_poison(bindings);
       made.kind = Pattern::Kind::kWildcard;

@@ -115,7 +115,7 @@ Expr* Exprs::bad_operands(const ast::Expr& tree, const ast::BinaryExpr& node, co
   if (node.op == BinaryOp::kAdd && text) {
     diagnostic.because("text is put together by interpolation: `\"${a} and ${b}\"`");
   } else if (mixed) {
-    diagnostic.because("`to_float(x)` makes a float of an int");
+    diagnostic.because("`float(x)` makes a float of an int");
   } else if (node.op == BinaryOp::kRemainder) {
     diagnostic.because("`%` is the remainder of two ints");
   }

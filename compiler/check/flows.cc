@@ -185,7 +185,7 @@ Stmt* FlowChecker::set(const ast::Stmt& tree, const ast::SetStmt& node) {
                   fmt::format("`{}` is not known here any more", node.name.text))
           .also(*dead, "declared here, in a block that has ended");
     } else {
-      context_.unknown(Code::E0201, "variable", node.name, locals_.names());
+      context_.unknown(Code::E0201, "there is no variable", node.name, locals_.names());
     }
     return nullptr;
   }

@@ -75,7 +75,7 @@ TaskDef* FlowChecker::task_of(const ast::CallExpr& call) {
     if (symbol.as<TaskDef>() != nullptr) tasks.push_back(known);
   }
   std::sort(tasks.begin(), tasks.end());
-  context_.unknown(Code::E0201, "task", name->last(), tasks);
+  context_.unknown(Code::E0201, "there is no task", name->last(), tasks);
   return nullptr;
 }
 

@@ -116,8 +116,9 @@ class ModuleLoader {
       const std::string wanted = import.module.text();
       const auto target = by_name_.find(wanted);
       ImportScope linked{nullptr, import.span};
+      linked.used = target != by_name_.end() && target->second == &scope;  // reported as a cycle
       if (target == by_name_.end()) {
-        report_missing(import, wanted);
+        report_missing(scope, import, wanted);
       } else {
         linked.module = target->second;
       }
@@ -127,15 +128,18 @@ class ModuleLoader {
     }
   }
 
-  void report_missing(const ast::Import& import, const std::string& wanted) {
+  void report_missing(ModuleScope& scope, const ast::Import& import, const std::string& wanted) {
     std::vector<std::string_view> names;
-    for (const auto& [name, scope] : by_name_) names.push_back(name);
+    for (const auto& [name, module] : by_name_) names.push_back(name);
     for (const StandardModule& each : standard_modules()) names.push_back(each.name);
     std::sort(names.begin(), names.end());
     Diagnostic& diagnostic =
         context_.diagnostics.report(Code::E0208, import.module.span,
                                     fmt::format("there is no module `{}`", wanted));
     if (const auto near = nearest(wanted, names)) {
+      // What is written as if the right one were imported is not reported again.
+      const std::string_view alias = parts_of(*near).back();
+      scope.imports.try_emplace(alias, ImportScope{nullptr, import.span, true});
       diagnostic.here(fmt::format("did you mean `{}`?", *near));
       diagnostic.mend(fmt::format("write `{}`", *near),
                       {{import.module.span, std::string(*near)}});
