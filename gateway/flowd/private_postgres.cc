@@ -44,7 +44,6 @@ constexpr std::uintmax_t kLogBytesMax = 16u << 20;
 // recycled rather than removed so that appends write into existing files.
 constexpr const char* kSettings = R"(# Written by flowd at each start; changes are lost.
 listen_addresses = ''
-unix_socket_directories = '.'
 unix_socket_permissions = 0700
 port = 5432
 max_connections = 60
@@ -143,6 +142,16 @@ tl::expected<std::string, std::string> find_binaries(const std::string& given) {
   return tl::unexpected(std::string(
       "PostgreSQL 15 or newer is not installed (looked in /usr/lib/postgresql/*/bin and PATH); on "
       "Debian: apt-get install postgresql-15"));
+}
+
+// In single quotes, as postgresql.conf and connection strings both take it.
+std::string quote(std::string_view text) {
+  std::string quoted = "'";
+  for (const char c : text) {
+    if (c == '\'' || c == '\\') quoted.push_back('\\');
+    quoted.push_back(c);
+  }
+  return quoted + "'";
 }
 
 struct Spawn {
@@ -259,18 +268,16 @@ tl::expected<void, std::string> PrivatePostgres::prepare() {
   if (access((cluster_ + "/PG_VERSION").c_str(), F_OK) != 0) {
     if (auto done = initialise(); !done) return done;
   }
+  // The server may name its socket relative to its data directory, where it works; we reach it through a descriptor then.
   std::string folder = cluster_;
-  if (folder.size() > kSocketFolderBytes) {
+  const bool too_long = folder.size() > kSocketFolderBytes;
+  settings_ = fmt::format("{}unix_socket_directories = {}\n", kSettings, quote(too_long ? "." : folder));
+  if (too_long) {
     socket_folder_ = ::open(cluster_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (socket_folder_ < 0) return tl::unexpected(explain_errno(errno, "open", cluster_));
     folder = fmt::format("/proc/{}/fd/{}", getpid(), socket_folder_);
   }
-  std::string quoted;
-  for (const char c : folder) {
-    if (c == '\'' || c == '\\') quoted.push_back('\\');
-    quoted.push_back(c);
-  }
-  connection_ = fmt::format("host='{}' port=5432 user=sluice dbname=postgres", quoted);
+  connection_ = fmt::format("host={} port=5432 user={} dbname=postgres", quote(folder), quote(options_.user.name));
   return {};
 }
 
@@ -282,7 +289,7 @@ tl::expected<void, std::string> PrivatePostgres::initialise() {
   const std::string output = options_.directory + "/initdb.log";
   fs::remove(output, error);
   const pid_t child =
-      spawn({.arguments = {options_.binaries + "/initdb", "-D", fresh, "-U", "sluice", "-A", "trust",
+      spawn({.arguments = {options_.binaries + "/initdb", "-D", fresh, "-U", options_.user.name, "-A", "trust",
                            "--locale=C", "-E", "UTF8", "--no-instructions"},
              .user = options_.user,
              .output = output,
@@ -303,7 +310,7 @@ tl::expected<void, std::string> PrivatePostgres::initialise() {
 // True: a server of this cluster, with our settings, runs and is ready. One that runs otherwise is stopped.
 tl::expected<bool, std::string> PrivatePostgres::take_over() {
   const std::string settings = cluster_ + "/postgresql.conf";
-  const bool same_settings = read_file(settings) == kSettings;
+  const bool same_settings = read_file(settings) == settings_;
   const PostmasterFile found = read_postmaster_file(cluster_);
   if (is_postmaster_of(found.pid, cluster_)) {
     pid_ = found.pid;
@@ -315,7 +322,7 @@ tl::expected<bool, std::string> PrivatePostgres::take_over() {
     stop();
   }
   if (!same_settings) {
-    if (auto done = write_file(settings, kSettings); !done) return tl::unexpected(done.error());
+    if (auto done = write_file(settings, settings_); !done) return tl::unexpected(done.error());
     if (options_.user.switches &&
         chown(settings.c_str(), options_.user.uid, options_.user.gid) != 0) {
       return tl::unexpected(explain_errno(errno, "give to PostgreSQL's user", settings));

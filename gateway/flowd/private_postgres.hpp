@@ -61,6 +61,7 @@ class PrivatePostgres {
   Log log_;
   std::string cluster_;  // directory/postgres
   std::string connection_;
+  std::string settings_;  // the whole postgresql.conf
   std::string major_;    // of the binaries: "15"
   int socket_folder_ = -1;  // open while the path is too long for a socket's address
   std::atomic<pid_t> pid_{-1};
