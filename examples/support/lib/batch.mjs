@@ -12,7 +12,9 @@ const kTokensAtOnce = 8;
 class Asker {
   accepted = new Map(); // run -> question
   outcomes = new Map(); // run -> names of the outcomes heard
+  sentAt = new Map(); // run -> time
   progress = 0;
+  slowest = { ms: -1 };
   wrong = [];
 
   constructor(name, questions) {
@@ -32,20 +34,23 @@ class Asker {
   async ask() {
     await Promise.all(
       this.questions.map(async (text) => {
+        const sent = Date.now();
         const { runs } = await this.client.send('asks', { text });
+        for (const each of runs) this.sentAt.set(each, sent);
         if (runs.length !== 1) this.wrong.push(`"${text}" started ${runs.length} runs`);
         for (const each of runs) this.accepted.set(each, text);
       }),
     );
   }
 
-  #heard({ run: of, name, outcome, data }) {
+  #heard({ run: of, name, outcome }) {
     if (!outcome) {
       this.progress += 1;
       return;
     }
     this.outcomes.set(of, [...(this.outcomes.get(of) ?? []), name]);
-    this.last = { run: of, name, data };
+    const ms = Date.now() - (this.sentAt.get(of) ?? Date.now());
+    if (ms > this.slowest.ms) this.slowest = { ms, run: of, name };
   }
 
   get answered() {
@@ -143,7 +148,8 @@ export async function runBatch({ url, tokenCommand, count, each, report, progres
   clearInterval(ticker);
   const wrong = askers.flatMap((asker) => asker.verdict());
   if (error) wrong.unshift(error.message);
-  const result = { ...show(), seconds, wrong, example: askers[0]?.last };
+  const slowest = askers.map((asker) => asker.slowest).reduce((a, b) => (b.ms > a.ms ? b : a));
+  const result = { ...show(), seconds, wrong, slowest };
   for (const asker of askers) asker.client?.close();
   if (report) writeWhole(report, result);
   console.log(
