@@ -5,8 +5,8 @@
 //   client.mjs --count N [--each K] --token-command CMD [--report FILE] [--progress FILE]
 //              N clients ask K questions each; then proves that each was answered exactly once
 //
-// SLUICE_URL and SLUICE_CLIENT_TOKEN stand in for the flags. CMD is run with ` --client NAME` added and
-// prints that client's token.
+// SLUICE_URL and SLUICE_CLIENT_TOKEN stand in for the flags. CMD is run with ` --client NAME` added
+// and prints that client's token.
 import { parseArgs } from 'node:util';
 import { runBatch } from './lib/batch.mjs';
 import { runInteractive } from './lib/interactive.mjs';

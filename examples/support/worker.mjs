@@ -4,8 +4,8 @@
 //
 //   worker.mjs [--url URL] [--token TOKEN] [--name NAME] [--credit N] [--ledger DIR] [--pace MS]
 //
-// SLUICE_URL and SLUICE_WORKER_TOKEN stand in for the first two. --pace makes `complete` take at least
-// that long, as a model on another machine would.
+// SLUICE_URL and SLUICE_WORKER_TOKEN stand in for the first two. --pace makes `complete` take at
+// least that long, as a model on another machine would.
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -28,7 +28,7 @@ const { values: options } = parseArgs({
   },
 });
 if (!options.token) {
-  console.error('a worker\'s token is missing: --token or SLUICE_WORKER_TOKEN; `flowd dev` prints one');
+  console.error('a token is missing: --token or SLUICE_WORKER_TOKEN, which `flowd dev` prints');
   process.exit(2);
 }
 
