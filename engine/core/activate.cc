@@ -58,6 +58,7 @@ std::unique_ptr<RunEntry> Partition::Impl::make_run(const Context& context,
   entry->correlation = origin.correlation.empty()
                            ? to_text(make_event_id(config.id, record.seq, record.time))
                            : std::string(origin.correlation);
+  entry->correlation_id = correlation_id(entry->correlation);
   entry->traceparent = origin.traceparent;
   entry->first_seq = record.seq;
   entry->last_seq = record.seq;
@@ -172,11 +173,7 @@ void Partition::Impl::note_record(Context& context, RunEntry& entry, Seq cause_s
   context.applied.run_prev = entry.last_seq == context.record.seq ? 0 : entry.last_seq;
   context.applied.cause_partition = config.id;
   context.applied.cause_seq = cause_seq;
-  if (const auto uuid = parse_id(entry.correlation)) {
-    context.applied.correlation = *uuid;
-  } else {
-    context.applied.correlation.bytes = siphash128(kIdKey, entry.correlation).bytes();
-  }
+  context.applied.correlation = entry.correlation_id;
   entry.last_seq = context.record.seq;
 }
 

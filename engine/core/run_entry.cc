@@ -137,6 +137,11 @@ bool RunEntry::remembers(StepNumber step, std::uint32_t attempt, std::uint64_t o
   });
 }
 
+Id128 correlation_id(std::string_view correlation) {
+  if (const auto uuid = parse_id(correlation)) return *uuid;
+  return {siphash128(kIdKey, correlation).bytes()};
+}
+
 std::uint64_t report_digest(const Done& done) {
   SipHasher128 hasher(kDigestKey);
   hasher.add("d");
@@ -219,6 +224,7 @@ std::unique_ptr<RunEntry> decode_run(std::string_view row, const LoadedProgram& 
     why = "it names parts that its program does not have";
     return nullptr;
   }
+  entry->correlation_id = correlation_id(entry->correlation);
   entry->persisted = true;
   return entry;
 }

@@ -76,6 +76,7 @@ struct RunEntry {
 
   // ---- bookkeeping of this process.
   const LoadedProgram* loaded = nullptr;
+  Id128 correlation_id;  // of `correlation`, as Applied has it
   Hash128 hash;                     // what it adds to the state's hash now
   bool hash_stale = false;          // changed since
   bool dirty = false;               // changed since the last checkpoint
@@ -89,6 +90,9 @@ struct RunEntry {
   // Whether that report has counted.
   bool remembers(StepNumber step, std::uint32_t attempt, std::uint64_t outcome) const;
 };
+
+// The text's bytes if it is a UUID, else a hash of it.
+Id128 correlation_id(std::string_view correlation);
 
 // Fingerprints of reports, to tell a repeat from another.
 std::uint64_t report_digest(const Done& done);

@@ -1,5 +1,7 @@
 #include "engine/core/siphash.hpp"
 
+#include <bit>
+
 namespace sluice::core {
 namespace {
 
@@ -54,10 +56,17 @@ std::uint64_t load(const char* p, std::size_t n) {
   return m;
 }
 
+std::uint64_t load_word(const char* p) {
+  std::uint64_t m;
+  std::memcpy(&m, p, 8);
+  if constexpr (std::endian::native == std::endian::big) m = __builtin_bswap64(m);
+  return m;
+}
+
 void absorb(SipState& state, std::string_view bytes) {
   const char* p = bytes.data();
   std::size_t left = bytes.size();
-  for (; left >= 8; left -= 8, p += 8) state.word(load(p, 8));
+  for (; left >= 8; left -= 8, p += 8) state.word(load_word(p));
   state.word(load(p, left) | static_cast<std::uint64_t>(bytes.size()) << 56);
 }
 
@@ -114,7 +123,7 @@ void SipHasher128::add(std::string_view bytes) {
     word(tail_);
     tail_ = 0;
   }
-  for (; left >= 8; left -= 8, p += 8) word(load(p, 8));
+  for (; left >= 8; left -= 8, p += 8) word(load_word(p));
   tail_ = load(p, left);
 }
 
