@@ -1,0 +1,158 @@
+#include <gtest/gtest.h>
+
+#include "tests/vm/program_fixture.hpp"
+#include "tests/vm/random_program.hpp"
+#include "vm/disasm.hpp"
+
+// Random programs that the verifier accepts, driven with random results: never a crash, always an
+// end within the bounds, and a run that is restored from its snapshot before every input goes the
+// same way as one that never was.
+namespace sluice::vm::testing {
+namespace {
+
+constexpr uint64_t kPrograms = 400;
+constexpr int kInputsMax = 60;
+
+// One input, the same for both runs.
+struct Input {
+  int kind;
+  StepId step;
+  Value value;
+  bool unsure;
+};
+
+Input random_input(Random& random, const Run& run) {
+  std::vector<Run::OpenStep> open = run.open_steps();
+  Input input{static_cast<int>(random.below(60)), {0}, Value(), random.one_in(2)};
+  if (!open.empty()) input.step = open[random.below(open.size())].id;
+  input.value = random.one_in(40) ? Value::string("no int")
+                                  : Value::integer(static_cast<int64_t>(random.below(100)));
+  return input;
+}
+
+void give(Run& run, const Input& input, Commands& commands) {
+  if (input.kind == 0) {
+    run.cancel(CancelKind::cancelled, "fuzz", commands);
+  } else if (input.kind == 1) {
+    run.cancel(CancelKind::superseded, "fuzz", commands);
+  } else if (input.kind == 2) {
+    run.on_failure_expired(commands);
+  } else if (input.kind < 10) {
+    run.step_failed(input.step, {"Lost", "fuzz", "", 1}, input.unsure, commands);
+  } else {
+    run.step_succeeded(input.step, input.value, commands);
+  }
+}
+
+struct Totals {
+  uint64_t refused = 0, ended = 0, inputs = 0, compensated = 0, restored = 0;
+};
+
+void check_open_steps(const Run& run) {
+  bool live = run.phase() != Phase::ended && run.phase() != Phase::created;
+  // Every live run waits for something; an ended one for nothing.
+  ASSERT_EQ(live, !run.open_steps().empty());
+}
+
+void drive(Random& random, const std::shared_ptr<const VerifiedProgram>& verified, Totals& totals) {
+  Unit unit(verified), other_unit(verified);
+  RunInfo info{"run", std::nullopt, "t"};
+  Run steady(unit, 0, {Value::integer(3)}, info);
+  Run restored(other_unit, 0, {Value::integer(3)}, info);
+  Commands a, b;
+  steady.begin(a);
+  restored.begin(b);
+  const Program& program = verified->program();
+  for (int i = 0; i < kInputsMax; ++i) {
+    ASSERT_EQ(a.size(), b.size());
+    for (size_t c = 0; c < a.size(); ++c) {
+      ASSERT_EQ(describe_command(program, a[c]), describe_command(program, b[c]));
+      if (auto start = std::get_if<StartStep>(&a[c])) totals.compensated += start->compensating;
+    }
+    std::string bytes = steady.snapshot();
+    ASSERT_EQ(bytes, restored.snapshot());
+    ASSERT_EQ(steady.hash(), restored.hash());
+    check_open_steps(steady);
+    if (steady.phase() == Phase::ended) {
+      ++totals.ended;
+      ASSERT_TRUE(std::holds_alternative<Finish>(a.back()));
+      return;
+    }
+    auto again = Run::restore(other_unit, bytes);
+    ASSERT_TRUE(again) << again.error().message;
+    restored = std::move(*again);
+    ++totals.restored;
+    Input input = random_input(random, steady);
+    a.clear();
+    b.clear();
+    give(steady, input, a);
+    give(restored, input, b);
+    ++totals.inputs;
+  }
+}
+
+TEST(Fuzz, random_programs_run_within_their_bounds) {
+  Totals totals;
+  for (uint64_t seed = 1; seed <= kPrograms; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Random random(seed);
+    auto verified = verify(random_program(random));
+    if (!verified) {
+      ++totals.refused;
+      continue;
+    }
+    drive(random, *verified, totals);
+    if (HasFatalFailure()) {
+      Random same(seed);
+      std::printf("%s\n", disassemble(random_program(same)).c_str());
+      return;
+    }
+  }
+  std::printf("%lu refused, %lu ended, %lu inputs, %lu compensating steps, %lu restores\n",
+              totals.refused, totals.ended, totals.inputs, totals.compensated, totals.restored);
+  // A fuzzer that generates nothing of interest would pass all too easily.
+  EXPECT_LT(totals.refused, kPrograms / 10);
+  EXPECT_GT(totals.ended, kPrograms / 2);
+  EXPECT_GT(totals.inputs, 2 * kPrograms);
+  EXPECT_GT(totals.compensated, kPrograms / 4);
+}
+
+// Wild operands: most are refused, what is accepted must run.
+TEST(Fuzz, programs_with_spoiled_instructions_are_refused_or_run) {
+  Totals totals;
+  uint64_t accepted = 0;
+  for (uint64_t seed = 1; seed <= kPrograms; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Random random(seed);
+    Program program = random_program(random);
+    Function& function = program.functions[random.below(program.functions.size())];
+    Instruction& i = function.code[random.below(function.code.size())];
+    switch (random.below(5)) {
+      case 0:
+        i.op = kOps[random.below(kOpCount)].op;
+        break;
+      case 1:
+        i.a = static_cast<uint16_t>(random.below(24));
+        break;
+      case 2:
+        i.b = static_cast<uint16_t>(random.below(24));
+        break;
+      case 3:
+        i.c = static_cast<uint16_t>(random.below(24));
+        break;
+      default:
+        i.x = static_cast<uint8_t>(random.below(24));
+        break;
+    }
+    auto verified = verify(std::move(program));
+    if (!verified) continue;
+    ++accepted;
+    drive(random, *verified, totals);
+    if (HasFatalFailure()) return;
+  }
+  EXPECT_GT(accepted, kPrograms / 4);
+  EXPECT_LT(accepted, kPrograms);
+}
+
+}  // namespace
+}  // namespace sluice::vm::testing
