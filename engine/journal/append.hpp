@@ -52,17 +52,22 @@ struct BatchPart {
   std::uint32_t records = 0;
 };
 
+// Object ids of the composite types that the statement's parameters are arrays of (migrations.cc).
+struct RowTypes {
+  std::uint32_t part = 0;
+  std::uint32_t record = 0;
+  std::uint32_t delivery = 0;
+};
+
 // Not thread-safe. Built record by record while they are applied, sealed once, sent once or more,
 // cleared. All memory is kept.
 class Batch {
  public:
-  Batch();
-
   bool empty() const { return records_ == 0; }
   bool sealed() const { return sealed_; }
   std::size_t records() const { return records_; }
-  std::size_t deliveries() const { return delivery_part_.count(); }
-  std::size_t bytes() const { return body_.bytes() + delivery_body_.bytes(); }
+  std::size_t deliveries() const { return delivery_rows_.count(); }
+  std::size_t bytes() const { return record_rows_.size() + delivery_rows_.size(); }
   // All records of a batch are of one day: they go to one leaf. 0 while it is empty.
   Day day() const { return day_; }
   // No tip is of another day: the statement need not look into older leaves.
@@ -84,13 +89,13 @@ class Batch {
   const std::vector<BatchPart>& parts() const { return parts_; }
 
   // The statement's parameters in its order, as binary. REQUIRES: sealed.
-  static constexpr int kParameters = 24;
+  static constexpr int kParameters = 3;
   struct Parameters {
     std::array<const char*, kParameters> values;
     std::array<int, kParameters> lengths;
     std::array<int, kParameters> formats;
   };
-  Parameters parameters();
+  Parameters parameters(const RowTypes& types);
 
  private:
   std::vector<BatchPart> parts_;
@@ -99,20 +104,15 @@ class Batch {
   Day day_ = 0;
   bool one_day_ = true;
   bool sealed_ = false;
-  std::string day_bytes_;
 
-  // Of the partitions.
-  Column part_, epoch_, prev_, prev_day_, prev_chain_, last_, chain_, digest_;
-  // Of the records. Kind, verdict and core travel in one word.
-  Column record_part_, seq_, at_, kinds_, tenant_, run_, run_prev_, cause_part_, cause_seq_,
-      correlation_, body_;
-  // Of the deliveries.
-  Column delivery_part_, client_, offset_, delivery_seq_, delivery_body_;
+  RowArray part_rows_;
+  RowArray record_rows_;
+  RowArray delivery_rows_;
 };
 
 // Text of the append for the leaf of `day`. `one_day` as of Batch.
 std::string append_statement(Day day, bool one_day);
-// Its name on a connection, and the types of its parameters.
+// Its name on a connection.
 std::string append_name(Day day, bool one_day);
 
 }  // namespace sluice::journal

@@ -143,7 +143,8 @@ void AppendSession::send_check() {
       " pg_backend_pid()), current_setting('synchronous_commit'),"
       " (extract(epoch from clock_timestamp()) * 1000000)::int8,"
       " (current_setting('fsync') = 'on')::int, (current_setting('full_page_writes') = 'on')::int,"
-      " (current_setting('synchronous_standby_names') <> '')::int";
+      " (current_setting('synchronous_standby_names') <> '')::int,"
+      " 'part_row'::regtype::oid, 'record_row'::regtype::oid, 'delivery_row'::regtype::oid";
   step_ = Step::checking;
   if (PQsendQuery(connection_.get(), script.c_str()) == 0) {
     error_ =
@@ -171,7 +172,7 @@ void AppendSession::append(Batch& batch) {
 }
 
 bool AppendSession::send_append() {
-  const Batch::Parameters p = batch_->parameters();
+  const Batch::Parameters p = batch_->parameters(types_);
   const bool sent =
       PQsendQueryPrepared(connection_.get(), statement_.c_str(), Batch::kParameters,
                           p.values.data(), p.lengths.data(), p.formats.data(), 1) != 0;
@@ -276,6 +277,9 @@ AppendSession::Event AppendSession::finish_check() {
   connected.facts.full_page_writes = number(8) != 0;
   connected.facts.synchronous_standby = number(9) != 0;
   connected.database_time = number(6);
+  types_.part = static_cast<std::uint32_t>(number(10));
+  types_.record = static_cast<std::uint32_t>(number(11));
+  types_.delivery = static_cast<std::uint32_t>(number(12));
   previous_pid_ = connected.facts.backend_pid;
   previous_start_ = rows_->text(0, 4);
   rows_.reset();

@@ -114,6 +114,7 @@ class AppendSession {
   std::optional<DatabaseError> error_;
   std::vector<std::string> prepared_;
   Batch* batch_ = nullptr;
+  RowTypes types_;
   std::string statement_;
   std::int32_t previous_pid_ = 0;
   std::string previous_start_;

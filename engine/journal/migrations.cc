@@ -35,6 +35,12 @@ create table delivery (
   part int2 not null, client int8 not null, "offset" int8 not null, day int4 not null,
   seq int8 not null, body bytea not null,
   primary key (part, client, "offset", day)) partition by range (day);
+-- What the append's parameters are arrays of; off is a delivery's offset.
+create type part_row as (part int2, epoch int8, prev int8, prev_day int4, prev_chain bytea,
+  last int8, chain bytea, digest bytea);
+create type record_row as (part int2, seq int8, at timestamptz, kinds int4, tenant int4, run uuid,
+  run_prev int8, cause_part int2, cause_seq int8, correlation uuid, body bytea);
+create type delivery_row as (part int2, client int8, off int8, seq int8, body bytea);
 create table checkpoint (
   part int2, gen int8, at timestamptz not null, core int2 not null, hash bytea not null,
   chain bytea not null, rest bytea not null, primary key (part, gen));

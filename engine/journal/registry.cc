@@ -64,14 +64,16 @@ Database::Result<StoredDeployment> store_deployment(Database& database, const st
 
 Database::Result<std::vector<DeploymentRow>> read_deployments(Database& database,
                                                               core::DeploymentNumber after) {
-  auto rows = database.run(
-      "select number, hash, created from deployment where number > $1 order by number",
-      Params().int4(after));
+  auto rows =
+      database.run("select number, hash, created from deployment where number > $1 order by number",
+                   Params().int4(after));
   if (!rows) return tl::unexpected(rows.error());
   std::vector<DeploymentRow> deployments;
   for (int i = 0; i < rows->count(); ++i) {
     deployments.push_back({static_cast<core::DeploymentNumber>(rows->integer(i, 0)),
-                           rows->text(i, 1), rows->time(i, 2), {}});
+                           rows->text(i, 1),
+                           rows->time(i, 2),
+                           {}});
   }
   return deployments;
 }

@@ -75,8 +75,11 @@ Database::Result<Cluster> migrate(Database& database, unsigned partitions) {
   // Looked at without the lock first, so that a start of a database that is up to date waits for
   // nobody.
   auto format = format_of(database);
-  if (!format) return tl::unexpected(format.error());
-  if (*format < kFormat) {
+  if (!format && format.error().kind != DatabaseError::Kind::foreign) {
+    return tl::unexpected(format.error());
+  }
+  // What looks foreign may be half of what another node is making: the lock tells.
+  if (!format || *format < kFormat) {
     if (auto begun = database.script(fmt::format("begin; select {};", kMigrationLock)); !begun) {
       return tl::unexpected(begun.error());
     }

@@ -121,6 +121,82 @@ class Column {
   bool has_null_ = false;
 };
 
+// An array of a composite type: one parameter for rows of many columns, which the server unpacks
+// for less than as many arrays. Fields are written in the order of the type's columns.
+class RowArray {
+ public:
+  RowArray() { clear(); }
+
+  void clear() {
+    out_.assign(kHead, '\0');
+    count_ = 0;
+  }
+  void begin(std::uint32_t fields) {
+    ++count_;
+    row_ = out_.size();
+    append_u32(out_, 0);  // its length: set by end()
+    append_u32(out_, fields);
+  }
+  void int2(std::int16_t v) {
+    head(PgType::int2, 2);
+    append_u16(out_, static_cast<std::uint16_t>(v));
+  }
+  void int4(std::int32_t v) {
+    head(PgType::int4, 4);
+    append_u32(out_, static_cast<std::uint32_t>(v));
+  }
+  void int8(std::int64_t v) {
+    head(PgType::int8, 8);
+    append_u64(out_, static_cast<std::uint64_t>(v));
+  }
+  void time(core::TimeUs unix_us) {
+    head(PgType::timestamptz, 8);
+    append_u64(out_, static_cast<std::uint64_t>(unix_us - kPgEpochUs));
+  }
+  void bytes(std::string_view v) {
+    head(PgType::bytea, static_cast<std::uint32_t>(v.size()));
+    out_.append(v);
+  }
+  void hash(const core::Hash128& v) {
+    const auto raw = v.bytes();
+    bytes({reinterpret_cast<const char*>(raw.data()), raw.size()});
+  }
+  // Nil is null.
+  void id(const core::Id128& v) {
+    head(PgType::uuid, v.is_nil() ? 0xffffffffu : 16);
+    if (!v.is_nil()) out_.append(v.view());
+  }
+  void end() { patch(row_, static_cast<std::uint32_t>(out_.size() - row_ - 4)); }
+
+  std::size_t count() const { return count_; }
+  std::size_t size() const { return out_.size(); }
+
+  // The parameter's bytes, valid until the next change. `type` is the composite type's object id in
+  // this database.
+  std::string_view finish(std::uint32_t type) {
+    patch(0, count_ == 0 ? 0 : 1);  // dimensions
+    patch(8, type);
+    patch(12, count_);
+    patch(16, 1);  // lower bound
+    return std::string_view(out_).substr(0, count_ == 0 ? 12 : out_.size());
+  }
+
+ private:
+  static constexpr std::size_t kHead = 20;
+  void head(PgType type, std::uint32_t length) {
+    append_u32(out_, static_cast<std::uint32_t>(type));
+    append_u32(out_, length);
+  }
+  void patch(std::size_t at, std::uint32_t v) {
+    const std::uint32_t swapped = __builtin_bswap32(v);
+    std::memcpy(out_.data() + at, &swapped, 4);
+  }
+
+  std::string out_;
+  std::size_t row_ = 0;
+  std::uint32_t count_ = 0;
+};
+
 // Values of a binary result. REQUIRES: `p` holds that many bytes.
 inline std::uint16_t load_u16(const char* p) {
   std::uint16_t v;
