@@ -10,7 +10,7 @@
 namespace sluice::vm::testing {
 namespace {
 
-constexpr uint64_t kPrograms = 400;
+constexpr uint64_t kPrograms = 1000;
 constexpr int kInputsMax = 60;
 
 // One input, the same for both runs.

@@ -345,8 +345,10 @@ class BodyMaker {
   }
 
   void jump(const std::vector<Label>& labels, uint64_t at) {
-    uint64_t to =
-        random_.one_in(12) ? random_.below(labels.size()) : at + random_.below(labels.size() - at);
+    uint64_t to = at + 1 + random_.below(labels.size() - at);
+    // Rarely back: most loops there never end.
+    if (to >= labels.size() || random_.one_in(60)) to = random_.below(labels.size());
+    if (to <= at && !random_.one_in(20)) return;
     static constexpr Op kJumps[] = {Op::jump_if, Op::jump_if_not, Op::jump_if_none,
                                     Op::jump_if_some};
     Op op = kJumps[random_.below(4)];
