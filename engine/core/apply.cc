@@ -301,7 +301,9 @@ Result Partition::Impl::on_failed(Context& context) {
   end.kind = known_kind(program.tasks[site.task], body->kind);
   end.message = body->message;
   if (end.kind != body->kind) end.message = std::string(body->kind) + ": " + end.message;
-  end.unanswered = end.kind == vm::failure_kind::kLost || end.kind == vm::failure_kind::kTimedOut;
+  // Invalid is a result of the wrong type: the work was done, and its result is lost.
+  end.unanswered = end.kind == vm::failure_kind::kLost || end.kind == vm::failure_kind::kTimedOut ||
+                   end.kind == vm::failure_kind::kInvalid;
   end.again = body->retry && may_repeat(site, end.kind, step.attempt);
   end.again_input = StepInput::failed_again;
   end.last_input = StepInput::failed_last;

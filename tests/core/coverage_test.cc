@@ -1,6 +1,10 @@
 // Every row of the step's state machine is taken by random work, and no other exists.
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <iterator>
+#include <string>
+
 #include "tests/core/driver.hpp"
 #include "tests/core/random_work.hpp"
 
@@ -26,6 +30,26 @@ TEST(StepTable, EveryRowIsTaken) {
                               << step_input_name(kStepRows[row].input) << "--> "
                               << step_status_name(kStepRows[row].to);
   }
+}
+
+// The diagram in the documentation is made from the rows.
+TEST(StepTable, TheDocumentShowsTheseRows) {
+  std::string diagram = "```mermaid\nstateDiagram-v2\n";
+  for (const StepRow& row : kStepRows) {
+    const bool first = row.from == StepStatus::none;
+    diagram += "  " + (first ? std::string("[*]") : std::string(step_status_name(row.from))) +
+               " --> " + std::string(step_status_name(row.to)) + " : " +
+               std::string(step_input_name(row.input)) + "\n";
+  }
+  for (const StepStatus end : {StepStatus::done, StepStatus::failed, StepStatus::cancelled}) {
+    diagram += "  " + std::string(step_status_name(end)) + " --> [*]\n";
+  }
+  diagram += "```\n";
+  const std::string path = std::string(SLUICE_SOURCE_DIR) + "/docs/partition.md";
+  std::ifstream file(path);
+  const std::string document{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_NE(document.find(diagram), std::string::npos) << "docs/partition.md should hold\n"
+                                                       << diagram;
 }
 
 }  // namespace

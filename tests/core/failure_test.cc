@@ -249,6 +249,25 @@ TEST(Failure, AnUnsureStepIsUndoneOneThatCannotHaveBegunIsNot) {
   }
 }
 
+TEST(Failure, AnAnswerThatSaysNothingLeavesTheStepUnsure) {
+  const struct {
+    const char* kind;
+    bool undone;
+  } rows[] = {{"Invalid", true},
+              {"TimedOut", true},
+              {"Lost", true},
+              {"Rejected", false},
+              {"Unavailable", false}};
+  for (const auto& row : rows) {
+    Pipeline pipeline = one(idempotent(1));
+    pipeline.steps[0].unsure = true;
+    Driver driver(pipeline);
+    const Effects made = driver.failed(only<Offer>(driver.publish("ada", "1")), row.kind);
+    EXPECT_EQ(all_of<Offer>(made).size(), row.undone ? 1u : 0u) << row.kind;
+    driver.fold();
+  }
+}
+
 TEST(Failure, ACancelCompensatesAndAnswers) {
   Pipeline pipeline;
   pipeline.steps.resize(2);
