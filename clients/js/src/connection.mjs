@@ -71,10 +71,8 @@ export class Connection extends EventEmitter {
     this.#ended = error;
     clearTimeout(this.#timer);
     clearTimeout(this.#welcomeTimer);
-    const wasLive = this.#live;
     this.#live = false;
     this.#socket?.close(1000);
-    if (wasLive) this.emit('disconnected', 1000, 'closed by this side');
     this.onEnd(error);
     this.emit('closed', error);
   }
