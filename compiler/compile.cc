@@ -40,8 +40,8 @@ class Loader {
   void load_standard(const std::string& name) {
     const auto found = find_standard_module(name);
     if (!found || !loaded_.insert(name).second) return;
-    const FileId file = sources_.add(std::string(found->path), std::string(found->name),
-                                     std::string(found->text));
+    const FileId file =
+        sources_.add(std::string(found->path), std::string(found->name), std::string(found->text));
     standard.insert(file);
     load(file);
   }

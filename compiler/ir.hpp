@@ -128,8 +128,8 @@ struct IfExpr {
 struct Pattern {
   enum class Kind { kWildcard, kAbsent, kValue, kCase };
   Kind kind = Kind::kWildcard;
-  Expr* value = nullptr;        // kValue: a literal
-  std::uint32_t which = 0;      // kCase: its index
+  Expr* value = nullptr;         // kValue: a literal
+  std::uint32_t which = 0;       // kCase: its index
   std::vector<Local*> bindings;  // kCase: one per field, or none at all; null for `_`
   Span span;
 };
@@ -213,16 +213,16 @@ struct FieldDef {
   const ast::Field* tree = nullptr;
   const Module* module = nullptr;
   enum class State { kUnseen, kOpen, kDone } state = State::kUnseen;  // of the default
-  Expr* default_value = nullptr;  // a constant expression
+  Expr* default_value = nullptr;                                      // a constant expression
   std::optional<vm::Value> folded_default;
-  Local* self = nullptr;          // the field's own value inside `where`
+  Local* self = nullptr;  // the field's own value inside `where`
   Expr* where = nullptr;
 };
 
 // A record, an event, or the built-in `Failure`.
 struct RecordDef {
   std::string name;
-  const Module* module = nullptr;     // null: built in
+  const Module* module = nullptr;  // null: built in
   const ast::Decl* tree = nullptr;
   std::vector<FieldDef> fields;
   bool is_event = false;
@@ -254,7 +254,7 @@ struct TopicDef {
   std::string name;
   const Module* module = nullptr;
   const ast::Decl* tree = nullptr;
-  RecordDef* event = nullptr;  // null after an error
+  RecordDef* event = nullptr;    // null after an error
   Local* event_local = nullptr;  // what `key` reads
   Expr* key = nullptr;           // null: order by client
   std::int64_t dedupe_ms = 0;
@@ -353,7 +353,7 @@ struct FlowDef {
   Block body;
   Local* why = nullptr;
   std::optional<Block> on_failure;
-  std::vector<StepDef*> steps;  // all of them, in the order of the text
+  std::vector<StepDef*> steps;                             // all of them, in the order of the text
   std::vector<std::pair<std::string, Span>> failed_kinds;  // `fail Kind`
 };
 
@@ -364,7 +364,7 @@ struct StepDef {
   std::string path;  // below the flow: "hold", "gather/left", "hold/undo/release"
   Span name_span;
   Span span;
-  TaskDef* task = nullptr;  // null after an error
+  TaskDef* task = nullptr;       // null after an error
   std::vector<Expr*> arguments;  // in the order of the parameters
   Policies policies;             // the task's defaults included
   Local* result = nullptr;       // never null

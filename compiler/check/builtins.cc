@@ -1,8 +1,8 @@
 #include "compiler/check/builtins.hpp"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace sluice::compiler {
 
@@ -41,8 +41,8 @@ std::optional<TypeId> read_type(Types& types, std::string_view text, TypeId t) {
   }
   constexpr std::string_view kMapStart = "{string: ";
   if (text.starts_with(kMapStart)) {
-    const auto inner = read_type(
-        types, text.substr(kMapStart.size(), text.size() - kMapStart.size() - 1), t);
+    const auto inner =
+        read_type(types, text.substr(kMapStart.size(), text.size() - kMapStart.size() - 1), t);
     return inner ? std::optional(types.map_of(*inner)) : std::nullopt;
   }
   if (text == "T") return t;
@@ -159,7 +159,9 @@ TypeId BuiltinCall::hint(std::size_t index, TypeId result) const {
   return kPoison;
 }
 
-void BuiltinCall::give(std::size_t index, TypeId type) { given_[index] = type; }
+void BuiltinCall::give(std::size_t index, TypeId type) {
+  given_[index] = type;
+}
 
 std::optional<std::uint16_t> BuiltinCall::choose() {
   for (const vm::BuiltinInfo* row : rows_) {

@@ -1,7 +1,7 @@
 // Declarations into the scopes of their modules, before anything is looked up.
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "compiler/check/context.hpp"
 
@@ -125,8 +125,9 @@ void check_unique(Context& context, const std::deque<Def>& defs, std::string_vie
                 fmt::format("the modules `{}` and `{}` both declare a {} `{}`",
                             place->second->module->name, def.module->name, what, def.name))
         .also(place->second->tree->name.span, "the other one")
-        .because("names that others see (topics, tasks, flows, pools, events at the edge) are "
-                 "plain, so there is one of each in a program; import the other module to share it");
+        .because(
+            "names that others see (topics, tasks, flows, pools, events at the edge) are "
+            "plain, so there is one of each in a program; import the other module to share it");
   }
 }
 

@@ -1,8 +1,8 @@
 #include "compiler/check/context.hpp"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace sluice::compiler {
 
@@ -15,20 +15,19 @@ const Symbol* ModuleScope::find(Space space, std::string_view name) const {
 }
 
 std::string kind_with_article(const Symbol& symbol) {
-  return std::visit(ast::Overloaded{
-                        [](RecordDef* def) {
-                          return std::string(def->is_event ? "an event" : "a record");
-                        },
-                        [](EnumDef*) { return std::string("an enum"); },
-                        [](TaskDef*) { return std::string("a task"); },
-                        [](FnDef*) { return std::string("a function"); },
-                        [](ConstDef*) { return std::string("a constant"); },
-                        [](FlowDef*) { return std::string("a flow"); },
-                        [](TopicDef*) { return std::string("a topic"); },
-                        [](PoolDef*) { return std::string("a pool"); },
-                        [](PolicyDef*) { return std::string("a policy"); },
-                    },
-                    symbol.def);
+  return std::visit(
+      ast::Overloaded{
+          [](RecordDef* def) { return std::string(def->is_event ? "an event" : "a record"); },
+          [](EnumDef*) { return std::string("an enum"); },
+          [](TaskDef*) { return std::string("a task"); },
+          [](FnDef*) { return std::string("a function"); },
+          [](ConstDef*) { return std::string("a constant"); },
+          [](FlowDef*) { return std::string("a flow"); },
+          [](TopicDef*) { return std::string("a topic"); },
+          [](PoolDef*) { return std::string("a pool"); },
+          [](PolicyDef*) { return std::string("a policy"); },
+      },
+      symbol.def);
 }
 
 namespace {
@@ -78,8 +77,9 @@ const Symbol* Context::resolve(ModuleScope& scope, Space space, const ast::Quali
     diagnostics
         .report(Code::E0201, name.span,
                 fmt::format("`{}` has too many parts for the name of a {}", name.text(), what))
-        .because("a name of another module is written with the last part of its import: "
-                 "after `import std.retry`, `retry.fast`");
+        .because(
+            "a name of another module is written with the last part of its import: "
+            "after `import std.retry`, `retry.fast`");
     return nullptr;
   }
   if (!name.is_simple()) {
@@ -130,8 +130,9 @@ TypeId Context::resolve_named(ModuleScope& scope, const ast::Type& type,
       if (name != later) continue;
       diagnostics
           .report(Code::E0601, type.span, fmt::format("the type `{}` is not executed yet", name))
-          .because("what runs today: bool, int, float, string, duration, lists, maps, optionals, "
-                   "records and enums");
+          .because(
+              "what runs today: bool, int, float, string, duration, lists, maps, optionals, "
+              "records and enums");
       return kPoison;
     }
     if (!name.empty() && name[0] >= 'a' && name[0] <= 'z') {
@@ -149,7 +150,9 @@ TypeId Context::resolve_type(ModuleScope& scope, const ast::Type& type) {
   return std::visit(
       ast::Overloaded{
           [&](const ast::NamedType& named) { return resolve_named(scope, type, named); },
-          [&](const ast::ListType& list) { return types.list_of(resolve_type(scope, *list.element)); },
+          [&](const ast::ListType& list) {
+            return types.list_of(resolve_type(scope, *list.element));
+          },
           [&](const ast::OptionalType& opt) {
             return types.optional_of(resolve_type(scope, *opt.inner));
           },
@@ -172,7 +175,9 @@ Expr* Context::expr(Span span, TypeId type, decltype(Expr::node) node) {
   return &program.exprs.emplace_back(Expr{span, type, std::move(node)});
 }
 
-Expr* Context::poison(Span span) { return expr(span, kPoison, Poison{}); }
+Expr* Context::poison(Span span) {
+  return expr(span, kPoison, Poison{});
+}
 
 Local* Context::local(const ast::Name& name, TypeId type, Local::Kind kind) {
   Local& made = program.locals.emplace_back();

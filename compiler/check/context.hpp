@@ -105,13 +105,13 @@ class Context {
 // The passes, in their order. Each goes on after errors.
 // Modules, imports, and the cycles among them.
 void load_modules(Context& context, const SourceSet& sources, const std::set<FileId>& standard);
-void collect(Context& context);                                 // declarations into scopes
-void check_wire_names(Context& context);                        // clashes across modules
-void check_declarations(Context& context);                      // everything outside bodies
-void check_bodies(Context& context);                            // fns and flows
-void check_cycles(Context& context);                            // records, fns
-void check_flow(Context& context, ir::FlowDef& flow);           // the rules of flows
-void check_task_rules(Context& context);                      // the rules of tasks
+void collect(Context& context);                        // declarations into scopes
+void check_wire_names(Context& context);               // clashes across modules
+void check_declarations(Context& context);             // everything outside bodies
+void check_bodies(Context& context);                   // fns and flows
+void check_cycles(Context& context);                   // records, fns
+void check_flow(Context& context, ir::FlowDef& flow);  // the rules of flows
+void check_task_rules(Context& context);               // the rules of tasks
 void check_edge_events(Context& context);
 void check_imports_used(Context& context);
 

@@ -1,7 +1,7 @@
 // What would never end: functions that call themselves, records that hold themselves.
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "compiler/check/context.hpp"
 
@@ -65,8 +65,9 @@ class FnCycles {
       diagnostic.also(frame->def->calls[frame->next - 1].second,
                       fmt::format("`{}` goes on here", frame->def->name));
     }
-    diagnostic.because("a function always ends, so it cannot recurse; comprehensions go through "
-                       "lists, and what needs more is work for a task");
+    diagnostic.because(
+        "a function always ends, so it cannot recurse; comprehensions go through "
+        "lists, and what needs more is work for a task");
   }
 
   Context& context_;
@@ -137,8 +138,8 @@ class FiniteTypes {
       way.emplace_back(at, &*field);
       at = context_.types[field->type].record;
     }
-    const auto first = std::find_if(way.begin(), way.end(),
-                                    [&](const auto& step) { return step.first == at; });
+    const auto first =
+        std::find_if(way.begin(), way.end(), [&](const auto& step) { return step.first == at; });
     if (first == way.end()) return;
     Diagnostic& diagnostic = context_.diagnostics.report(
         Code::E0217, first->second->type_span,

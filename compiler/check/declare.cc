@@ -1,7 +1,7 @@
 // Declarations outside of bodies: fields, constants, topics, tasks, the heads of flows.
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "compiler/check/context.hpp"
 #include "compiler/check/exprs.hpp"
@@ -137,8 +137,9 @@ class Declarations {
     if (kind == Fields::kParameters && tree.where != nullptr) {
       context_.diagnostics
           .report(Code::E0318, tree.where->span, "nobody would check this constraint")
-          .because("`where` is checked at the edge, where events and results come in; it stands on "
-                   "fields of records and events");
+          .because(
+              "`where` is checked at the edge, where events and results come in; it stands on "
+              "fields of records and events");
     }
   }
 
@@ -153,26 +154,25 @@ class Declarations {
 
   void topic_setting(TopicDef& def, const ast::TopicSetting& setting) {
     PolicyReader reader(context_, scope_, PolicyPlace::kBundle);
-    std::visit(ast::Overloaded{
-                   [&](const ast::OrderSetting& order) { order_by(def, setting, order); },
-                   [&](const ast::DedupeSetting& dedupe) {
-                     def.dedupe_ms = reader.duration(*dedupe.window, "a window").value_or(0);
-                   },
-                   [&](const ast::RetainSetting& retain) {
-                     def.retain_ms = reader.duration(*retain.duration, "a retention").value_or(0);
-                   },
-                   [&](const ast::LimitSetting&) {
-                     context_.diagnostics
-                         .report(Code::E0627, setting.span, "`limit` is not executed yet")
-                         .because("a full engine answers `busy` with a time to come back");
-                   },
-                   [&](const ast::TtlSetting&) {
-                     context_.diagnostics
-                         .report(Code::E0628, setting.span, "`ttl` is not executed yet")
-                         .because("a client may send `ttl_ms` with each event");
-                   },
-               },
-               setting.node);
+    std::visit(
+        ast::Overloaded{
+            [&](const ast::OrderSetting& order) { order_by(def, setting, order); },
+            [&](const ast::DedupeSetting& dedupe) {
+              def.dedupe_ms = reader.duration(*dedupe.window, "a window").value_or(0);
+            },
+            [&](const ast::RetainSetting& retain) {
+              def.retain_ms = reader.duration(*retain.duration, "a retention").value_or(0);
+            },
+            [&](const ast::LimitSetting&) {
+              context_.diagnostics.report(Code::E0627, setting.span, "`limit` is not executed yet")
+                  .because("a full engine answers `busy` with a time to come back");
+            },
+            [&](const ast::TtlSetting&) {
+              context_.diagnostics.report(Code::E0628, setting.span, "`ttl` is not executed yet")
+                  .because("a client may send `ttl_ms` with each event");
+            },
+        },
+        setting.node);
   }
 
   void order_by(TopicDef& def, const ast::TopicSetting& setting, const ast::OrderSetting& order) {
@@ -188,8 +188,8 @@ class Declarations {
         break;
     }
     if (def.event == nullptr) return;
-    def.event_local = context_.local({"event", setting.span}, def.event->type,
-                                     Local::Kind::kParameter);
+    def.event_local =
+        context_.local({"event", setting.span}, def.event->type, Local::Kind::kParameter);
     Exprs exprs(context_, scope_, World::kOrderKey, locals_);
     exprs.set_event(def.event_local);
     def.key = exprs.infer(*order.scope.key);
@@ -211,8 +211,8 @@ void head(Context& context, FlowDef& def) {
   ModuleScope& scope = *context.scope_of.at(def.module);
   const auto& node = std::get<ast::FlowDecl>(def.tree->node);
   Declarations declarations(context, scope);
-  def.parameters = declarations.fields(node.parameters, Declarations::Fields::kParameters,
-                                       "parameter");
+  def.parameters =
+      declarations.fields(node.parameters, Declarations::Fields::kParameters, "parameter");
   for (const ast::QualifiedName& name : node.outcomes) {
     const Symbol* symbol = context.resolve(scope, Space::kType, name, "event");
     RecordDef* event = symbol == nullptr ? nullptr : declarations.event_of(*symbol, name.span);
@@ -232,7 +232,9 @@ void head(Context& context, FlowDef& def) {
 
 void heads(Context& context) {
   Program& program = context.program;
-  const auto at = [&](const Module* module) { return Declarations(context, *context.scope_of.at(module)); };
+  const auto at = [&](const Module* module) {
+    return Declarations(context, *context.scope_of.at(module));
+  };
   using Fields = Declarations::Fields;
   for (RecordDef& def : program.records) {
     if (def.tree == nullptr) continue;
@@ -262,8 +264,8 @@ void heads(Context& context) {
             .report(Code::E0320, field.name.span, "a field of a case cannot be called `case`")
             .because("in JSON, `case` is the member that says which case it is");
       }
-      def.cases.push_back(
-          {tree.name.text, tree.name.span, at(def.module).fields(tree.fields, Fields::kData, "field")});
+      def.cases.push_back({tree.name.text, tree.name.span,
+                           at(def.module).fields(tree.fields, Fields::kData, "field")});
     }
   }
   for (TaskDef& def : program.tasks) at(def.module).task_head(def);
@@ -280,7 +282,9 @@ void heads(Context& context) {
 void check_declarations(Context& context) {
   Program& program = context.program;
   heads(context);
-  const auto at = [&](const Module* module) { return Declarations(context, *context.scope_of.at(module)); };
+  const auto at = [&](const Module* module) {
+    return Declarations(context, *context.scope_of.at(module));
+  };
   for (ConstDef& def : program.consts) context.ensure_const(def);
   for (RecordDef& def : program.records) {
     if (def.tree != nullptr) at(def.module).values(def.fields, true);
@@ -318,8 +322,9 @@ void Context::ensure_default(FieldDef& field) {
     diagnostics.report(Code::E0315, folded.error().span, folded.error().message);
   } else if (!folded.error().was_reported) {
     diagnostics.report(Code::E0310, folded.error().span, "a default must be a constant")
-        .because("it is known when the program is compiled: literals, constants, and what "
-                 "operators make of them");
+        .because(
+            "it is known when the program is compiled: literals, constants, and what "
+            "operators make of them");
   }
 }
 
@@ -367,8 +372,9 @@ void Context::ensure_const(ConstDef& def) {
   } else if (!folded.error().was_reported) {
     diagnostics
         .report(Code::E0310, folded.error().span, "this is not known when the program is compiled")
-        .because("a constant is made of literals, other constants, and what operators make of "
-                 "them; a `fn` without parameters computes the rest");
+        .because(
+            "a constant is made of literals, other constants, and what operators make of "
+            "them; a `fn` without parameters computes the rest");
   }
 }
 

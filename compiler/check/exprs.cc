@@ -1,12 +1,12 @@
 // Literals, names, lists, conditionals.
 #include "compiler/check/exprs.hpp"
 
+#include <fmt/format.h>
+
 #include <cerrno>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
-
-#include <fmt/format.h>
 
 namespace sluice::compiler {
 
@@ -66,9 +66,7 @@ Expr* Exprs::infer(const ast::Expr& tree, TypeId hint, const Want* forward) {
           [&](const ast::DurationLiteral& n) {
             return context_.expr(span, kDuration, DurationValue{n.ms});
           },
-          [&](const ast::BoolLiteral& n) {
-            return context_.expr(span, kBool, BoolValue{n.value});
-          },
+          [&](const ast::BoolLiteral& n) { return context_.expr(span, kBool, BoolValue{n.value}); },
           [&](const ast::StringLiteral& n) { return string_literal(tree, n); },
           [&](const ast::NameExpr& n) { return name(tree, n, hint); },
           [&](const ast::FieldExpr& n) { return field(tree, n); },
@@ -87,8 +85,7 @@ Expr* Exprs::infer(const ast::Expr& tree, TypeId hint, const Want* forward) {
           [&](const ast::WithExpr& n) { return with(tree, n); },
           [&](const ast::AsExpr& n) {
             infer(*n.value);
-            context_.diagnostics
-                .report(Code::E0614, span, "`as` is not executed yet")
+            context_.diagnostics.report(Code::E0614, span, "`as` is not executed yet")
                 .because("it checks a `json` value against a type, and `json` comes with it");
             return context_.poison(span);
           },
@@ -98,7 +95,8 @@ Expr* Exprs::infer(const ast::Expr& tree, TypeId hint, const Want* forward) {
 
 Expr* Exprs::int_literal(const ast::Expr& tree, const ast::IntLiteral& node, TypeId hint,
                          bool negative) {
-  constexpr std::uint64_t kMax = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  constexpr std::uint64_t kMax =
+      static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
   if (types_.without_optional(hint) == kFloat) {
     const double value = static_cast<double>(node.value);
     return context_.expr(tree.span, kFloat, FloatValue{negative ? 0.0 - value : value});
@@ -108,8 +106,8 @@ Expr* Exprs::int_literal(const ast::Expr& tree, const ast::IntLiteral& node, Typ
         .because("an `int` is at most 9223372036854775807");
     return context_.poison(tree.span);
   }
-  const std::int64_t value = negative ? static_cast<std::int64_t>(0 - node.value)
-                                      : static_cast<std::int64_t>(node.value);
+  const std::int64_t value =
+      negative ? static_cast<std::int64_t>(0 - node.value) : static_cast<std::int64_t>(node.value);
   return context_.expr(tree.span, kInt, IntValue{value});
 }
 
@@ -123,8 +121,9 @@ Expr* Exprs::decimal_literal(const ast::Expr& tree, const ast::DecimalLiteral& n
   context_.diagnostics
       .report(Code::E0601, tree.span,
               fmt::format("`{}` is a `decimal` here, and decimals are not executed yet", node.text))
-      .because("where a `float` is expected the same text is a float: a field, a parameter or the "
-               "other side of an operator may ask for one");
+      .because(
+          "where a `float` is expected the same text is a float: a field, a parameter or the "
+          "other side of an operator may ask for one");
   return context_.poison(tree.span);
 }
 
@@ -195,8 +194,9 @@ Expr* Exprs::local_ref(Span span, Local& local) {
     context_.diagnostics
         .report(Code::E0317, span, fmt::format("the branch `{}` has no value", local.name))
         .also(local.span, "the branch")
-        .because("names inside a `branch` end with it; the result of a `step` that stands directly "
-                 "in `parallel` can be used after it");
+        .because(
+            "names inside a `branch` end with it; the result of a `step` that stands directly "
+            "in `parallel` can be used after it");
     return context_.poison(span);
   }
   if (unsure_ != nullptr && local.step == unsure_) {
@@ -212,8 +212,8 @@ Expr* Exprs::local_ref(Span span, Local& local) {
       !local.step->task->result) {
     Diagnostic& diagnostic = context_.diagnostics.report(
         Code::E0317, span, fmt::format("the step `{}` has no result", local.name));
-    diagnostic.also(local.span, fmt::format("`{}` is declared without `-> TYPE`",
-                                            local.step->task->name));
+    diagnostic.also(local.span,
+                    fmt::format("`{}` is declared without `-> TYPE`", local.step->task->name));
     return context_.poison(span);
   }
   return context_.expr(span, local.type, LocalRef{&local});
@@ -237,8 +237,7 @@ Expr* Exprs::unknown_name(Span span, const std::string& name) {
     return context_.poison(span);
   }
   std::vector<std::string_view> candidates = locals_.names();
-  for (const auto& [known, symbol] :
-       scope_.spaces[static_cast<std::size_t>(Space::kValue)]) {
+  for (const auto& [known, symbol] : scope_.spaces[static_cast<std::size_t>(Space::kValue)]) {
     if (symbol.as<ConstDef>() != nullptr) candidates.push_back(known);
   }
   std::sort(candidates.begin(), candidates.end());
@@ -329,8 +328,7 @@ Expr* Exprs::map(const ast::Expr& tree, const ast::MapExpr& node, TypeId hint,
       const auto [place, added] = seen.try_emplace(text->value, key->span);
       if (!added) {
         context_.diagnostics
-            .report(Code::E0306, key->span,
-                    fmt::format("the key `{}` is given twice", text->value))
+            .report(Code::E0306, key->span, fmt::format("the key `{}` is given twice", text->value))
             .also(place->second, "first here");
       }
     }
@@ -370,15 +368,13 @@ Expr* Exprs::match(const ast::Expr& tree, const ast::MatchExpr& node, TypeId hin
   if (node.else_value != nullptr) {
     else_span = node.else_value->span;
     if (first == nullptr) first = node.else_value.get();
-    made.else_value =
-        agree(*node.else_value, hint, forward, &type, first->span, "the first case");
+    made.else_value = agree(*node.else_value, hint, forward, &type, first->span, "the first case");
   }
   finish_match(tree.span, *made.subject, coverage, else_span);
   return context_.expr(tree.span, type == kEmpty ? kPoison : type, std::move(made));
 }
 
-Expr* Exprs::comprehension(const ast::Expr& tree, const ast::ComprehensionExpr& node,
-                           TypeId hint) {
+Expr* Exprs::comprehension(const ast::Expr& tree, const ast::ComprehensionExpr& node, TypeId hint) {
   Comprehension made;
   made.source = infer(*node.source);
   TypeId element = kPoison;
@@ -386,10 +382,10 @@ Expr* Exprs::comprehension(const ast::Expr& tree, const ast::ComprehensionExpr& 
     element = types_[made.source->type].element;
     if (element == kEmpty) element = kPoison;
   } else if (made.source->type != kPoison) {
-    Diagnostic& diagnostic = context_.diagnostics.report(
-        Code::E0316, node.source->span,
-        fmt::format("only a list can be gone through, and this is {}",
-                    with_article(types_.name(made.source->type))));
+    Diagnostic& diagnostic =
+        context_.diagnostics.report(Code::E0316, node.source->span,
+                                    fmt::format("only a list can be gone through, and this is {}",
+                                                with_article(types_.name(made.source->type))));
     if (types_.kind(made.source->type) == TypeKind::kMap) {
       diagnostic.because("`keys(m)` and `values(m)` are lists");
     } else if (made.source->type == kInt) {
@@ -401,8 +397,8 @@ Expr* Exprs::comprehension(const ast::Expr& tree, const ast::ComprehensionExpr& 
   locals_.declare(made.variable);
   if (node.filter != nullptr) made.filter = want_bool(*node.filter);
   const TypeId list = types_.without_optional(hint);
-  made.element = infer(*node.element, types_.kind(list) == TypeKind::kList ? types_[list].element
-                                                                          : kPoison);
+  made.element =
+      infer(*node.element, types_.kind(list) == TypeKind::kList ? types_[list].element : kPoison);
   locals_.close();
   return context_.expr(tree.span, types_.list_of(made.element->type), made);
 }

@@ -43,8 +43,8 @@ class Exprs {
 
   // The arguments of a call, in the order of the parameters. Defaults are filled in.
   std::vector<ir::Expr*> arguments(const ast::CallExpr& call, Span call_span,
-                                   std::vector<ir::FieldDef>& parameters,
-                                   std::string_view callee, Span declared);
+                                   std::vector<ir::FieldDef>& parameters, std::string_view callee,
+                                   Span declared);
 
   // Patterns of `match`, with their exhaustiveness.
   class Coverage;
@@ -116,8 +116,7 @@ class Exprs {
   ir::Expr* field_of_value(const ast::Expr& tree, const ast::FieldExpr& node, ir::Expr* base);
   ir::Expr* index(const ast::Expr& tree, const ast::IndexExpr& node);
   ir::Expr* record(const ast::Expr& tree, const ast::RecordExpr& node);
-  ir::Expr* enum_case(const ast::Expr& tree, const ast::CaseExpr& node,
-                      const ast::CallExpr* call);
+  ir::Expr* enum_case(const ast::Expr& tree, const ast::CaseExpr& node, const ast::CallExpr* call);
   ir::Expr* with(const ast::Expr& tree, const ast::WithExpr& node);
   ir::Expr* default_of(ir::FieldDef& field, Span span);
 
@@ -125,8 +124,8 @@ class Exprs {
   ir::Expr* call(const ast::Expr& tree, const ast::CallExpr& node, ir::TypeId hint);
   ir::Expr* call_symbol(const ast::Expr& tree, const ast::CallExpr& node, const Symbol& symbol,
                         std::string_view name);
-  ir::Expr* call_builtin(const ast::Expr& tree, const ast::CallExpr& node,
-                         const std::string& name, ir::TypeId hint);
+  ir::Expr* call_builtin(const ast::Expr& tree, const ast::CallExpr& node, const std::string& name,
+                         ir::TypeId hint);
   ir::Expr* call_method(const ast::Expr& tree, const ast::CallExpr& node,
                         const ast::FieldExpr& callee);
   ir::Expr* unknown_call(const ast::CallExpr& node, Span span, const std::string& name);
@@ -150,8 +149,8 @@ class Exprs::Coverage {
   bool everything = false;  // `_`
   bool none = false;        // `none` of an optional
   bool uncertain = false;   // a pattern was wrong, so nothing is said about what is missing
-  std::unordered_map<std::string, Span> literal_spans;   // by the literal's text
-  std::unordered_map<std::uint32_t, Span> case_spans;    // by the enum's case
+  std::unordered_map<std::string, Span> literal_spans;  // by the literal's text
+  std::unordered_map<std::uint32_t, Span> case_spans;   // by the enum's case
   Span first_wildcard;
   Span none_span;
 };

@@ -88,7 +88,8 @@ Expr* Exprs::field_of_name(const ast::Expr& tree, const ast::FieldExpr& node,
     candidates.push_back(name);
   }
   std::sort(candidates.begin(), candidates.end());
-  context_.unknown(Code::E0201, fmt::format("module `{}` has no name", imported->module->module->name),
+  context_.unknown(Code::E0201,
+                   fmt::format("module `{}` has no name", imported->module->module->name),
                    node.field, candidates);
   return context_.poison(tree.span);
 }
@@ -103,8 +104,9 @@ Expr* Exprs::field_of_value(const ast::Expr& tree, const ast::FieldExpr& node, E
         Code::E0308, node.field.span,
         fmt::format("{} has no fields", with_article(types_.name(base->type))));
     if (info.kind == TypeKind::kEnum) {
-      diagnostic.because("the fields of an enum's case are bound by `match`: "
-                         "`case circle(r) => r`");
+      diagnostic.because(
+          "the fields of an enum's case are bound by `match`: "
+          "`case circle(r) => r`");
     } else if (info.kind == TypeKind::kMap) {
       diagnostic.because("a map is asked with brackets: `m[\"key\"]`");
     } else if (info.kind == TypeKind::kString || info.kind == TypeKind::kList) {
@@ -125,7 +127,8 @@ Expr* Exprs::field_of_value(const ast::Expr& tree, const ast::FieldExpr& node, E
   if (may_be_none && !node.optional) {
     const Span dot{tree.span.file, base->span.end, node.field.span.begin};
     context_.diagnostics
-        .report(Code::E0308, node.field.span, "this value may be `none`, so its field may not exist")
+        .report(Code::E0308, node.field.span,
+                "this value may be `none`, so its field may not exist")
         .also(base->span, fmt::format("this is {}", with_article(types_.name(base->type))))
         .because("`?.` is `none` where the value is; `if let` looks first")
         .mend("write `?.`", {{dot, "?."}});

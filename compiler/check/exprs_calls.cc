@@ -1,7 +1,7 @@
 // Calls of functions, of cases with fields, and of what is built in.
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "compiler/check/builtins.hpp"
 #include "compiler/check/exprs.hpp"
@@ -123,16 +123,16 @@ Expr* Exprs::call_method(const ast::Expr& tree, const ast::CallExpr& node,
   infer_all(node);
   if (base->type == kPoison) return context_.poison(tree.span);
   const std::string& name = callee.field.text;
-  Diagnostic& diagnostic = context_.diagnostics.report(
-      Code::E0203, callee.field.span, "values have no functions of their own");
+  Diagnostic& diagnostic = context_.diagnostics.report(Code::E0203, callee.field.span,
+                                                       "values have no functions of their own");
   const bool known = is_builtin(name) || scope_.find(Space::kValue, name) != nullptr;
   if (known) diagnostic.because(fmt::format("the value is the first argument: `{}(x)`", name));
   return context_.poison(tree.span);
 }
 
 std::vector<Expr*> Exprs::arguments(const ast::CallExpr& call, Span call_span,
-                                    std::vector<FieldDef>& parameters,
-                                    std::string_view callee, Span declared) {
+                                    std::vector<FieldDef>& parameters, std::string_view callee,
+                                    Span declared) {
   std::vector<Expr*> values(parameters.size(), nullptr);
   std::size_t next = 0;
   std::size_t extra = 0;
@@ -181,25 +181,25 @@ std::vector<Expr*> Exprs::arguments(const ast::CallExpr& call, Span call_span,
     missing += fmt::format("{}`{}`", missing.empty() ? "" : ", ", parameters[i].name);
   }
   // A wrong label leaves a parameter without its argument: that was said already.
-  const bool unknown_label = std::any_of(
-      call.arguments.begin(), call.arguments.end(), [&](const ast::Argument& argument) {
+  const bool unknown_label =
+      std::any_of(call.arguments.begin(), call.arguments.end(), [&](const ast::Argument& argument) {
         return argument.label &&
-               std::none_of(parameters.begin(), parameters.end(), [&](const auto& p) {
-                 return p.name == argument.label->text;
-               });
+               std::none_of(parameters.begin(), parameters.end(),
+                            [&](const auto& p) { return p.name == argument.label->text; });
       });
   if ((extra == 0 && missing.empty()) || unknown_label) return values;
   Diagnostic& diagnostic = context_.diagnostics.report(
       Code::E0307, call_span,
-      fmt::format("`{}` takes {}, and {} given", callee, plural(parameters.size(), "argument"),
-                  call.arguments.size() == 1 ? "1 is" : fmt::format("{} are", call.arguments.size())));
+      fmt::format(
+          "`{}` takes {}, and {} given", callee, plural(parameters.size(), "argument"),
+          call.arguments.size() == 1 ? "1 is" : fmt::format("{} are", call.arguments.size())));
   diagnostic.also(declared, "declared here");
   if (!missing.empty()) diagnostic.here("missing: " + missing);
   return values;
 }
 
-Expr* Exprs::call_builtin(const ast::Expr& tree, const ast::CallExpr& node,
-                          const std::string& name, TypeId hint) {
+Expr* Exprs::call_builtin(const ast::Expr& tree, const ast::CallExpr& node, const std::string& name,
+                          TypeId hint) {
   for (const ast::Argument& argument : node.arguments) {
     if (!argument.label) continue;
     context_.diagnostics.report(Code::E0214, argument.label->span,
@@ -242,8 +242,8 @@ Expr* Exprs::call_builtin(const ast::Expr& tree, const ast::CallExpr& node,
   }
   std::string given;
   for (const Expr* value : values) {
-    given += fmt::format("{}{}", given.empty() ? "" : " and ",
-                         with_article(types_.name(value->type)));
+    given +=
+        fmt::format("{}{}", given.empty() ? "" : " and ", with_article(types_.name(value->type)));
   }
   context_.diagnostics
       .report(Code::E0302, tree.span, fmt::format("`{}` does not take {}", name, given))

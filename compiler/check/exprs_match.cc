@@ -1,7 +1,7 @@
 // Patterns, and whether they cover every value.
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "compiler/check/exprs.hpp"
 
@@ -159,11 +159,11 @@ class PatternChecker {
     if (bindings.empty()) return;
     if (bindings.size() != found.fields.size()) {
       context_.diagnostics
-          .report(Code::E0307, name.span,
-                  fmt::format("the case `{}` has {} field{}, and {} bound", name.text,
-                              found.fields.size(), found.fields.size() == 1 ? "" : "s",
-                              bindings.size() == 1 ? "1 is"
-                                                   : fmt::format("{} are", bindings.size())))
+          .report(
+              Code::E0307, name.span,
+              fmt::format("the case `{}` has {} field{}, and {} bound", name.text,
+                          found.fields.size(), found.fields.size() == 1 ? "" : "s",
+                          bindings.size() == 1 ? "1 is" : fmt::format("{} are", bindings.size())))
           .also(found.span, "declared here")
           .because("`_` leaves a field out; without brackets, all are left out");
       bind_poison(bindings);
@@ -216,8 +216,7 @@ void Exprs::finish_match(Span match, const Expr& subject, const Coverage& covera
   if (types_.is_optional(subject.type) && !coverage.none) lacks("none");
   const bool complete = coverage.everything || (finite && missing.empty());
   if (complete && else_span) {
-    context_.diagnostics
-        .report(Code::W0004, *else_span, "this `else` is never reached")
+    context_.diagnostics.report(Code::W0004, *else_span, "this `else` is never reached")
         .because("the cases before it take every value");
   }
   if (complete || else_span) return;

@@ -17,8 +17,7 @@ bool needs_hint(const ast::Expr& tree) {
   }
   if (const auto* list = ast::as<ast::ListExpr>(tree)) return list->elements.empty();
   if (const auto* map = ast::as<ast::MapExpr>(tree)) return map->entries.empty();
-  return ast::as<ast::DecimalLiteral>(tree) != nullptr ||
-         ast::as<ast::IntLiteral>(tree) != nullptr;
+  return ast::as<ast::DecimalLiteral>(tree) != nullptr || ast::as<ast::IntLiteral>(tree) != nullptr;
 }
 
 bool is_ordered(TypeId type) {
@@ -110,8 +109,8 @@ Expr* Exprs::bad_operands(const ast::Expr& tree, const ast::BinaryExpr& node, co
   diagnostic.also(left.span, fmt::format("this is {}", with_article(types_.name(left.type))));
   diagnostic.also(right.span, fmt::format("this is {}", with_article(types_.name(right.type))));
   const bool text = left.type == kString || right.type == kString;
-  const bool mixed = (left.type == kInt && right.type == kFloat) ||
-                     (left.type == kFloat && right.type == kInt);
+  const bool mixed =
+      (left.type == kInt && right.type == kFloat) || (left.type == kFloat && right.type == kInt);
   if (node.op == BinaryOp::kAdd && text) {
     diagnostic.because("text is put together by interpolation: `\"${a} and ${b}\"`");
   } else if (mixed) {

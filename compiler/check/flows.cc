@@ -1,8 +1,8 @@
 #include "compiler/check/flows.hpp"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace sluice::compiler {
 
@@ -25,8 +25,8 @@ void FlowChecker::run() {
   if (tree_.on_failure) {
     place_ = Place::kOnFailure;
     locals_.open();
-    flow_.why = context_.local(tree_.on_failure->why, context_.program.failure->type,
-                               Local::Kind::kWhy);
+    flow_.why =
+        context_.local(tree_.on_failure->why, context_.program.failure->type, Local::Kind::kWhy);
     locals_.declare(flow_.why);
     flow_.on_failure = block(tree_.on_failure->body);
     locals_.close();
@@ -62,38 +62,37 @@ void FlowChecker::settings() {
 
 void FlowChecker::setting(const ast::FlowSetting& setting) {
   const auto refuse_setting = [&](Code code, std::string_view name, std::string_view why) {
-    context_.diagnostics
-        .report(code, setting.span, fmt::format("`{}` is not executed yet", name))
+    context_.diagnostics.report(code, setting.span, fmt::format("`{}` is not executed yet", name))
         .because(std::string(why));
   };
-  std::visit(
-      ast::Overloaded{
-          [&](const ast::TopicTrigger& node) { trigger(node, setting.span); },
-          [&](const ast::ScheduleTrigger&) {
-            refuse_setting(Code::E0617, "on schedule", "a flow is started by a topic or the API");
-          },
-          [&](const ast::FlowTimeoutSetting& node) {
-            PolicyReader reader(context_, scope_, PolicyPlace::kBundle);
-            const auto ms = reader.duration(*node.duration, "a timeout");
-            flow_.timeout_ms = {ms.value_or(0), setting.span};
-          },
-          [&](const ast::ConcurrencySetting&) {
-            refuse_setting(Code::E0626, "concurrency", "runs of a flow go side by side");
-          },
-          [&](const ast::LimitSetting&) {
-            refuse_setting(Code::E0627, "limit", "a full engine answers `busy`");
-          },
-          [&](const ast::TtlSetting&) {
-            refuse_setting(Code::E0628, "ttl", "a client may send `ttl_ms` with each event");
-          },
-          [&](const ast::BudgetCallsSetting&) {
-            refuse_setting(Code::E0629, "budget", "`timeout` and `attempts` bound a run");
-          },
-          [&](const ast::BudgetTimeSetting&) {
-            refuse_setting(Code::E0629, "budget", "`timeout` and `attempts` bound a run");
-          },
-      },
-      setting.node);
+  std::visit(ast::Overloaded{
+                 [&](const ast::TopicTrigger& node) { trigger(node, setting.span); },
+                 [&](const ast::ScheduleTrigger&) {
+                   refuse_setting(Code::E0617, "on schedule",
+                                  "a flow is started by a topic or the API");
+                 },
+                 [&](const ast::FlowTimeoutSetting& node) {
+                   PolicyReader reader(context_, scope_, PolicyPlace::kBundle);
+                   const auto ms = reader.duration(*node.duration, "a timeout");
+                   flow_.timeout_ms = {ms.value_or(0), setting.span};
+                 },
+                 [&](const ast::ConcurrencySetting&) {
+                   refuse_setting(Code::E0626, "concurrency", "runs of a flow go side by side");
+                 },
+                 [&](const ast::LimitSetting&) {
+                   refuse_setting(Code::E0627, "limit", "a full engine answers `busy`");
+                 },
+                 [&](const ast::TtlSetting&) {
+                   refuse_setting(Code::E0628, "ttl", "a client may send `ttl_ms` with each event");
+                 },
+                 [&](const ast::BudgetCallsSetting&) {
+                   refuse_setting(Code::E0629, "budget", "`timeout` and `attempts` bound a run");
+                 },
+                 [&](const ast::BudgetTimeSetting&) {
+                   refuse_setting(Code::E0629, "budget", "`timeout` and `attempts` bound a run");
+                 },
+             },
+             setting.node);
 }
 
 void FlowChecker::trigger(const ast::TopicTrigger& node, Span span) {
@@ -193,9 +192,8 @@ Stmt* FlowChecker::set(const ast::Stmt& tree, const ast::SetStmt& node) {
       *node.value, {local->type, local->span, fmt::format("`{}` is declared here", local->name)});
   local->assigned = true;
   if (local->kind != Local::Kind::kVar) {
-    Diagnostic& diagnostic =
-        context_.diagnostics.report(Code::E0409, node.name.span,
-                                    fmt::format("`{}` cannot be set", local->name));
+    Diagnostic& diagnostic = context_.diagnostics.report(
+        Code::E0409, node.name.span, fmt::format("`{}` cannot be set", local->name));
     diagnostic.also(local->span, local->kind == Local::Kind::kLet
                                      ? "bound once, by `let`; `var` makes a variable"
                                      : "bound here, once");
@@ -229,8 +227,7 @@ Stmt* FlowChecker::if_statement(const ast::Stmt& tree, const ast::IfStmt& node) 
             .here(fmt::format("this is {}", with_article(types_.name(type))))
             .because("`let` binds it without a question");
       }
-      each.binding =
-          context_.local(*arm.binding, types_.without_optional(type), Local::Kind::kLet);
+      each.binding = context_.local(*arm.binding, types_.without_optional(type), Local::Kind::kLet);
       locals_.declare(each.binding);
     }
     each.body = block(arm.body);
@@ -265,9 +262,9 @@ RecordDef* FlowChecker::event_type(const Expr& value, std::string_view what) {
   const RecordDef* record = types_[value.type].record;
   if (record != nullptr && record->is_event) return &context_.program.records[record->index];
   context_.diagnostics
-      .report(Code::E0413, value.span,
-              fmt::format("{} an event, and this is {}", what,
-                          with_article(types_.name(value.type))))
+      .report(
+          Code::E0413, value.span,
+          fmt::format("{} an event, and this is {}", what, with_article(types_.name(value.type))))
       .because("what crosses the edge is declared with `event`");
   return nullptr;
 }
@@ -301,8 +298,7 @@ Stmt* FlowChecker::return_statement(const ast::Stmt& tree, const ast::ReturnStmt
   Return out;
   if (node.value != nullptr) out.value = exprs_.infer(*node.value);
   if (place_ == Place::kCompensation) {
-    context_.diagnostics
-        .report(Code::E0407, tree.span, "a compensation cannot answer for the run")
+    context_.diagnostics.report(Code::E0407, tree.span, "a compensation cannot answer for the run")
         .because("it undoes a step; `on failure` answers");
     return nullptr;
   }

@@ -78,9 +78,9 @@ class FlowChecker {
   Locals locals_;
   Exprs exprs_;
   Place place_ = Place::kBody;
-  std::string path_;      // of the steps here, below the flow: "", "gather/"
-  int loops_ = 0;         // loops around
-  int gathering_ = 0;     // blocks around that take a `yield`
+  std::string path_;   // of the steps here, below the flow: "", "gather/"
+  int loops_ = 0;      // loops around
+  int gathering_ = 0;  // blocks around that take a `yield`
 };
 
 }  // namespace sluice::compiler

@@ -30,8 +30,9 @@ bool FlowChecker::forbidden_in_on_failure(const ast::Stmt& tree, std::string_vie
   context_.diagnostics
       .report(Code::E0406, first_word(tree, word),
               fmt::format("`{}` has no place in `on failure`", word))
-      .because("somebody waits for the answer: `on failure` ends within 10 s and waits for nothing "
-               "but steps that have a `fallback`");
+      .because(
+          "somebody waits for the answer: `on failure` ends within 10 s and waits for nothing "
+          "but steps that have a `fallback`");
   return true;
 }
 
@@ -180,8 +181,7 @@ Refused FlowChecker::try_statement(const ast::Stmt& tree, const ast::TryStmt& no
   for (const ast::CatchArm& arm : node.catches) {
     locals_.open();
     if (arm.why) {
-      locals_.declare(
-          context_.local(*arm.why, context_.program.failure->type, Local::Kind::kWhy));
+      locals_.declare(context_.local(*arm.why, context_.program.failure->type, Local::Kind::kWhy));
     }
     out.blocks.push_back(block(arm.body));
     locals_.close();

@@ -1,7 +1,7 @@
 // Steps, what hangs on them, and the blocks in which several run at once.
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "compiler/check/builtins.hpp"
 #include "compiler/check/flows.hpp"
@@ -32,8 +32,7 @@ std::optional<ast::QualifiedName> callee_name(const ast::CallExpr& call) {
 TaskDef* FlowChecker::report_no_task(const ast::CallExpr& call, const Symbol& symbol) {
   const Span span = call.callee->span;
   if (symbol.as<FlowDef>() != nullptr) {
-    context_.diagnostics
-        .report(Code::E0613, span, "a flow as a step is not executed yet")
+    context_.diagnostics.report(Code::E0613, span, "a flow as a step is not executed yet")
         .also(symbol.span, "this is a flow")
         .because("a step runs a task; what two flows share can be a task of both");
     return nullptr;
@@ -102,8 +101,7 @@ StepDef* FlowChecker::step(const ast::Stmt& tree, const ast::StepStmt& node) {
   } else {
     for (const ast::Argument& argument : call.arguments) exprs_.infer(*argument.value);
   }
-  const TypeId type =
-      def.task != nullptr && def.task->result ? *def.task->result : kPoison;
+  const TypeId type = def.task != nullptr && def.task->result ? *def.task->result : kPoison;
   def.result = context_.local(node.name, type, Local::Kind::kStep);
   def.result->step = &def;
   policies(def, node.policies);
@@ -128,9 +126,8 @@ void FlowChecker::policies(StepDef& step, const std::vector<ast::Policy>& lines)
     if (place_ != Place::kBody) {
       context_.diagnostics
           .report(place_ == Place::kOnFailure ? Code::E0406 : Code::E0407, span,
-                  place_ == Place::kOnFailure
-                      ? "nothing would undo a step of `on failure`"
-                      : "a compensation is not compensated itself")
+                  place_ == Place::kOnFailure ? "nothing would undo a step of `on failure`"
+                                              : "a compensation is not compensated itself")
           .because(place_ == Place::kOnFailure
                        ? "compensations run before `on failure` does"
                        : "when it fails for good it makes a dead letter, and the next goes on");
@@ -146,8 +143,7 @@ void FlowChecker::policies(StepDef& step, const std::vector<ast::Policy>& lines)
   }
   if (step.policies.keep && step.policies.compensate) {
     context_.diagnostics
-        .report(Code::E0502, *step.policies.keep,
-                "a step is either kept or compensated")
+        .report(Code::E0502, *step.policies.keep, "a step is either kept or compensated")
         .also(step.policies.compensate->span, "this undoes it");
   }
 }
@@ -163,8 +159,8 @@ void FlowChecker::fallback(StepDef& step, const ast::FallbackPolicy& line, Span 
       symbol = imported->second.module->find(Space::kValue, name->last().text);
     }
   }
-  const bool is_work = symbol != nullptr && (symbol->as<TaskDef>() != nullptr ||
-                                             symbol->as<FlowDef>() != nullptr);
+  const bool is_work =
+      symbol != nullptr && (symbol->as<TaskDef>() != nullptr || symbol->as<FlowDef>() != nullptr);
   if (!is_work) {
     const bool has_result = step.task != nullptr && step.task->result;
     if (step.task != nullptr && !has_result) {
@@ -203,8 +199,8 @@ void FlowChecker::fallback(StepDef& step, const ast::FallbackPolicy& line, Span 
   const bool fits = step.task->result.has_value() == other.task->result.has_value() &&
                     (!step.task->result || types_.fits(*other.task->result, *step.task->result));
   if (fits) return;
-  const std::string wanted = step.task->result ? with_article(types_.name(*step.task->result))
-                                               : std::string("no result");
+  const std::string wanted =
+      step.task->result ? with_article(types_.name(*step.task->result)) : std::string("no result");
   const std::string found =
       other.task->result ? with_article(types_.name(*other.task->result)) : std::string("none");
   context_.diagnostics

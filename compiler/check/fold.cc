@@ -156,54 +156,55 @@ Folded fold_compare(const Compare& node) {
 }  // namespace
 
 Folded fold(const Expr& expr) {
-  return std::visit(
-      ast::Overloaded{
-          [&](const NoneValue&) -> Folded { return Value(); },
-          [&](const BoolValue& v) -> Folded { return Value::boolean(v.value); },
-          [&](const IntValue& v) -> Folded { return Value::integer(v.value); },
-          [&](const FloatValue& v) -> Folded { return Value::floating(v.value); },
-          [&](const StringValue& v) -> Folded { return Value::string(v.value); },
-          [&](const DurationValue& v) -> Folded { return Value::duration(v.ms); },
-          [&](const ConstRef& v) -> Folded {
-            if (v.def->folded) return *v.def->folded;
-            return reported(expr);
-          },
-          [&](const Poison&) -> Folded { return reported(expr); },
-          [&](const Negate& v) -> Folded { return fold_negate(expr, v); },
-          [&](const Not& v) -> Folded {
-            Folded operand = fold(*v.operand);
-            return operand ? Folded(Value::boolean(!operand->as_bool())) : operand;
-          },
-          [&](const Arithmetic& v) -> Folded { return fold_arithmetic(expr, v); },
-          [&](const Compare& v) -> Folded { return fold_compare(v); },
-          [&](const Logic& v) -> Folded {
-            Folded left = fold(*v.left);
-            if (!left || left->as_bool() != v.is_and) return left;
-            return fold(*v.right);
-          },
-          [&](const IfExpr& v) -> Folded {
-            Folded condition = fold(*v.condition);
-            if (!condition) return condition;
-            return fold(condition->as_bool() ? *v.then_value : *v.else_value);
-          },
-          [&](const ListValue& v) -> Folded {
-            return fold_parts(expr, v.elements,
-                              [](std::vector<Value> items) { return Value::list(std::move(items)); });
-          },
-          [&](const MapValue& v) -> Folded { return fold_map(expr, v); },
-          [&](const RecordValue& v) -> Folded {
-            return fold_parts(expr, v.fields, [&](const std::vector<Value>& fields) {
-              return Value::record(v.def->index, fields);
-            });
-          },
-          [&](const CaseValue& v) -> Folded {
-            return fold_parts(expr, v.fields, [&](const std::vector<Value>& fields) {
-              return Value::enumeration(v.def->index, static_cast<std::uint16_t>(v.which), fields);
-            });
-          },
-          [&](const auto&) -> Folded { return no_constant(expr); },
-      },
-      expr.node);
+  return std::visit(ast::Overloaded{
+                        [&](const NoneValue&) -> Folded { return Value(); },
+                        [&](const BoolValue& v) -> Folded { return Value::boolean(v.value); },
+                        [&](const IntValue& v) -> Folded { return Value::integer(v.value); },
+                        [&](const FloatValue& v) -> Folded { return Value::floating(v.value); },
+                        [&](const StringValue& v) -> Folded { return Value::string(v.value); },
+                        [&](const DurationValue& v) -> Folded { return Value::duration(v.ms); },
+                        [&](const ConstRef& v) -> Folded {
+                          if (v.def->folded) return *v.def->folded;
+                          return reported(expr);
+                        },
+                        [&](const Poison&) -> Folded { return reported(expr); },
+                        [&](const Negate& v) -> Folded { return fold_negate(expr, v); },
+                        [&](const Not& v) -> Folded {
+                          Folded operand = fold(*v.operand);
+                          return operand ? Folded(Value::boolean(!operand->as_bool())) : operand;
+                        },
+                        [&](const Arithmetic& v) -> Folded { return fold_arithmetic(expr, v); },
+                        [&](const Compare& v) -> Folded { return fold_compare(v); },
+                        [&](const Logic& v) -> Folded {
+                          Folded left = fold(*v.left);
+                          if (!left || left->as_bool() != v.is_and) return left;
+                          return fold(*v.right);
+                        },
+                        [&](const IfExpr& v) -> Folded {
+                          Folded condition = fold(*v.condition);
+                          if (!condition) return condition;
+                          return fold(condition->as_bool() ? *v.then_value : *v.else_value);
+                        },
+                        [&](const ListValue& v) -> Folded {
+                          return fold_parts(expr, v.elements, [](std::vector<Value> items) {
+                            return Value::list(std::move(items));
+                          });
+                        },
+                        [&](const MapValue& v) -> Folded { return fold_map(expr, v); },
+                        [&](const RecordValue& v) -> Folded {
+                          return fold_parts(expr, v.fields, [&](const std::vector<Value>& fields) {
+                            return Value::record(v.def->index, fields);
+                          });
+                        },
+                        [&](const CaseValue& v) -> Folded {
+                          return fold_parts(expr, v.fields, [&](const std::vector<Value>& fields) {
+                            return Value::enumeration(v.def->index,
+                                                      static_cast<std::uint16_t>(v.which), fields);
+                          });
+                        },
+                        [&](const auto&) -> Folded { return no_constant(expr); },
+                    },
+                    expr.node);
 }
 
 }  // namespace sluice::compiler

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <string>
-
 #include <tl/expected.hpp>
 
 #include "compiler/ir.hpp"
@@ -12,7 +11,7 @@ namespace sluice::compiler {
 
 struct FoldProblem {
   Span span;
-  bool is_constant = false;  // true: it is one, but computing it fails
+  bool is_constant = false;   // true: it is one, but computing it fails
   bool was_reported = false;  // it holds poison, or a constant that has no value
   std::string message;        // what fails; empty unless is_constant
 };

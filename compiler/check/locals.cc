@@ -1,8 +1,8 @@
 #include "compiler/check/locals.hpp"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace sluice::compiler {
 
@@ -39,8 +39,9 @@ void Locals::declare(Local* local) {
         Code::E0205, local->span, fmt::format("the name `{}` is taken already", local->name));
     diagnostic.also(same.back()->span, "declared here, and still alive");
     if (local->kind == Local::Kind::kStep) {
-      diagnostic.because("a step is named after its task unless it is given a name: "
-                         "`step other = task(…)`");
+      diagnostic.because(
+          "a step is named after its task unless it is given a name: "
+          "`step other = task(…)`");
     }
   }
   same.push_back(local);

@@ -1,8 +1,8 @@
 // Modules: one per file, their names, their imports, and the cycles among those.
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "compiler/check/context.hpp"
 #include "compiler/stdlib.hpp"
@@ -33,7 +33,9 @@ bool name_fits_path(std::string_view written, std::string_view from_path) {
                     b.end() - static_cast<std::ptrdiff_t>(n));
 }
 
-Span first_byte(FileId file) { return {file, 0, 0}; }
+Span first_byte(FileId file) {
+  return {file, 0, 0};
+}
 
 class ModuleLoader {
  public:
@@ -133,19 +135,18 @@ class ModuleLoader {
     for (const auto& [name, module] : by_name_) names.push_back(name);
     for (const StandardModule& each : standard_modules()) names.push_back(each.name);
     std::sort(names.begin(), names.end());
-    Diagnostic& diagnostic =
-        context_.diagnostics.report(Code::E0208, import.module.span,
-                                    fmt::format("there is no module `{}`", wanted));
+    Diagnostic& diagnostic = context_.diagnostics.report(
+        Code::E0208, import.module.span, fmt::format("there is no module `{}`", wanted));
     if (const auto near = nearest(wanted, names)) {
       // What is written as if the right one were imported is not reported again.
       const std::string_view alias = parts_of(*near).back();
       scope.imports.try_emplace(alias, ImportScope{nullptr, import.span, true});
       diagnostic.here(fmt::format("did you mean `{}`?", *near));
-      diagnostic.mend(fmt::format("write `{}`", *near),
-                      {{import.module.span, std::string(*near)}});
+      diagnostic.mend(fmt::format("write `{}`", *near), {{import.module.span, std::string(*near)}});
     } else {
-      diagnostic.because("a module is a file that is compiled together with this one (`a.b` is "
-                         "a/b.flow), or one of `std`");
+      diagnostic.because(
+          "a module is a file that is compiled together with this one (`a.b` is "
+          "a/b.flow), or one of `std`");
     }
   }
 

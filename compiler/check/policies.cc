@@ -1,9 +1,9 @@
 #include "compiler/check/policies.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
-
-#include <fmt/format.h>
 
 #include "compiler/check/fold.hpp"
 #include "vm/failure_kinds.hpp"
@@ -40,7 +40,8 @@ std::optional<std::int64_t> PolicyReader::duration(const ast::Expr& tree, std::s
   const auto value = constant(tree, kDuration, what);
   if (!value) return std::nullopt;
   if (value->as_int() > 0) return value->as_int();
-  context_.diagnostics.report(Code::E0503, tree.span, fmt::format("{} must be longer than 0", what));
+  context_.diagnostics.report(Code::E0503, tree.span,
+                              fmt::format("{} must be longer than 0", what));
   return std::nullopt;
 }
 
@@ -84,8 +85,7 @@ void PolicyReader::refuse(Code code, Span span, std::string_view name, std::stri
 }
 
 void PolicyReader::step_only(Span span, std::string_view name, std::string_view why) {
-  context_.diagnostics
-      .report(Code::E0502, span, fmt::format("`{}` belongs to a step", name))
+  context_.diagnostics.report(Code::E0502, span, fmt::format("`{}` belongs to a step", name))
       .because(std::string(why));
 }
 
@@ -110,8 +110,9 @@ void PolicyReader::apply(const ast::Policy& line, Policies& into) {
               step_.keyed = &p;
               step_.keyed_span = span;
             } else if (p.key != nullptr) {
-              step_only(p.key->span, "keyed EXPR",
-                        "the key is made of what the step knows; a task says only that it is keyed");
+              step_only(
+                  p.key->span, "keyed EXPR",
+                  "the key is made of what the step knows; a task says only that it is keyed");
             } else {
               into.keyed = {nullptr, span};
             }
@@ -258,9 +259,8 @@ void PolicyReader::uses(const ast::UsesPolicy& node, Policies& into) {
 }
 
 void Context::report_policy_cycle(const PolicyDef& def) {
-  Diagnostic& diagnostic =
-      diagnostics.report(Code::E0215, def.tree->name.span,
-                         fmt::format("the policy `{}` uses itself", def.name));
+  Diagnostic& diagnostic = diagnostics.report(Code::E0215, def.tree->name.span,
+                                              fmt::format("the policy `{}` uses itself", def.name));
   bool inside = false;
   for (const PolicyDef* open : open_policies_) {
     if (inside) diagnostic.also(open->tree->name.span, "by way of this one");

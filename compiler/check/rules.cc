@@ -1,8 +1,8 @@
 // The rules of flows: every path answers, nothing is unreachable, what is repeated may be repeated,
 // what is done can be undone, and nothing waits for ever.
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "compiler/check/context.hpp"
 #include "vm/failure_kinds.hpp"
@@ -25,7 +25,8 @@ Way both(Way a, Way b) {
   return a == Way::kEnds && b == Way::kEnds ? Way::kEnds : Way::kOn;
 }
 
-// ---------------------------------------------------------------------------------- every path ends
+// ---------------------------------------------------------------------------------- every path
+// ends
 
 class Paths {
  public:
@@ -115,7 +116,9 @@ std::string outcome_names(const FlowDef& flow) {
   return names;
 }
 
-Span last_byte(Span block) { return {block.file, block.end - 1, block.end}; }
+Span last_byte(Span block) {
+  return {block.file, block.end - 1, block.end};
+}
 
 void check_answers(Context& context, const FlowDef& flow) {
   Paths paths(context);
@@ -131,21 +134,23 @@ void check_answers(Context& context, const FlowDef& flow) {
         .report(Code::E0401, last_byte(flow.body.span),
                 fmt::format("a run of `{}` can come to this end without an outcome", flow.name))
         .also(head, wanted)
-        .because("every run answers exactly once, so every path ends with `return EVENT` or "
-                 "`fail`");
+        .because(
+            "every run answers exactly once, so every path ends with `return EVENT` or "
+            "`fail`");
   }
   if (!flow.on_failure) {
     context.diagnostics
         .report(Code::E0402, flow.tree->name.span,
                 fmt::format("nobody is answered when a run of `{}` fails", flow.name))
         .also(head, wanted)
-        .because("any run may fail, be cancelled or run out of time; `on failure (why) { return … }` "
-                 "behind the flow answers then");
+        .because(
+            "any run may fail, be cancelled or run out of time; `on failure (why) { return … }` "
+            "behind the flow answers then");
   } else if (failure == Way::kOn) {
     context.diagnostics
-        .report(Code::E0401, last_byte(flow.on_failure->span),
-                fmt::format("a failed run of `{}` can come to this end without an outcome",
-                            flow.name))
+        .report(
+            Code::E0401, last_byte(flow.on_failure->span),
+            fmt::format("a failed run of `{}` can come to this end without an outcome", flow.name))
         .also(head, wanted)
         .because("every run answers exactly once, also when it fails");
   }
@@ -173,8 +178,9 @@ void report_repeat(Context& context, const std::pair<std::string, Span>& kind, S
       .report(Code::E0504, span,
               fmt::format("`{}` may not be repeated after `{}`", name, kind.first))
       .also(kind.second, "asked for here")
-      .because("a task that timed out or was lost may have been done. Say `idempotent` if doing it "
-               "twice is harmless, `keyed` if the worker drops repeats of the key");
+      .because(
+          "a task that timed out or was lost may have been done. Say `idempotent` if doing it "
+          "twice is harmless, `keyed` if the worker drops repeats of the key");
 }
 
 void check_repeats(Context& context, const FlowDef& flow) {
@@ -214,7 +220,8 @@ class Undoing {
             },
             [&](const Match& node) {
               std::optional<Span> first;
-              for (const MatchCase& each : node.cases) first = nearer(first, block(each.body, later));
+              for (const MatchCase& each : node.cases)
+                first = nearer(first, block(each.body, later));
               return nearer(first, node.else_body ? block(*node.else_body, later) : std::nullopt);
             },
             [&](const Parallel& node) { return parallel(node, later); },
@@ -282,8 +289,9 @@ class Undoing {
         .report(Code::W0005, step.name_span,
                 fmt::format("what `{}` does stays done when the run fails later", step.name))
         .also(later, "this may fail")
-        .because("`compensate { … }` undoes it, `keep` says that it may stay, and `idempotent` that "
-                 "the task has no effect to undo");
+        .because(
+            "`compensate { … }` undoes it, `keep` says that it may stay, and `idempotent` that "
+            "the task has no effect to undo");
   }
 
   Context& context_;
@@ -298,8 +306,9 @@ void check_undoing(Context& context, const FlowDef& flow) {
     context.diagnostics
         .report(Code::W0006, policies.compensate->span,
                 fmt::format("nothing cleans up if `{}` ends without an answer", step->name))
-        .because("a step that timed out or was lost may have happened; `unsure { … }` undoes it by "
-                 "its key and its arguments, as there is no result");
+        .because(
+            "a step that timed out or was lost may have happened; `unsure { … }` undoes it by "
+            "its key and its arguments, as there is no result");
   }
 }
 
@@ -324,12 +333,14 @@ void check_hanging(Context& context, const FlowDef& flow) {
       Code::W0007, first->name_span,
       fmt::format("`{}` can wait for ever: nothing bounds the step `{}`", flow.name, first->name));
   if (first->in_compensation) {
-    diagnostic.because("compensations run outside of the flow's `timeout`; give the step or its "
-                       "task a `timeout` or a `within`");
+    diagnostic.because(
+        "compensations run outside of the flow's `timeout`; give the step or its "
+        "task a `timeout` or a `within`");
   } else {
     diagnostic.also(flow.tree->name.span, "the flow has no `timeout`");
-    diagnostic.because("give the flow a `timeout`, or the step or its task a `timeout` or a "
-                       "`within`");
+    diagnostic.because(
+        "give the flow a `timeout`, or the step or its task a `timeout` or a "
+        "`within`");
   }
 }
 
@@ -348,8 +359,9 @@ void check_on_failure(Context& context, const FlowDef& flow) {
     context.diagnostics
         .report(Code::E0408, step->name_span,
                 fmt::format("in `on failure`, the step `{}` needs a `fallback`", step->name))
-        .because("it answers for a run that has failed already; nothing may keep it from "
-                 "answering");
+        .because(
+            "it answers for a run that has failed already; nothing may keep it from "
+            "answering");
   }
 }
 

@@ -15,14 +15,17 @@ Types::Types() {
 TypeId Types::intern(TypeKind kind, TypeId element) {
   const std::uint64_t key =
       (static_cast<std::uint64_t>(kind) << 32) | static_cast<std::uint32_t>(element);
-  const auto [place, added] =
-      composed_.try_emplace(key, static_cast<TypeId>(infos_.size()));
+  const auto [place, added] = composed_.try_emplace(key, static_cast<TypeId>(infos_.size()));
   if (added) infos_.push_back({kind, element});
   return place->second;
 }
 
-TypeId Types::list_of(TypeId element) { return intern(TypeKind::kList, element); }
-TypeId Types::map_of(TypeId element) { return intern(TypeKind::kMap, element); }
+TypeId Types::list_of(TypeId element) {
+  return intern(TypeKind::kList, element);
+}
+TypeId Types::map_of(TypeId element) {
+  return intern(TypeKind::kMap, element);
+}
 
 TypeId Types::optional_of(TypeId element) {
   const TypeKind k = kind(element);

@@ -41,8 +41,8 @@ inline constexpr TypeId kDuration{7};
 
 struct TypeInfo {
   TypeKind kind = TypeKind::kPoison;
-  TypeId element = kPoison;            // of a list, map or optional
-  const RecordDef* record = nullptr;   // of kRecord
+  TypeId element = kPoison;              // of a list, map or optional
+  const RecordDef* record = nullptr;     // of kRecord
   const EnumDef* enumeration = nullptr;  // of kEnum
 };
 

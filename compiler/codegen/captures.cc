@@ -106,51 +106,50 @@ class Collector {
 
   void expr(const Expr* at) {
     if (at == nullptr) return;
-    std::visit(
-        ast::Overloaded{
-            [&](const LocalRef& n) { use(n.local); },
-            [&](const StepKey& n) {
-              if (keys_seen_.insert(n.step).second) keys_.push_back(n.step);
-            },
-            [&](const Not& n) { expr(n.operand); },
-            [&](const Negate& n) { expr(n.operand); },
-            [&](const Arithmetic& n) { each(n.left, n.right); },
-            [&](const Compare& n) { each(n.left, n.right); },
-            [&](const Logic& n) { each(n.left, n.right); },
-            [&](const In& n) { each(n.needle, n.haystack); },
-            [&](const Coalesce& n) { each(n.left, n.right); },
-            [&](const IfExpr& n) { each(n.condition, n.then_value, n.else_value); },
-            [&](const MatchExpr& n) {
-              expr(n.subject);
-              for (const MatchArm& arm : n.arms) {
-                pattern(arm.pattern);
-                expr(arm.value);
-              }
-              expr(n.else_value);
-            },
-            [&](const ListValue& n) { all(n.elements); },
-            [&](const MapValue& n) {
-              for (const auto& [key, value] : n.entries) each(key, value);
-            },
-            [&](const RangeValue& n) { each(n.first, n.last); },
-            [&](const Comprehension& n) {
-              defined_.insert(n.variable);
-              each(n.source, n.filter, n.element);
-            },
-            [&](const FieldOf& n) { expr(n.base); },
-            [&](const IndexOf& n) { each(n.base, n.index); },
-            [&](const RecordValue& n) { all(n.fields); },
-            [&](const CaseValue& n) { all(n.fields); },
-            [&](const With& n) {
-              expr(n.base);
-              for (const auto& [index, value] : n.fields) expr(value);
-            },
-            [&](const CallFn& n) { all(n.arguments); },
-            [&](const CallBuiltin& n) { all(n.arguments); },
-            [&](const Interpolation& n) { all(n.parts); },
-            [](const auto&) {},
-        },
-        at->node);
+    std::visit(ast::Overloaded{
+                   [&](const LocalRef& n) { use(n.local); },
+                   [&](const StepKey& n) {
+                     if (keys_seen_.insert(n.step).second) keys_.push_back(n.step);
+                   },
+                   [&](const Not& n) { expr(n.operand); },
+                   [&](const Negate& n) { expr(n.operand); },
+                   [&](const Arithmetic& n) { each(n.left, n.right); },
+                   [&](const Compare& n) { each(n.left, n.right); },
+                   [&](const Logic& n) { each(n.left, n.right); },
+                   [&](const In& n) { each(n.needle, n.haystack); },
+                   [&](const Coalesce& n) { each(n.left, n.right); },
+                   [&](const IfExpr& n) { each(n.condition, n.then_value, n.else_value); },
+                   [&](const MatchExpr& n) {
+                     expr(n.subject);
+                     for (const MatchArm& arm : n.arms) {
+                       pattern(arm.pattern);
+                       expr(arm.value);
+                     }
+                     expr(n.else_value);
+                   },
+                   [&](const ListValue& n) { all(n.elements); },
+                   [&](const MapValue& n) {
+                     for (const auto& [key, value] : n.entries) each(key, value);
+                   },
+                   [&](const RangeValue& n) { each(n.first, n.last); },
+                   [&](const Comprehension& n) {
+                     defined_.insert(n.variable);
+                     each(n.source, n.filter, n.element);
+                   },
+                   [&](const FieldOf& n) { expr(n.base); },
+                   [&](const IndexOf& n) { each(n.base, n.index); },
+                   [&](const RecordValue& n) { all(n.fields); },
+                   [&](const CaseValue& n) { all(n.fields); },
+                   [&](const With& n) {
+                     expr(n.base);
+                     for (const auto& [index, value] : n.fields) expr(value);
+                   },
+                   [&](const CallFn& n) { all(n.arguments); },
+                   [&](const CallBuiltin& n) { all(n.arguments); },
+                   [&](const Interpolation& n) { all(n.parts); },
+                   [](const auto&) {},
+               },
+               at->node);
   }
 
   std::vector<Local*> locals_;

@@ -1,9 +1,9 @@
 #include "compiler/codegen/codegen.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
-
-#include <fmt/format.h>
 
 #include "compiler/codegen/generator.hpp"
 
@@ -54,7 +54,7 @@ void Generator::number_functions() {
 void Generator::functions() {
   for (const FnDef& fn : program_.fns) {
     FunctionCode code(*this, fn.module->name + "." + fn.name, vm::FunctionKind::pure,
-              static_cast<std::uint16_t>(fn.locals.size()));
+                      static_cast<std::uint16_t>(fn.locals.size()));
     for (std::uint32_t i = 0; i < fn.locals.size(); ++i) code.bind(fn.locals[i], {i});
     code.pure_body(*fn.body);
     put(fns_.at(&fn), code.builder(), fn.tree->name.span);
@@ -79,7 +79,7 @@ void Generator::flow(const FlowDef& def) {
   if (def.on_failure) {
     info.on_failure = reserve();
     FunctionCode handler(*this, def.name + "/on failure", vm::FunctionKind::handler,
-                 static_cast<std::uint16_t>(parameters + 1));
+                         static_cast<std::uint16_t>(parameters + 1));
     handler.flow_body(def, *def.on_failure);
     put(*info.on_failure, handler.builder(), def.tree->name.span);
   }

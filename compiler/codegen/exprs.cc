@@ -61,38 +61,37 @@ namespace {
 // few levels: what is deeper is folded from inside.
 bool is_literal(const Expr& expr, int depth = 4) {
   if (depth == 0) return false;
-  return std::visit(
-      ast::Overloaded{
-          [](const NoneValue&) { return true; },
-          [](const BoolValue&) { return true; },
-          [](const IntValue&) { return true; },
-          [](const FloatValue&) { return true; },
-          [](const StringValue&) { return true; },
-          [](const DurationValue&) { return true; },
-          [](const ConstRef&) { return true; },
-          [&](const Negate& node) { return is_literal(*node.operand, depth - 1); },
-          [&](const ListValue& node) {
-            for (const Expr* each : node.elements) {
-              if (!is_literal(*each, depth - 1)) return false;
-            }
-            return true;
-          },
-          [&](const RecordValue& node) {
-            for (const Expr* each : node.fields) {
-              if (!is_literal(*each, depth - 1)) return false;
-            }
-            return true;
-          },
-          [&](const CaseValue& node) {
-            for (const Expr* each : node.fields) {
-              if (!is_literal(*each, depth - 1)) return false;
-            }
-            return true;
-          },
-          [&](const MapValue& node) { return node.entries.empty(); },
-          [](const auto&) { return false; },
-      },
-      expr.node);
+  return std::visit(ast::Overloaded{
+                        [](const NoneValue&) { return true; },
+                        [](const BoolValue&) { return true; },
+                        [](const IntValue&) { return true; },
+                        [](const FloatValue&) { return true; },
+                        [](const StringValue&) { return true; },
+                        [](const DurationValue&) { return true; },
+                        [](const ConstRef&) { return true; },
+                        [&](const Negate& node) { return is_literal(*node.operand, depth - 1); },
+                        [&](const ListValue& node) {
+                          for (const Expr* each : node.elements) {
+                            if (!is_literal(*each, depth - 1)) return false;
+                          }
+                          return true;
+                        },
+                        [&](const RecordValue& node) {
+                          for (const Expr* each : node.fields) {
+                            if (!is_literal(*each, depth - 1)) return false;
+                          }
+                          return true;
+                        },
+                        [&](const CaseValue& node) {
+                          for (const Expr* each : node.fields) {
+                            if (!is_literal(*each, depth - 1)) return false;
+                          }
+                          return true;
+                        },
+                        [&](const MapValue& node) { return node.entries.empty(); },
+                        [](const auto&) { return false; },
+                    },
+                    expr.node);
 }
 
 }  // namespace
@@ -108,71 +107,70 @@ bool FunctionCode::folded(const Expr& expr, Register to) {
 void FunctionCode::into(const Expr& expr, Register to) {
   if (folded(expr, to)) return;
   const std::uint32_t mark = builder_.mark();
-  std::visit(
-      ast::Overloaded{
-          [&](const LocalRef& node) { builder_.emit(Op::move, to, locals_.at(node.local)); },
-          [&](const StepKey& node) { builder_.emit(Op::move, to, keys_.at(node.step)); },
-          [&](const RunClient&) { builder_.emit(Op::run_client, to); },
-          [&](const RunId&) { builder_.emit(Op::run_id, to); },
-          [&](const Not& node) { builder_.emit(Op::not_bool, to, eval(*node.operand)); },
-          [&](const Negate& node) {
-            const Op op = expr.type == kFloat      ? Op::neg_float
-                          : expr.type == kDuration ? Op::neg_time
-                                                   : Op::neg_int;
-            const Register operand = eval(*node.operand);
-            at(expr.span);
-            builder_.emit(op, to, operand);
-          },
-          [&](const Arithmetic& node) { arithmetic(expr, node, to); },
-          [&](const Compare& node) { compare(node, to); },
-          [&](const Logic& node) { logic(node, to); },
-          [&](const In& node) { membership(node, to); },
-          [&](const Coalesce& node) {
-            const vm::Label end = builder_.make_label();
-            into(*node.left, to);
-            builder_.emit_jump(Op::jump_if_some, to, end);
-            into(*node.right, to);
-            builder_.bind(end);
-          },
-          [&](const IfExpr& node) { if_value(node, to); },
-          [&](const MatchExpr& node) { match_value(node, to); },
-          [&](const ListValue& node) { list_value(node, to); },
-          [&](const MapValue& node) { map_value(node, to); },
-          [&](const RangeValue& node) { range_value(node, to); },
-          [&](const Comprehension& node) { comprehension(node, to); },
-          [&](const FieldOf& node) { field(node, to); },
-          [&](const IndexOf& node) {
-            const Register base = eval(*node.base);
-            const Register index = eval(*node.index);
-            at(expr.span);
-            builder_.emit(Op::index, to, base, index);
-          },
-          [&](const RecordValue& node) {
-            builder_.emit_indexed(Op::make_record, to, all(node.fields), node.def->index);
-          },
-          [&](const CaseValue& node) {
-            builder_.emit_indexed(Op::make_enum, to, all(node.fields), node.def->index,
-                                  static_cast<std::uint8_t>(node.which));
-          },
-          [&](const With& node) { with(node, to); },
-          [&](const CallFn& node) {
-            const Register first = all(node.arguments);
-            at(expr.span);
-            builder_.emit_indexed(Op::call, to, node.arguments.empty() ? to : first,
-                                  generator_.function_of(*node.def));
-          },
-          [&](const CallBuiltin& node) {
-            const Register first = all(node.arguments);
-            at(expr.span);
-            builtin(static_cast<Builtin>(node.builtin), first, to);
-          },
-          [&](const Interpolation& node) { interpolation(node, to); },
-          [&](const auto&) {
-            // Literals were folded, and poison never gets here.
-            builder_.emit(Op::load_none, to);
-          },
-      },
-      expr.node);
+  std::visit(ast::Overloaded{
+                 [&](const LocalRef& node) { builder_.emit(Op::move, to, locals_.at(node.local)); },
+                 [&](const StepKey& node) { builder_.emit(Op::move, to, keys_.at(node.step)); },
+                 [&](const RunClient&) { builder_.emit(Op::run_client, to); },
+                 [&](const RunId&) { builder_.emit(Op::run_id, to); },
+                 [&](const Not& node) { builder_.emit(Op::not_bool, to, eval(*node.operand)); },
+                 [&](const Negate& node) {
+                   const Op op = expr.type == kFloat      ? Op::neg_float
+                                 : expr.type == kDuration ? Op::neg_time
+                                                          : Op::neg_int;
+                   const Register operand = eval(*node.operand);
+                   at(expr.span);
+                   builder_.emit(op, to, operand);
+                 },
+                 [&](const Arithmetic& node) { arithmetic(expr, node, to); },
+                 [&](const Compare& node) { compare(node, to); },
+                 [&](const Logic& node) { logic(node, to); },
+                 [&](const In& node) { membership(node, to); },
+                 [&](const Coalesce& node) {
+                   const vm::Label end = builder_.make_label();
+                   into(*node.left, to);
+                   builder_.emit_jump(Op::jump_if_some, to, end);
+                   into(*node.right, to);
+                   builder_.bind(end);
+                 },
+                 [&](const IfExpr& node) { if_value(node, to); },
+                 [&](const MatchExpr& node) { match_value(node, to); },
+                 [&](const ListValue& node) { list_value(node, to); },
+                 [&](const MapValue& node) { map_value(node, to); },
+                 [&](const RangeValue& node) { range_value(node, to); },
+                 [&](const Comprehension& node) { comprehension(node, to); },
+                 [&](const FieldOf& node) { field(node, to); },
+                 [&](const IndexOf& node) {
+                   const Register base = eval(*node.base);
+                   const Register index = eval(*node.index);
+                   at(expr.span);
+                   builder_.emit(Op::index, to, base, index);
+                 },
+                 [&](const RecordValue& node) {
+                   builder_.emit_indexed(Op::make_record, to, all(node.fields), node.def->index);
+                 },
+                 [&](const CaseValue& node) {
+                   builder_.emit_indexed(Op::make_enum, to, all(node.fields), node.def->index,
+                                         static_cast<std::uint8_t>(node.which));
+                 },
+                 [&](const With& node) { with(node, to); },
+                 [&](const CallFn& node) {
+                   const Register first = all(node.arguments);
+                   at(expr.span);
+                   builder_.emit_indexed(Op::call, to, node.arguments.empty() ? to : first,
+                                         generator_.function_of(*node.def));
+                 },
+                 [&](const CallBuiltin& node) {
+                   const Register first = all(node.arguments);
+                   at(expr.span);
+                   builtin(static_cast<Builtin>(node.builtin), first, to);
+                 },
+                 [&](const Interpolation& node) { interpolation(node, to); },
+                 [&](const auto&) {
+                   // Literals were folded, and poison never gets here.
+                   builder_.emit(Op::load_none, to);
+                 },
+             },
+             expr.node);
   builder_.release_to(mark);
 }
 
@@ -279,7 +277,8 @@ void FunctionCode::jump_if(const Expr& condition, bool when, vm::Label target) {
   builder_.release_to(mark);
 }
 
-void FunctionCode::test(const Pattern& pattern, const Expr& subject, Register at, vm::Label otherwise) {
+void FunctionCode::test(const Pattern& pattern, const Expr& subject, Register at,
+                        vm::Label otherwise) {
   const std::uint32_t mark = builder_.mark();
   switch (pattern.kind) {
     case Pattern::Kind::kWildcard:

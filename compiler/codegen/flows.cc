@@ -235,7 +235,7 @@ void FunctionCode::closure(Op op, const StepDef& def, const Block& body, std::ui
   const std::uint32_t index = generator_.reserve();
   const char* what = op == Op::arm_unsure ? "/unsure" : "/compensate";
   FunctionCode code(generator_, name_ + "/" + def.name + what, FunctionKind::compensation,
-            static_cast<std::uint16_t>(captures.size()));
+                    static_cast<std::uint16_t>(captures.size()));
   code.bind(captures);
   code.block_body(body);
   generator_.put(index, code.builder(), body.span);
@@ -259,7 +259,7 @@ void FunctionCode::parallel(const Parallel& node) {
         each.step != nullptr ? captures_of(*each.step) : captures_of(each.body);
     const std::uint32_t index = generator_.reserve();
     FunctionCode code(generator_, name_ + "/" + name, FunctionKind::branch,
-              static_cast<std::uint16_t>(captures.size()), segment);
+                      static_cast<std::uint16_t>(captures.size()), segment);
     code.bind(captures);
     if (each.step != nullptr) {
       code.branch_step(*each.step);

@@ -79,8 +79,8 @@ Captures captures_of(const ir::StepDef& step);  // of a step that stands directl
 // Code of one function.
 class FunctionCode {
  public:
-  FunctionCode(Generator& generator, std::string name, vm::FunctionKind kind, std::uint16_t parameters,
-       std::string segment = "")
+  FunctionCode(Generator& generator, std::string name, vm::FunctionKind kind,
+               std::uint16_t parameters, std::string segment = "")
       : generator_(generator),
         builder_(name, kind, parameters, std::move(segment)),
         name_(std::move(name)),

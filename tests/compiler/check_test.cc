@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -37,12 +38,14 @@ std::string codes_of(const Files& files) {
 }
 
 const Files kTwoModules = {
-    {"orders.flow", "module orders\nimport prices\nevent Order { item: string }\n"
-                    "topic orders of Order {}\ntask ship(item: string, sum: int) { timeout 1s }\n"
-                    "flow order(o: Order) on orders timeout 1m { step ship(o.item, "
-                    "prices.price(o.item)) }\n"},
-    {"prices.flow", "module prices\nimport std.text\nconst least = 5\n"
-                    "fn price(item: string) -> int = max(least, len(text.words(item)))\n"},
+    {"orders.flow",
+     "module orders\nimport prices\nevent Order { item: string }\n"
+     "topic orders of Order {}\ntask ship(item: string, sum: int) { timeout 1s }\n"
+     "flow order(o: Order) on orders timeout 1m { step ship(o.item, "
+     "prices.price(o.item)) }\n"},
+    {"prices.flow",
+     "module prices\nimport std.text\nconst least = 5\n"
+     "fn price(item: string) -> int = max(least, len(text.words(item)))\n"},
 };
 
 TEST(Artifact, does_not_depend_on_the_order_of_files) {
@@ -64,15 +67,17 @@ TEST(Artifact, can_leave_lines_out) {
 }
 
 TEST(Modules, names_of_another_module) {
-  EXPECT_EQ(codes_of({{"a.flow", "module a\nimport b\nrecord R { x: b.T, y: c.T }\n"
-                                 "fn f() -> int = b.g() + b.h()\nfn g() -> int = b.k\n"},
+  EXPECT_EQ(codes_of({{"a.flow",
+                       "module a\nimport b\nrecord R { x: b.T, y: c.T }\n"
+                       "fn f() -> int = b.g() + b.h()\nfn g() -> int = b.k\n"},
                       {"b.flow", "module b\nrecord T { x: int }\nfn g() -> int = 1\n"}}),
             "E0201 E0201 E0201");
 }
 
 TEST(Modules, a_missing_one_is_told_once) {
-  EXPECT_EQ(codes_of({{"a.flow", "module a\nimport nowhere\nrecord R { x: nowhere.T }\n"
-                                 "fn f() -> int = nowhere.g(1)\nfn g() -> int = nowhere.k\n"}}),
+  EXPECT_EQ(codes_of({{"a.flow",
+                       "module a\nimport nowhere\nrecord R { x: nowhere.T }\n"
+                       "fn f() -> int = nowhere.g(1)\nfn g() -> int = nowhere.k\n"}}),
             "E0208");
 }
 
@@ -102,8 +107,7 @@ std::string disassembled(const std::string& text) {
 // UPDATE_GOLDEN=1.
 TEST(Bytecode, is_as_reviewed) {
   for (const char* name : {"expressions", "steps"}) {
-    const std::string base =
-        std::string(SLUICE_SOURCE_DIR) + "/tests/compiler/bytecode_" + name;
+    const std::string base = std::string(SLUICE_SOURCE_DIR) + "/tests/compiler/bytecode_" + name;
     std::stringstream text;
     text << std::ifstream(base + ".flow").rdbuf();
     const std::string found = disassembled(text.str());
@@ -114,7 +118,8 @@ TEST(Bytecode, is_as_reviewed) {
   }
 }
 
-// --------------------------------------------------------------------------------- the language page
+// --------------------------------------------------------------------------------- the language
+// page
 
 std::vector<std::string> blocks_of_page() {
   std::ifstream in(std::string(SLUICE_SOURCE_DIR) + "/tests/compiler/pipelines.flow");
@@ -128,6 +133,22 @@ std::vector<std::string> blocks_of_page() {
     }
   }
   return blocks;
+}
+
+// The example of the page, as far as the language is executed, has nothing to be told about it.
+TEST(Examples, compile_without_a_finding) {
+  Files files;
+  const std::filesystem::path folder =
+      std::filesystem::path(SLUICE_SOURCE_DIR) / "examples/support";
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() != ".flow") continue;
+    std::stringstream text;
+    text << std::ifstream(entry.path()).rdbuf();
+    files.emplace_back(entry.path().filename().string(), text.str());
+  }
+  ASSERT_FALSE(files.empty());
+  EXPECT_EQ(findings(files), "");
+  EXPECT_TRUE(vm::load_artifact(artifact_of(files)).has_value());
 }
 
 // The six pipelines need what comes later; they are refused for that, and for nothing else.
@@ -148,7 +169,8 @@ TEST(Pipelines, are_refused_by_name_only) {
   }
 }
 
-// ----------------------------------------------------------------------------------------------- time
+// -----------------------------------------------------------------------------------------------
+// time
 
 std::string module_of(int number, int flows) {
   std::string text = fmt::format("module m{}\n", number);
@@ -177,7 +199,8 @@ flow answer{0}(ask: Ask{0}) -> Answer{0} or Failed{0} on asks{0} timeout 30s {{
   return Answer{0} {{ text: join(words, ", "), best: first(found) }}
 }}
 on failure (why) {{ return Failed{0} {{ reason: why.message }} }}
-)", id);
+)",
+                        id);
   }
   return text;
 }
@@ -206,7 +229,8 @@ TEST(Time, grows_with_the_text) {
 
 TEST(Time, of_one_long_flow) {
   const auto flow_of = [](int steps) {
-    std::string text = "task t(n: int) -> int { timeout 1s  idempotent }\nflow f(n: int) timeout 1m {\n";
+    std::string text =
+        "task t(n: int) -> int { timeout 1s  idempotent }\nflow f(n: int) timeout 1m {\n";
     for (int i = 0; i < steps; ++i) {
       text += fmt::format("  step s{} = t({})\n  let v{} = s{} + 1\n  if v{} < 0 {{ return }}\n", i,
                           i == 0 ? "n" : fmt::format("v{}", i - 1), i, i, i);

@@ -24,7 +24,8 @@ fn greet(name: string, word: string = "hello") -> string = "${word}, ${name}"
 fn noted(t: Turn) -> string? = t.note
 fn maybe(n: int) -> int? = if n > 0 then n else none
 fn owner(t: Talk) -> string? = t.owner?.text
-fn weigh(r: Role) -> int = match r { case user => 1 case assistant => 2 case tool(_, tries) => tries }
+fn weigh(r: Role) -> int =
+  match r { case user => 1 case assistant => 2 case tool(_, tries) => tries }
 fn word(n: int) -> string = match n { case 1 => "one" case -1 => "minus one" else => "many" }
 fn opt(r: Role?) -> string = match r { case none => "nobody" case user => "you" else => "other" }
 fn truth(b: bool) -> string = match b { case true => "yes" case false => "no" }
