@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "engine/core/partition.hpp"
 #include "engine/sim/random.hpp"
@@ -16,6 +17,17 @@ namespace {
 bool same_content(const core::Delivery& a, const core::Delivery& b) {
   return a.name == b.name && a.data_json == b.data_json && a.run == b.run &&
          a.outcome == b.outcome && a.correlation == b.correlation;
+}
+
+TimeUs window_us(std::uint32_t topic) {
+  return (topic == kTopicAsks ? kAsksDedupeMs : kNotesDedupeMs) * kMs;
+}
+
+// Its id begins with the time in ms.
+TimeUs time_of(const core::EventId& event) {
+  TimeUs ms = 0;
+  for (int i = 0; i < 6; ++i) ms = ms << 8 | event.bytes[static_cast<std::size_t>(i)];
+  return ms * kMs;
 }
 
 std::string at(core::PartitionId partition, core::Seq seq) {
@@ -61,6 +73,10 @@ void Checkers::observed(core::PartitionId partition, core::Seq seq, std::uint64_
 void Checkers::accepted(const Key& key, const core::Accepted& answer) {
   const auto [first, fresh] =
       accepted_.try_emplace(key, First{answer.event, answer.seq, answer.runs});
+  // Answers may come late: the older of the two began the window.
+  const TimeUs apart = std::abs(time_of(answer.event) - time_of(first->second.event));
+  if (!fresh && apart >= window_us(key.topic))
+    first->second = {answer.event, answer.seq, answer.runs};
   if (!fresh && (first->second.event != answer.event || first->second.seq != answer.seq ||
                  first->second.runs != answer.runs)) {
     violation(4, fmt::format("id {} was answered with event {} and with {}", key.id,
@@ -250,9 +266,11 @@ void Checkers::check_input(core::PartitionId partition, const JournalRow& row) {
   if (record.verdict != core::Verdict::ok) return;
   const Key key{core::number(record.tenant), event->topic, std::string(event->client),
                 std::string(event->order_key), std::string(event->id)};
-  if (++journaled_[key] > 1) {
+  const auto [last, first] = journaled_.try_emplace(key, record.time);
+  if (!first && record.time < last->second + window_us(key.topic)) {
     violation(4, fmt::format("id {} of client {} was journaled twice", key.id, key.client));
   }
+  last->second = record.time;
   const core::RunId run = core::make_run_id(partition, record.seq, record.time, 0);
   started_[run] = {event->topic, text_of(event->data), !event->client.empty()};
 }

@@ -109,7 +109,7 @@ class Checkers {
   std::set<core::RunId> charged_;                                          // whose charge is done
   std::set<core::RunId> refunded_;  // whose refund was at least tried
   std::map<ClientName, std::vector<core::Delivery>> received_;
-  std::map<Key, unsigned> journaled_;
+  std::map<Key, TimeUs> journaled_;  // when last
   std::map<core::RunId, Started> started_;
   std::map<core::RunId, std::vector<core::Delivery>> ends_;
 };

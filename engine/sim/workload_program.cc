@@ -56,8 +56,8 @@ class Assembler {
     functions();
     const vm::TypeId ask = program_.types.record_type(kAsk);
     const vm::TypeId note = program_.types.record_type(kNote);
-    program_.topics = {{"asks", kAskEvent, std::nullopt, 86'400'000, 86'400'000},
-                       {"notes", kNoteEvent, kOrderKey, 86'400'000, 86'400'000}};
+    program_.topics = {{"asks", kAskEvent, std::nullopt, kAsksDedupeMs, 86'400'000},
+                       {"notes", kNoteEvent, kOrderKey, kNotesDedupeMs, 86'400'000}};
     program_.flows = {
         {"answer",
          {{"ask", ask}},
