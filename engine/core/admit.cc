@@ -1,6 +1,7 @@
 // What is decided before a record gets its seq.
 #include "engine/core/partition_impl.hpp"
 #include "engine/core/retry.hpp"
+#include "engine/core/vm_call.hpp"
 
 namespace sluice::core {
 namespace {
@@ -129,21 +130,12 @@ std::optional<Effect> Partition::Impl::admit_cancel(TenantId tenant, const Cance
   return answer;
 }
 
-const StepEntry* Partition::Impl::open_attempt(const RunId& run, StepNumber step,
-                                               std::uint32_t attempt, Seq opened) const {
-  const RunEntry* entry = find_run(run);
-  const StepEntry* found = entry == nullptr ? nullptr : entry->find_step(step);
-  if (found == nullptr || found->attempt != attempt || found->opened != opened) return nullptr;
-  const bool open = found->status == StepStatus::open || found->status == StepStatus::granted;
-  return open ? found : nullptr;
-}
-
 template <class Report>
 std::optional<Effect> Partition::Impl::admit_report(TenantId tenant, const Report& report,
                                                     Reply reply) const {
-  const RunEntry* entry = find_run(report.run);
+  RunEntry* entry = find_run(report.run);
   if (entry == nullptr || entry->tenant != tenant) return Stale{seq, reply};
-  const StepEntry* step = open_attempt(report.run, report.step, report.attempt, report.opened);
+  const StepEntry* step = open_attempt(entry, report);
   if (step != nullptr && step->args_digest == report.args_digest) return std::nullopt;
   if (entry->remembers(report.step, report.attempt, report_digest(report))) {
     return Settled{seq, reply};
@@ -192,14 +184,13 @@ std::optional<Effect> Partition::admit(TenantId tenant, const Failed& failed, Re
   return impl_->admit_report(tenant, failed, reply);
 }
 bool Partition::admit(const Granted& granted) const {
-  const StepEntry* step =
-      impl_->open_attempt(granted.run, granted.step, granted.attempt, granted.opened);
+  RunEntry* entry = impl_->find_run(granted.run);
+  const StepEntry* step = Impl::open_attempt(entry, granted);
   if (step == nullptr || step->status != StepStatus::open) return false;
-  const RunEntry& entry = *impl_->find_run(granted.run);
-  return !is_safe(entry.loaded->program().steps[step->site]);
+  return !is_safe(entry->loaded->program().steps[step->site]);
 }
 bool Partition::admit(const Lapsed& lapsed) const {
-  return impl_->open_attempt(lapsed.run, lapsed.step, lapsed.attempt, lapsed.opened) != nullptr;
+  return Impl::open_attempt(impl_->find_run(lapsed.run), lapsed) != nullptr;
 }
 bool Partition::admit(const MessageAck& ack) const {
   return ack.n <= impl_->mail.last_sent(ack.destination) &&

@@ -36,6 +36,12 @@ std::string public_reason(const Record& record) {
          std::string(verdict_name(verdict_of(record)));
 }
 
+// The partition and the VM keep the open steps each for itself; should they ever differ, the run is
+// given up rather than left to wait for ever.
+void must_wait(bool waited) {
+  if (!waited) throw BadInput("the run does not wait for this step");
+}
+
 void reject_input(Context& context, const std::string& why) {
   context.effects.push_back(Rejected{context.record.seq, context.reply, Refusal::invalid,
                                      "it could not be processed: " + public_reason(context.record),
@@ -244,9 +250,11 @@ Result Partition::Impl::on_cancel(Context& context) {
 Result Partition::Impl::on_granted(Context& context) {
   const auto body = decode<Granted>(context.record.body);
   if (!body) return bad_body(context.record);
-  if (open_attempt(body->run, body->step, body->attempt, body->opened) == nullptr) return {};
-  RunEntry& entry = *find_run(body->run);
-  StepEntry& step = *entry.find_step(body->step);
+  RunEntry* found = find_run(body->run);
+  StepEntry* attempt = open_attempt(found, *body);
+  if (attempt == nullptr) return {};
+  RunEntry& entry = *found;
+  StepEntry& step = *attempt;
   if (step.status != StepStatus::open) return {};
   touch(entry);
   note_record(context, entry, step.opened);
@@ -263,20 +271,22 @@ Result Partition::Impl::on_granted(Context& context) {
 Result Partition::Impl::on_done(Context& context) {
   const auto body = decode<Done>(context.record.body);
   if (!body) return bad_body(context.record);
-  if (open_attempt(body->run, body->step, body->attempt, body->opened) == nullptr) {
+  RunEntry* found = find_run(body->run);
+  StepEntry* attempt = open_attempt(found, *body);
+  if (attempt == nullptr) {
     context.effects.push_back(Stale{context.record.seq, context.reply});
     return {};
   }
   context.effects.push_back(Settled{context.record.seq, context.reply});
-  RunEntry& entry = *find_run(body->run);
+  RunEntry& entry = *found;
   auto result = body->result.empty() ? vm::Value() : vm::decode_value(body->result);
-  const Seq cause = entry.find_step(body->step)->opened;
+  const Seq cause = attempt->opened;
   work(
       context, entry, cause,
       [&](vm::Run& run, vm::Commands& commands) {
         if (!result)
           throw BadInput(std::string("the result is damaged: ") + result.error().message);
-        return run.step_succeeded({body->step}, std::move(*result), commands);
+        must_wait(run.step_succeeded({body->step}, std::move(*result), commands));
       },
       [&] {
         entry.remember({body->step, body->attempt, report_digest(*body)});
@@ -288,13 +298,15 @@ Result Partition::Impl::on_done(Context& context) {
 Result Partition::Impl::on_failed(Context& context) {
   const auto body = decode<Failed>(context.record.body);
   if (!body) return bad_body(context.record);
-  if (open_attempt(body->run, body->step, body->attempt, body->opened) == nullptr) {
+  RunEntry* found = find_run(body->run);
+  StepEntry* attempt = open_attempt(found, *body);
+  if (attempt == nullptr) {
     context.effects.push_back(Stale{context.record.seq, context.reply});
     return {};
   }
   context.effects.push_back(Settled{context.record.seq, context.reply});
-  RunEntry& entry = *find_run(body->run);
-  StepEntry& step = *entry.find_step(body->step);
+  RunEntry& entry = *found;
+  StepEntry& step = *attempt;
   const vm::Program& program = entry.loaded->program();
   const vm::StepSite& site = program.steps[step.site];
   AttemptEnd end;
@@ -316,9 +328,11 @@ Result Partition::Impl::on_failed(Context& context) {
 Result Partition::Impl::on_lapsed(Context& context) {
   const auto body = decode<Lapsed>(context.record.body);
   if (!body) return bad_body(context.record);
-  if (open_attempt(body->run, body->step, body->attempt, body->opened) == nullptr) return {};
-  RunEntry& entry = *find_run(body->run);
-  StepEntry& step = *entry.find_step(body->step);
+  RunEntry* found = find_run(body->run);
+  StepEntry* attempt = open_attempt(found, *body);
+  if (attempt == nullptr) return {};
+  RunEntry& entry = *found;
+  StepEntry& step = *attempt;
   const vm::StepSite& site = entry.loaded->program().steps[step.site];
   const bool lost = body->reason == LapseReason::lost;
   AttemptEnd end;
@@ -350,7 +364,7 @@ void Partition::Impl::end_attempt(Context& context, RunEntry& entry, StepEntry& 
   work(
       context, entry, step.opened,
       [&](vm::Run& run, vm::Commands& commands) {
-        return run.step_failed({number}, failure, unsure, commands);
+        must_wait(run.step_failed({number}, failure, unsure, commands));
       },
       [&] {
         if (end.remember) entry.remember(*end.remember);
@@ -431,7 +445,7 @@ void Partition::Impl::fire_within(Context& context, RunEntry& entry, StepNumber 
   work(
       context, entry, step->started,
       [&](vm::Run& run, vm::Commands& commands) {
-        return run.step_failed({number}, failure, unsure, commands);
+        must_wait(run.step_failed({number}, failure, unsure, commands));
       },
       [&] {
         const StepEntry& ending = *entry.find_step(number);

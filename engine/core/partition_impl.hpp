@@ -72,8 +72,9 @@ class Partition::Impl {
   std::optional<Effect> admit_cancel(TenantId tenant, const Cancel& cancel, Reply reply) const;
   template <class Report>
   std::optional<Effect> admit_report(TenantId tenant, const Report& report, Reply reply) const;
-  const StepEntry* open_attempt(const RunId& run, StepNumber step, std::uint32_t attempt,
-                                Seq opened) const;
+  // The attempt that a report names, if it is open. `entry` may be null.
+  template <class Report>
+  static StepEntry* open_attempt(RunEntry* entry, const Report& report);
   Needs needs(const Record& record) const;
 
   // ---- apply.cc

@@ -1,4 +1,4 @@
-// Calling the VM for a run so that whatever goes wrong becomes a verdict.
+// Templates of Partition::Impl: calling the VM so that whatever goes wrong becomes a verdict.
 #pragma once
 
 #include <exception>
@@ -25,6 +25,16 @@ tl::expected<Activation, Fault> Partition::Impl::activate(RunEntry& entry, Input
     return tl::unexpected(Fault{error.what()});
   }
   return activation;
+}
+
+template <class Report>
+StepEntry* Partition::Impl::open_attempt(RunEntry* entry, const Report& report) {
+  StepEntry* step = entry == nullptr ? nullptr : entry->find_step(report.step);
+  if (step == nullptr || step->attempt != report.attempt || step->opened != report.opened) {
+    return nullptr;
+  }
+  const bool open = step->status == StepStatus::open || step->status == StepStatus::granted;
+  return open ? step : nullptr;
 }
 
 // Gives the run an input. `before_commands` changes the tables once the VM has taken the input,
