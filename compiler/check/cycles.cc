@@ -4,12 +4,16 @@
 #include <algorithm>
 
 #include "compiler/check/context.hpp"
+#include "vm/limits.hpp"
 
 namespace sluice::compiler {
 
 using namespace ir;
 
 namespace {
+
+// One less than what an engine takes: flows, constraints and ordering keys call too.
+inline constexpr std::uint32_t kCallsWithinMax = vm::kCallDepthMax - 1;
 
 // Depth first over calls; a call that leads back into the way closes a cycle.
 class FnCycles {
@@ -18,6 +22,16 @@ class FnCycles {
 
   void run() {
     for (const FnDef& def : context_.program.fns) visit(def);
+    for (const FnDef& def : context_.program.fns) {
+      // Told where the chain becomes too long, not once more for each caller of it.
+      if (depth_[&def] != kCallsWithinMax + 1) continue;
+      context_.diagnostics
+          .report(Code::E0321, def.tree->name.span,
+                  fmt::format("`{}` leads through {} functions that call each other", def.name,
+                              kCallsWithinMax + 1))
+          .because(fmt::format("{} at most, so that the memory of a call is known beforehand",
+                               kCallsWithinMax));
+    }
   }
 
  private:
@@ -35,6 +49,10 @@ class FnCycles {
       Frame& frame = way.back();
       if (frame.next == frame.def->calls.size()) {
         state_[frame.def] = State::kDone;
+        std::uint32_t& depth = depth_[frame.def];
+        for (const auto& call : frame.def->calls) {
+          depth = std::max(depth, depth_[call.first] + 1);
+        }
         way.pop_back();
         continue;
       }
@@ -72,6 +90,7 @@ class FnCycles {
 
   Context& context_;
   std::unordered_map<const FnDef*, State> state_;
+  std::unordered_map<const FnDef*, std::uint32_t> depth_;  // of the calls below it
 };
 
 // Which records and enums have a finite value: a record if all its fields have one, an enum if one

@@ -207,12 +207,59 @@ class Declarations {
   Locals locals_;
 };
 
+// The kinds by which flows fail, so that policies may name them before any body is checked.
+class FailedKinds {
+ public:
+  explicit FailedKinds(std::set<std::string>& kinds) : kinds_(kinds) {}
+
+  void block(const ast::Block& block) {
+    for (const ast::StmtPtr& each : block.statements) statement(*each);
+  }
+
+ private:
+  void branches(const std::vector<ast::Branch>& branches) {
+    for (const ast::Branch& each : branches) {
+      if (const auto* arm = std::get_if<ast::BranchArm>(&each.node)) block(arm->body);
+    }
+  }
+
+  void statement(const ast::Stmt& tree) {
+    const auto maybe = [&](const std::optional<ast::Block>& body) {
+      if (body) block(*body);
+    };
+    std::visit(ast::Overloaded{
+                   [&](const ast::FailStmt& n) { kinds_.insert(n.kind.text); },
+                   [&](const ast::LetStmt& n) {
+                     if (n.source != nullptr) statement(*n.source);
+                   },
+                   [&](const ast::IfStmt& n) {
+                     for (const ast::IfArm& arm : n.arms) block(arm.body);
+                     maybe(n.else_body);
+                   },
+                   [&](const ast::MatchStmt& n) {
+                     for (const ast::MatchCase& each : n.cases) block(each.body);
+                     maybe(n.else_body);
+                   },
+                   [&](const ast::ParallelStmt& n) { branches(n.branches); },
+                   [&](const ast::RaceStmt& n) { branches(n.branches); },
+                   [&](const ast::EachStmt& n) { block(n.body); },
+                   [&](const ast::WhileStmt& n) { block(n.body); },
+                   [&](const ast::TryStmt& n) { block(n.body); },
+                   [&](const auto&) {},
+               },
+               tree.node);
+  }
+
+  std::set<std::string>& kinds_;
+};
+
 void head(Context& context, FlowDef& def) {
   ModuleScope& scope = *context.scope_of.at(def.module);
   const auto& node = std::get<ast::FlowDecl>(def.tree->node);
   Declarations declarations(context, scope);
   def.parameters =
       declarations.fields(node.parameters, Declarations::Fields::kParameters, "parameter");
+  FailedKinds(context.declared_kinds).block(node.body);
   for (const ast::QualifiedName& name : node.outcomes) {
     const Symbol* symbol = context.resolve(scope, Space::kType, name, "event");
     RecordDef* event = symbol == nullptr ? nullptr : declarations.event_of(*symbol, name.span);

@@ -11,6 +11,46 @@ namespace sluice::compiler {
 
 using namespace ir;
 
+namespace {
+
+// Names in an artifact are for people; one that is too long keeps its end.
+std::string shortened(std::string name) {
+  if (name.size() <= vm::kNameBytesMax) return name;
+  std::size_t from = name.size() - (vm::kNameBytesMax - 3);
+  while (from < name.size() && (static_cast<unsigned char>(name[from]) & 0xC0) == 0x80) ++from;
+  return "..." + name.substr(from);
+}
+
+// Pieces of straight code, as the verifier of an engine will count them.
+std::uint64_t count_blocks(const vm::Function& function) {
+  std::vector<bool> leads(function.code.size() + 1);
+  leads[0] = true;
+  for (std::uint32_t pc = 0; pc < function.code.size(); ++pc) {
+    const vm::Instruction& instruction = function.code[pc];
+    const vm::OpInfo* row = vm::op_info(instruction.op);
+    const bool jumps = row->operands == vm::OperandKind::target ||
+                       row->operands == vm::OperandKind::reg_target;
+    if (jumps) leads[instruction.wide()] = true;
+    if (instruction.op == vm::Op::list_next) leads[pc + 2] = true;
+    if (jumps || instruction.op == vm::Op::list_next || row->effect == vm::Effect::ends) {
+      leads[pc + 1] = true;
+    }
+  }
+  for (const vm::Handler& handler : function.handlers) {
+    leads[handler.begin_pc] = leads[handler.end_pc] = leads[handler.handler_pc] = true;
+  }
+  return static_cast<std::uint64_t>(std::count(leads.begin(), leads.end(), true));
+}
+
+}  // namespace
+
+FunctionCode::FunctionCode(Generator& generator, std::string name, vm::FunctionKind kind,
+                           std::uint16_t parameters, std::string segment)
+    : generator_(generator),
+      builder_(shortened(name), kind, parameters, std::move(segment)),
+      name_(std::move(name)),
+      kind_(kind) {}
+
 Generator::Generator(const Program& program, const SourceSet& sources, Diagnostics& diagnostics,
                      const CompileOptions& options)
     : program_(program),
@@ -31,11 +71,15 @@ std::uint32_t Generator::reserve() {
 
 void Generator::put(std::uint32_t index, vm::FunctionBuilder& builder, Span span) {
   auto function = builder.finish();
-  if (function) {
-    out_.functions[index] = std::move(*function);
-  } else {
+  if (!function) {
     too_large(span, fmt::format("this is too large to compile: {}", function.error()));
+    return;
   }
+  const std::uint64_t registers = std::max<std::uint64_t>(function->registers, 64);
+  if (count_blocks(*function) * registers > vm::kDataflowBitsMax) {
+    too_large(span, "this has too many names and branches for one piece of code");
+  }
+  out_.functions[index] = std::move(*function);
 }
 
 // Files in the order of their modules' names, so that the order in which they were given does not
@@ -43,7 +87,10 @@ void Generator::put(std::uint32_t index, vm::FunctionBuilder& builder, Span span
 void Generator::list_sources() {
   for (const Module& module : program_.modules) {
     files_.emplace(module.file, static_cast<std::uint32_t>(out_.sources.size()));
-    out_.sources.push_back(sources_.file(module.file).path());
+    // The module's own path, wherever the file was found: the same program has the same bytes.
+    std::string path = module.name;
+    std::replace(path.begin(), path.end(), '.', '/');
+    out_.sources.push_back(shortened(path + ".flow"));
   }
 }
 

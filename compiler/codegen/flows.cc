@@ -105,7 +105,14 @@ void FunctionCode::if_statement(const If& node) {
     const vm::Label next = builder_.make_label();
     at(arm.condition->span);
     if (arm.binding != nullptr) {
-      const Register value = eval(*arm.condition);
+      Register value = eval(*arm.condition);
+      const auto* ref = as<LocalRef>(arm.condition);
+      if (ref != nullptr && ref->local->kind == Local::Kind::kVar) {
+        // The block may set the variable; what was bound stays.
+        const Register copy = builder_.allocate();
+        builder_.emit(Op::move, copy, value);
+        value = copy;
+      }
       builder_.emit_jump(Op::jump_if_none, value, next);
       bind(arm.binding, value);
     } else {

@@ -80,11 +80,7 @@ Captures captures_of(const ir::StepDef& step);  // of a step that stands directl
 class FunctionCode {
  public:
   FunctionCode(Generator& generator, std::string name, vm::FunctionKind kind,
-               std::uint16_t parameters, std::string segment = "")
-      : generator_(generator),
-        builder_(name, kind, parameters, std::move(segment)),
-        name_(std::move(name)),
-        kind_(kind) {}
+               std::uint16_t parameters, std::string segment = "");
 
   void bind(const ir::Local* local, vm::Register at) { locals_[local] = at; }
   void bind_key(const ir::StepDef* step, vm::Register at) { keys_[step] = at; }

@@ -204,6 +204,9 @@ bool Generator::check_limits() {
   }
   for (const EnumDef& def : program_.enums) {
     at_most(def.tree->name.span, def.cases.size(), vm::kEnumCasesMax, "cases in one enum");
+    for (const CaseDef& each : def.cases) {
+      at_most(each.span, each.fields.size(), vm::kFieldsMax, "fields in one case");
+    }
   }
   return diagnostics_.error_count() == errors;
 }

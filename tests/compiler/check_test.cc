@@ -66,6 +66,39 @@ TEST(Artifact, can_leave_lines_out) {
   EXPECT_TRUE(vm::load_artifact(*result.artifact).has_value());
 }
 
+// What an engine would refuse is told here, where the author can read it.
+TEST(Limits, of_engines_are_kept) {
+  std::string chain = "fn f0(n: int) -> int = n\n";
+  for (int i = 1; i < 70; ++i) {
+    chain += fmt::format("fn f{}(n: int) -> int = f{}(n) + 1\n", i, i - 1);
+  }
+  EXPECT_EQ(codes_of({{"a.flow", chain}}), "E0321");
+  std::string wide = "task t(n: int) -> int { timeout 1s  idempotent }\nflow f() timeout 1m {\n";
+  for (int i = 0; i < 300; ++i) wide += fmt::format("  step s{} = t({})\n", i, i);
+  std::string sum = "s0";
+  for (int i = 1; i < 300; ++i) sum += fmt::format(" + s{}", i);
+  EXPECT_EQ(codes_of({{"a.flow", wide + "  step last = t(0) { compensate { step t(" + sum +
+                                     ") } unsure { } }\n}\n"}}),
+            "E0321");
+  const std::string name(100, 'n');
+  std::string text = "task t(n: int) -> int { timeout 1s  idempotent }\nflow " + name +
+                     "() timeout 1m {\n  parallel { branch " + name + " { step " + name +
+                     " = t(1) { compensate { step t(2) } unsure { } } } }\n}\n";
+  EXPECT_TRUE(vm::load_artifact(artifact_of({{"a.flow", text}})).has_value());
+}
+
+TEST(Artifact, does_not_depend_on_where_files_are) {
+  const auto at = [](const std::string& folder) {
+    SourceSet sources;
+    for (const auto& [path, text] : kTwoModules) {
+      sources.add(folder + path, path.substr(0, path.find('.')), text);
+    }
+    Diagnostics diagnostics;
+    return compile(sources, diagnostics).artifact.value_or("");
+  };
+  EXPECT_EQ(at("/home/ann/"), at(""));
+}
+
 TEST(Modules, names_of_another_module) {
   EXPECT_EQ(codes_of({{"a.flow",
                        "module a\nimport b\nrecord R { x: b.T, y: c.T }\n"

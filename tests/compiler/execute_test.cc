@@ -63,6 +63,14 @@ TEST(Flows, if_let) {
             "start answer/found maybe(\"hi\")\nfinish completed Answer { text: \"nothing\" }\n");
 }
 
+TEST(Flows, if_let_keeps_what_it_bound) {
+  EXPECT_EQ(run("step found = maybe(ask.text) var note = found if let text = note { "
+                "set note = none return Answer { text: \"${text} ${note ?? \"gone\"}\" } } "
+                "return Answer { text: \"\" }",
+                {"answer/found = \"x\""}),
+            "start answer/found maybe(\"hi\")\nfinish completed Answer { text: \"x gone\" }\n");
+}
+
 TEST(Flows, match_statement) {
   const std::string body =
       "step mood = feel(ask.text) match mood { case good { return Answer { text: \":)\" } } "
@@ -317,6 +325,20 @@ TEST(Parallel, a_branch_may_answer_for_the_run) {
                 {"answer/b/c = \"C\""}),
             "start answer/a look(\"hi\")\nstart answer/b/c spare(\"c\")\ncancel 1\n"
             "finish completed Answer { text: \"C\" }\n");
+}
+
+TEST(Parallel, branches_read_what_is_around_them) {
+  EXPECT_EQ(run("step it = hold(\"a\", 1) { keep } step mood = feel(ask.text) match mood { "
+                "case bad(why) { parallel { step a = look(it.key) branch b { "
+                "let all = [\"${x}${why}\" for x in [it.id, run.client]] "
+                "step c = spare(join(all, \",\")) } } return Answer { text: a } } "
+                "case good { } } return Answer { text: \"\" }",
+                {R"(answer/it = {"id": "h", "sum": 1})",
+                 R"(answer/mood = {"case": "bad", "why": "!"})", "answer/a = \"A\"",
+                 "answer/b/c = \"C\""}),
+            "start answer/it hold(\"a\", 1)\nstart answer/mood feel(\"hi\")\n"
+            "start answer/a look(\"run1:answer/it\")\nstart answer/b/c spare(\"h!,ann!\")\n"
+            "finish completed Answer { text: \"A\" }\n");
 }
 
 TEST(Parallel, inside_each_other) {
