@@ -71,6 +71,7 @@ void Node::pause(TimeUs length) {
 }
 
 void Node::plan(TimeUs delay, Scheduler::Task task) {
+  if (!up_) return;  // it died earlier in what it does now
   world_.scheduler.after(delay, [this, boot = boot_, task = std::move(task)]() mutable {
     if (boot_ != boot) return;
     if (world_.scheduler.now() < paused_until_) {

@@ -41,7 +41,7 @@ void Node::beat() {
 
 void Node::compare(const std::vector<Ownership>& all) {
   const TimeUs clock = world_.database.clock(world_.scheduler.now());
-  for (std::size_t i = 0; i < all.size(); ++i) {
+  for (std::size_t i = 0; i < all.size() && up_; ++i) {
     const core::PartitionId partition{static_cast<std::uint16_t>(i)};
     const Ownership& row = all[i];
     const auto slot = slots_.find(partition);

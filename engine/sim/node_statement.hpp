@@ -12,7 +12,7 @@ inline constexpr TimeUs kOwnerMargin = 2 * kSecond;
 template <class Answer>
 void Node::statement(std::function<Answer(Database&)> execute,
                      std::function<void(std::optional<Answer>)> done) {
-  if (crash_here()) return;
+  if (!up_ || crash_here()) return;
   const Faults::Fate fate = world_.faults.statement();
   const TimeUs there = world_.faults.up_to(world_.options.database_us);
   const TimeUs back = world_.faults.up_to(world_.options.database_us);

@@ -55,7 +55,8 @@ TEST(Simulation, FixedSeedsHold) {
 
 // Seeds that once failed.
 TEST(Simulation, SeedsThatFailedHold) {
-  for (const std::uint64_t seed : {109, 146, 173}) expect_held(draw_options(seed));
+  const std::vector<std::uint64_t> seeds = {109, 146, 173, 10312800206967};
+  for (const std::uint64_t seed : seeds) expect_held(draw_options(seed));
 }
 
 TEST(Simulation, RandomSeedsHold) {
