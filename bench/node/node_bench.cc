@@ -1,7 +1,11 @@
 // How fast a node is without sockets: events in, tasks out, reports in, deliveries out, in one
 // process, against a given PostgreSQL.
 //
+// With NODE_BENCH_CRASH set it ends without a stop, so that the next start tells what a recovery
+// costs.
+//
 // usage: node_bench CONNECTION [in_flight=256] [seconds=5] [partitions=8] [threads=1]
+//                   [checkpoint_records]
 //
 // Prints workflows/s, latency from publish to delivery, CPU of this process and, where it can be
 // seen, of PostgreSQL. Each workflow is one event and four idempotent steps: five records and a
@@ -12,6 +16,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <cstdio>
 #include <cstdlib>
 #include <deque>
 #include <filesystem>
@@ -110,7 +115,7 @@ class Load {
     request.tenant = "bench";
     request.client = "c" + std::to_string(client);
     request.deployment = 1;
-    request.id = fmt::format("{}-{}", client, ++sent_);
+    request.id = fmt::format("{}-{}-{}", session_, client, ++sent_);
     request.order_key = request.client;
     request.data = data_;
     request.reply = {0, 1, client};
@@ -135,6 +140,7 @@ class Load {
   node::Node& node_;
   Mailbox& mailbox_;
   std::vector<Clock::time_point> began_;
+  const long long session_ = Clock::now().time_since_epoch().count();  // ids are never reused
   std::uint64_t sent_ = 0;
   std::uint64_t reports_ = 0;
   const std::string data_ = core::test::ask(std::string(200, 'x'));
@@ -184,6 +190,7 @@ int main(int argc, char** argv) {
   config.database = argv[1];
   config.partitions = static_cast<unsigned>(number(4, 8));
   config.apply_threads = static_cast<unsigned>(number(5, 1));
+  if (argc > 6) config.checkpoint_records = static_cast<std::uint64_t>(number(6, 0));
   Mailbox mailbox;
   const auto starting = Clock::now();
   auto node = node::Node::start(config, mailbox);
@@ -243,6 +250,7 @@ int main(int argc, char** argv) {
       after.checkpoints - before.checkpoints);
   credit.request_stop();
   credit.join();
-  if (std::getenv("NODE_BENCH_CRASH") != nullptr) std::_Exit(0);
+  std::fflush(stdout);
+  if (std::getenv("NODE_BENCH_CRASH") != nullptr) std::_Exit(0);  // as kill -9 would
   (*node)->stop();
 }

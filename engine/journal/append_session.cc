@@ -14,6 +14,9 @@ namespace {
 // safety.
 constexpr int kZombieWaitMs = 1000;
 
+// The planner takes an array parameter for ten rows and would join each record with each partition.
+constexpr const char* kAppendSetup = "set enable_nestloop = off; set enable_hashjoin = on;";
+
 constexpr const char* kResolve =
     "select p.part, p.epoch, t.seq, t.day, t.chain from partition p left join lateral"
     " (select j.seq, j.day, j.chain from journal j where j.part = p.part order by j.seq desc limit "
@@ -135,7 +138,7 @@ void AppendSession::send_check() {
                 " and backend_start = '{}';",
                 kZombieWaitMs, previous_pid_, previous_start_);
   const std::string script =
-      std::string(kSessionSetup) + zombie +
+      std::string(kSessionSetup) + kAppendSetup + zombie +
       "select pg_is_in_recovery()::int, (select system_identifier from pg_control_system()),"
       " case when pg_is_in_recovery() then 0 else"
       " ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int4 end,"

@@ -19,9 +19,14 @@ DatabaseError foreign(std::string message) {
 }
 
 Database::Result<int> format_of(Database& database) {
+  // From the catalogue's rows, under one snapshot: names looked up in a backend's cache may be
+  // stale when another node has just made them.
   auto present = database.run(
-      "select to_regclass('cluster') is not null,"
-      " to_regclass('journal') is not null or to_regclass('partition') is not null");
+      "select coalesce(bool_or(c.relname = 'cluster'), false),"
+      " coalesce(bool_or(c.relname in ('journal', 'partition')), false) from pg_class c"
+      " join pg_namespace n on n.oid = c.relnamespace"
+      " where n.nspname = any (current_schemas(false))"
+      " and c.relname in ('cluster', 'journal', 'partition')");
   if (!present) return tl::unexpected(present.error());
   if (!present->boolean(0, 0)) {
     if (present->boolean(0, 1)) {

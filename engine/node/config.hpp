@@ -49,7 +49,7 @@ struct NodeConfig {
   // A checkpoint of a partition is due after this much tail; what bounds recovery. The first two
   // are of the whole node and are shared out over its partitions, so that recovery reads no more
   // when there are more partitions.
-  std::uint64_t checkpoint_records = 100'000;
+  std::uint64_t checkpoint_records = 40'000;
   std::uint64_t checkpoint_bytes = std::uint64_t{64} << 20;
   std::uint32_t checkpoint_ms = 60'000;
 
