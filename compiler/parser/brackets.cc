@@ -213,7 +213,7 @@ class Brackets {
     const uint32_t opened = open_.back().token.line();
     push_missing(closer_of(open_.back().token.getType()), place);
     mended_.push_back({opened, opened});
-    mended_.push_back({place.line(), place.line()});
+    if (!place.first_on_line) mended_.push_back({place.line(), place.line()});
     open_.pop_back();
   }
 

@@ -119,6 +119,7 @@ const std::vector<WordClass>& word_classes() {
       {{FlowLexer::K_LET, FlowLexer::K_STEP}, "a statement", is_any_statement},
       {{FlowLexer::K_RECORD, FlowLexer::K_EVENT}, "a declaration", is_any_declaration},
       {{FlowLexer::INT, FlowLexer::K_NOT}, "an expression", begins_expression},
+      {{FlowLexer::INT, FlowLexer::K_TRUE, FlowLexer::TYPE}, "a pattern", begins_expression},
       {{FlowLexer::PLUS, FlowLexer::STAR}, "", continues_expression},
       {{FlowLexer::TYPE, FlowLexer::LBRACE, FlowLexer::LBRACKET}, "a type", begins_type},
       {{FlowLexer::K_LET, FlowLexer::NAME}, "a name", is_member_word},

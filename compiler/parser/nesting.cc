@@ -41,7 +41,8 @@ bool is_operator(size_t type) {
   const bool word =
       type == FlowLexer::K_IF || (type >= FlowLexer::K_IN && type <= FlowLexer::K_ELSE);
   const bool sign = type >= FlowLexer::DOT_DOT && type <= FlowLexer::PERCENT;
-  return word || (sign && type != FlowLexer::COMMA && type != FlowLexer::COLON);
+  return word || (sign && type != FlowLexer::COMMA && type != FlowLexer::COLON &&
+                  type != FlowLexer::ASSIGN);
 }
 
 }  // namespace

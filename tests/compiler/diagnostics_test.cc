@@ -17,7 +17,7 @@ TEST(Codes, AreUniqueSortedAndExplained) {
   for (const CodeInfo& row : all_codes()) {
     EXPECT_TRUE(names.insert(row.name).second) << row.name;
     EXPECT_FALSE(row.title.empty()) << row.name;
-    EXPECT_GT(row.explanation.size(), 40u) << row.name;
+    EXPECT_GT(row.explanation.size(), 30u) << row.name;
     const bool warning = row.name.front() == 'W';
     EXPECT_EQ(warning, row.severity == Severity::kWarning) << row.name;
     if (!last.empty() && last.front() == row.name.front()) {

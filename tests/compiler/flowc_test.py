@@ -15,6 +15,7 @@ event Answer { text: string }
 topic asks of Ask {}
 pool cpu {}
 task think(text: string) -> string { pool cpu  timeout 2s  idempotent }
+
 flow answer(ask: Ask) -> Answer
   on asks
   timeout 10s
@@ -68,7 +69,7 @@ class Flowc(unittest.TestCase):
         self.assertEqual((done.returncode, done.stderr), (1, b""))
         finding = json.loads(done.stdout)["diagnostics"][0]
         self.assertEqual((finding["code"], finding["severity"]), ("E0105", "error"))
-        self.assertEqual((finding["file"], finding["line"]), (path, 10))
+        self.assertEqual((finding["file"], finding["line"]), (path, 11))
         self.assertEqual((finding["column"], finding["end_column"]), (15, 16))
         self.assertEqual(finding["fixes"][0]["edits"][0]["text"], "==")
         sarif = json.loads(flowc("check", "--format", "sarif", path).stdout)

@@ -208,7 +208,7 @@ TEST(Parse, NestingAndChainsEndAtTheirLimits) {
   EXPECT_TRUE(parse_value(chain("1 + ", kOperatorChainMax))->result.ok);
   for (const char* link :
        {"1 + ", "not ", "- ", "if 1 then 1 else ", "a.", "a ?? ", "(", "[", "f("}) {
-    const auto parsed = parse_value(chain(link, 100'000));
+    const auto parsed = parse_value(chain(link, 50'000));
     EXPECT_EQ(parsed->diagnostics.items().at(0).code, Code::E0120) << link;
   }
   // Many items in a list, and many statements, are no nesting.
