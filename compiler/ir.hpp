@@ -52,6 +52,7 @@ struct Local {
   TypeId type = kPoison;
   Span span;
   Kind kind = Kind::kLet;
+  std::optional<Span> word;  // `let` or `var`, where one was written
   StepDef* step = nullptr;  // set iff kStep
   std::uint32_t frame = 0;  // which activation owns it: 0 the flow's, others those of branches
   bool used = false;

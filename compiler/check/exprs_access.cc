@@ -137,7 +137,8 @@ Expr* Exprs::field_of_value(const ast::Expr& tree, const ast::FieldExpr& node, E
   if (!may_be_none && node.optional) {
     context_.diagnostics
         .report(Code::W0008, node.field.span, "the value is always there, so `.` is enough")
-        .also(base->span, fmt::format("this is {}", with_article(types_.name(base->type))));
+        .also(base->span, fmt::format("this is {}", with_article(types_.name(base->type))))
+        .mend("write `.`", {{{tree.span.file, base->span.end, node.field.span.begin}, "."}});
   }
   const TypeId type = may_be_none ? types_.optional_of(field->type) : field->type;
   return context_.expr(tree.span, type, FieldOf{base, index, may_be_none});

@@ -51,7 +51,8 @@ void FlowChecker::settings() {
     });
     if (same != seen.end()) {
       context_.diagnostics.report(Code::E0501, each.span, "this setting is given twice")
-          .also((*same)->span, "first here");
+          .also((*same)->span, "first here")
+          .mend("remove it", {{each.span, ""}});
       continue;
     }
     seen.push_back(&each);
@@ -154,6 +155,31 @@ Stmt* FlowChecker::statement(const ast::Stmt& tree) {
                     tree.node);
 }
 
+namespace {
+
+// The word `let` or `var` at the beginning of a statement.
+Span first_three(Span statement) {
+  return {statement.file, statement.begin, statement.begin + 3};
+}
+
+}  // namespace
+
+// `let x = task(…)`, where `step` is meant.
+bool FlowChecker::is_step_without_its_word(const ast::Stmt& tree, const ast::Expr& value) {
+  const auto* call = ast::as<ast::CallExpr>(value);
+  const auto* name = call == nullptr ? nullptr : ast::as<ast::NameExpr>(*call->callee);
+  const Symbol* symbol = name == nullptr ? nullptr : scope_.find(Space::kValue, name->name);
+  if (symbol == nullptr || symbol->as<TaskDef>() == nullptr) return false;
+  for (const ast::Argument& argument : call->arguments) exprs_.infer(*argument.value);
+  context_.diagnostics
+      .report(Code::E0203, call->callee->span,
+              fmt::format("`{}` is a task, not a function", name->name))
+      .also(symbol->span, "declared here")
+      .because("a `step` runs it and names its result")
+      .mend("write `step`", {{first_three(tree.span), "step"}});
+  return true;
+}
+
 Stmt* FlowChecker::let(const ast::Stmt& tree, const ast::LetStmt& node) {
   if (node.source != nullptr) {
     Stmt* source = later(*node.source);
@@ -161,8 +187,11 @@ Stmt* FlowChecker::let(const ast::Stmt& tree, const ast::LetStmt& node) {
     locals_.declare(local);
     return source;
   }
-  Expr* value = exprs_.infer_closed(*node.value, node.name.text);
+  Expr* value = is_step_without_its_word(tree, *node.value)
+                    ? context_.poison(node.value->span)
+                    : exprs_.infer_closed(*node.value, node.name.text);
   Local* local = context_.local(node.name, value->type, Local::Kind::kLet);
+  local->word = first_three(tree.span);
   locals_.declare(local);
   return made(tree, Let{local, value});
 }
@@ -170,6 +199,7 @@ Stmt* FlowChecker::let(const ast::Stmt& tree, const ast::LetStmt& node) {
 Stmt* FlowChecker::var(const ast::Stmt& tree, const ast::VarStmt& node) {
   Expr* value = exprs_.infer_closed(*node.value, node.name.text);
   Local* local = context_.local(node.name, value->type, Local::Kind::kVar);
+  local->word = first_three(tree.span);
   locals_.declare(local);
   return made(tree, Let{local, value});
 }
@@ -197,6 +227,7 @@ Stmt* FlowChecker::set(const ast::Stmt& tree, const ast::SetStmt& node) {
     diagnostic.also(local->span, local->kind == Local::Kind::kLet
                                      ? "bound once, by `let`; `var` makes a variable"
                                      : "bound here, once");
+    if (local->word) diagnostic.mend("write `var`", {{*local->word, "var"}});
   } else if (local->frame != locals_.frame()) {
     context_.diagnostics
         .report(Code::E0409, node.name.span,

@@ -33,6 +33,7 @@ class FlowChecker {
   ir::Stmt* statement(const ast::Stmt& tree);
   ir::Stmt* made(const ast::Stmt& tree, decltype(ir::Stmt::node) node);
   ir::Stmt* let(const ast::Stmt& tree, const ast::LetStmt& node);
+  bool is_step_without_its_word(const ast::Stmt& tree, const ast::Expr& value);
   ir::Stmt* var(const ast::Stmt& tree, const ast::VarStmt& node);
   ir::Stmt* set(const ast::Stmt& tree, const ast::SetStmt& node);
   ir::Stmt* if_statement(const ast::Stmt& tree, const ast::IfStmt& node);
@@ -45,6 +46,7 @@ class FlowChecker {
 
   // Steps and what hangs on them (flows_steps.cc).
   ir::Stmt* step_statement(const ast::Stmt& tree, const ast::StepStmt& node);
+  bool is_let_with_a_wrong_word(const ast::Stmt& tree, const ast::StepStmt& node);
   ir::StepDef* step(const ast::Stmt& tree, const ast::StepStmt& node);
   // The task that a call names; null after a report.
   ir::TaskDef* task_of(const ast::CallExpr& call);

@@ -78,7 +78,31 @@ TaskDef* FlowChecker::task_of(const ast::CallExpr& call) {
   return nullptr;
 }
 
+// `step x = f(…)`, where `let` is meant.
+bool FlowChecker::is_let_with_a_wrong_word(const ast::Stmt& tree, const ast::StepStmt& node) {
+  const auto& call = std::get<ast::CallExpr>(node.call->node);
+  const auto* name = ast::as<ast::NameExpr>(*call.callee);
+  const Symbol* symbol = name == nullptr ? nullptr : scope_.find(Space::kValue, name->name);
+  const bool pure = symbol != nullptr ? symbol->as<FnDef>() != nullptr
+                                      : name != nullptr && is_builtin(name->name);
+  if (!pure || !node.named || node.has_policies) return false;
+  Diagnostic& diagnostic = context_.diagnostics.report(
+      Code::E0203, call.callee->span,
+      symbol != nullptr ? std::string("a step runs a task, and this is a function")
+                        : fmt::format("a step runs a task, and `{}` is built in", name->name));
+  if (symbol != nullptr) diagnostic.also(symbol->span, "declared here");
+  const Span word{tree.span.file, tree.span.begin, tree.span.begin + 4};
+  diagnostic.because("a function is pure and needs no step").mend("write `let`", {{word, "let"}});
+  return true;
+}
+
 Stmt* FlowChecker::step_statement(const ast::Stmt& tree, const ast::StepStmt& node) {
+  if (is_let_with_a_wrong_word(tree, node)) {
+    Expr* value = exprs_.infer(*node.call);
+    Local* local = context_.local(node.name, value->type, Local::Kind::kLet);
+    locals_.declare(local);
+    return made(tree, Let{local, value});
+  }
   StepDef* def = step(tree, node);
   return made(tree, Step{def});
 }

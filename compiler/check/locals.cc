@@ -25,7 +25,8 @@ void Locals::close() {
       context_.diagnostics
           .report(Code::W0009, local->span,
                   fmt::format("`{}` is never set again, so it need not be a `var`", local->name))
-          .because("`let` binds a name once");
+          .because("`let` binds a name once")
+          .mend("write `let`", {{*local->word, "let"}});
     }
   }
 }

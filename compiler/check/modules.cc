@@ -152,12 +152,16 @@ class ModuleLoader {
 
   void report_alias(const ast::Import& import, std::string_view alias, const ImportScope& other) {
     const bool same = other.module != nullptr && other.module->module->name == import.module.text();
-    context_.diagnostics
-        .report(Code::E0210, import.span,
-                same ? fmt::format("`{}` is imported twice", import.module.text())
-                     : fmt::format("two imports are called `{}`", alias))
-        .also(other.span, "the first one")
-        .because(same ? "" : "an import is spoken of by the last part of its name");
+    Diagnostic& diagnostic = context_.diagnostics.report(
+        Code::E0210, import.span,
+        same ? fmt::format("`{}` is imported twice", import.module.text())
+             : fmt::format("two imports are called `{}`", alias));
+    diagnostic.also(other.span, "the first one");
+    if (same) {
+      diagnostic.mend("remove it", {{import.span, ""}});
+    } else {
+      diagnostic.because("an import is spoken of by the last part of its name");
+    }
   }
 
   // Depth first, each module once; an import that leads back into the way closes a cycle.

@@ -72,7 +72,8 @@ bool PolicyReader::is_repeated(const ast::Policy& line) {
   for (const ast::Policy* other : seen_) {
     if (other->node.index() != line.node.index()) continue;
     context_.diagnostics.report(Code::E0501, line.span, "this policy is given twice")
-        .also(other->span, "first here");
+        .also(other->span, "first here")
+        .mend("remove it", {{line.span, ""}});
     return true;
   }
   seen_.push_back(&line);

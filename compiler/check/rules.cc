@@ -120,6 +120,15 @@ Span last_byte(Span block) {
   return {block.file, block.end - 1, block.end};
 }
 
+// The `if` at the end of a block that lets a run pass by.
+std::optional<Span> way_past(const Block& block) {
+  if (block.statements.empty()) return std::nullopt;
+  const Stmt& last = *block.statements.back();
+  const auto* found = as<If>(&last);
+  if (found == nullptr || found->else_body) return std::nullopt;
+  return Span{last.span.file, last.span.begin, last.span.begin + 2};
+}
+
 void check_answers(Context& context, const FlowDef& flow) {
   Paths paths(context);
   const Way body = paths.block(flow.body);
@@ -130,13 +139,15 @@ void check_answers(Context& context, const FlowDef& flow) {
   const Span head = join(tree.outcomes.front().span, tree.outcomes.back().span);
   const std::string wanted = fmt::format("it promises {}", outcome_names(flow));
   if (body == Way::kOn) {
-    context.diagnostics
-        .report(Code::E0401, last_byte(flow.body.span),
-                fmt::format("a run of `{}` can come to this end without an outcome", flow.name))
-        .also(head, wanted)
-        .because(
-            "every run answers exactly once, so every path ends with `return EVENT` or "
-            "`fail`");
+    Diagnostic& diagnostic = context.diagnostics.report(
+        Code::E0401, last_byte(flow.body.span),
+        fmt::format("a run of `{}` can come to this end without an outcome", flow.name));
+    diagnostic.also(head, wanted);
+    if (const auto gap = way_past(flow.body)) {
+      diagnostic.also(*gap, "it goes on when no condition holds");
+    }
+    diagnostic.because(
+        "every run answers exactly once, so every path ends with `return EVENT` or `fail`");
   }
   if (!flow.on_failure) {
     context.diagnostics
@@ -147,12 +158,14 @@ void check_answers(Context& context, const FlowDef& flow) {
             "any run may fail, be cancelled or run out of time; `on failure (why) { return … }` "
             "behind the flow answers then");
   } else if (failure == Way::kOn) {
-    context.diagnostics
-        .report(
-            Code::E0401, last_byte(flow.on_failure->span),
-            fmt::format("a failed run of `{}` can come to this end without an outcome", flow.name))
-        .also(head, wanted)
-        .because("every run answers exactly once, also when it fails");
+    Diagnostic& diagnostic = context.diagnostics.report(
+        Code::E0401, last_byte(flow.on_failure->span),
+        fmt::format("a failed run of `{}` can come to this end without an outcome", flow.name));
+    diagnostic.also(head, wanted);
+    if (const auto gap = way_past(*flow.on_failure)) {
+      diagnostic.also(*gap, "it goes on when no condition holds");
+    }
+    diagnostic.because("every run answers exactly once, also when it fails");
   }
 }
 
