@@ -74,6 +74,12 @@ void append_count(std::string& out, std::string_view name, std::uint64_t value) 
 
 }  // namespace
 
+std::vector<std::string_view> client_verbs() {
+  std::vector<std::string_view> names;
+  for (const VerbRow& row : kVerbs) names.push_back(row.t);
+  return names;
+}
+
 ClientParse parse_client_frame(std::string_view text, FrameFields& fields) {
   const FieldsError error = read_fields(text, fields);
   const VerbRow* row = nullptr;

@@ -27,6 +27,9 @@ struct ClientParse {
   std::string message;  // why not
 };
 
+// The `t` of every frame that a client may say.
+std::vector<std::string_view> client_verbs();
+
 ClientParse parse_client_frame(std::string_view text, FrameFields& fields);
 
 // Server frames, each appended to `out` as one JSON object.

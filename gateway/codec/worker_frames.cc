@@ -90,6 +90,14 @@ void append_lease_frame(std::string& out, std::string_view t, std::string_view l
 
 }  // namespace
 
+std::vector<std::string_view> worker_verbs() {
+  std::vector<std::string_view> names;
+  for (const VerbRow& row : kVerbs) {
+    if (!row.t.empty()) names.push_back(row.t);
+  }
+  return names;
+}
+
 WorkerParse parse_worker_frame(std::string_view text, FrameFields& fields) {
   const FieldsError error = read_fields(text, fields);
   if (error.message != nullptr) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "gateway/codec/frame_fields.hpp"
 
@@ -16,6 +17,9 @@ struct WorkerParse {
   WorkerVerb verb = WorkerVerb::kPing;
   std::string message;
 };
+
+// The `t` of every frame that a worker may say.
+std::vector<std::string_view> worker_verbs();
 
 // A frame of the socket. `credit` and lengths are within their limits afterwards.
 WorkerParse parse_worker_frame(std::string_view text, FrameFields& fields);

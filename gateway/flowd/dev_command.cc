@@ -70,7 +70,7 @@ int run_dev(const DevOptions& options, const Environment& environment) {
   gateway_values.keys.add(*key);
   Gateway gateway(std::move(gateway_values));
   if (const auto bound = gateway.bind(); !bound) return fail(bound.error());
-  const auto postgres = PrivatePostgres::start({.directory = directory->path(),
+  auto postgres = PrivatePostgres::start({.directory = directory->path(),
                                                 .user = *user,
                                                 .binaries = variable("SLUICE_PG_BIN"),
                                                 .preload = variable("SLUICE_PG_PRELOAD")},
@@ -85,7 +85,7 @@ int run_dev(const DevOptions& options, const Environment& environment) {
   node.address = fmt::format("{}:{}", address->host, gateway.port());
   node.database_wait_ms = 10'000;
   print_tokens(*key, fmt::format("http://127.0.0.1:{}", gateway.port()));
-  return serve_until_signal(gateway, std::move(node));
+  return serve_until_signal(gateway, std::move(node), [&] { postgres->reset(); });
 }
 
 }  // namespace sluice::gateway

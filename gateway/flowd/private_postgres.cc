@@ -33,6 +33,8 @@ using std::chrono::milliseconds;
 constexpr std::size_t kSocketFolderBytes = 107 - 14;
 constexpr milliseconds kReadyPoll{3};
 constexpr milliseconds kReadyTimeout{60'000};  // crash recovery of PostgreSQL included
+constexpr milliseconds kLeftoversPoll{50};
+constexpr milliseconds kLeftoversTimeout{10'000};
 constexpr int kFastStopMs = 20'000;
 constexpr int kImmediateStopMs = 5'000;
 // A server that dies is started again at once, then after doubling waits; protocols.md promises 10 s.
@@ -111,8 +113,10 @@ std::string tail_of(const std::string& text, std::size_t lines) {
 
 std::string explain_log(const std::string& what, const std::string& text,
                         const std::string& directory) {
-  if (text.find("No space left on device") != std::string::npos) {
-    return explain_errno(ENOSPC, what + " in", directory + "/postgres");
+  // PostgreSQL says the second where the kernel took a part of a page.
+  for (const char* full : {"No space left on device", "Check free disk space"}) {
+    if (text.find(full) == std::string::npos) continue;
+    return explain_errno(ENOSPC, what + " in", directory + "/postgres") + "; PostgreSQL needs about 100 MB to begin with";
   }
   return fmt::format("cannot {} in {}:{}", what, directory, tail_of(text, 6));
 }
@@ -185,6 +189,8 @@ pid_t spawn(const Spawn& what) {
     dup2(null, 0);
     dup2(out, 1);
     dup2(out, 2);
+    // Boost's sockets are not close-on-exec, and a server that outlives us must not hold our port.
+    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
     if (!become(what.user)) _exit(126);
     if (chdir("/") != 0) _exit(126);
     execve(argv[0], argv.data(), envp.data());
@@ -230,6 +236,20 @@ bool is_postmaster_of(pid_t pid, const std::string& cluster) {
   return read_file(fmt::format("/proc/{}/comm", pid)).starts_with("postgres");
 }
 
+// A postmaster killed with our predecessor stays in the process table until its new parent reaps it,
+// and PostgreSQL takes a zombie for a running server. It takes its own parent's pid for a leftover:
+// written there, that pid keeps the file's other lines, by which PostgreSQL makes sure that no
+// backend of the dead server still works on the data.
+tl::expected<void, std::string> disown_lock_of_the_dead(const std::string& cluster, pid_t dead) {
+  const std::string path = cluster + "/postmaster.pid";
+  const std::string status = read_file(fmt::format("/proc/{}/status", dead));
+  if (status.find("State:\tZ") == std::string::npos) return {};
+  const std::string lines = read_file(path);
+  const std::size_t rest = lines.find('\n');
+  if (rest == std::string::npos) return {};
+  return write_file(path, fmt::format("{}{}", getpid(), lines.substr(rest)));
+}
+
 std::string preload_of(pid_t pid) {
   const std::string environment = read_file(fmt::format("/proc/{}/environ", pid));
   std::istringstream parts(environment);
@@ -252,8 +272,7 @@ tl::expected<std::unique_ptr<PrivatePostgres>, std::string> PrivatePostgres::sta
   if (!taken) return tl::unexpected(taken.error());
   server->taken_over_ = *taken;
   if (!*taken) {
-    if (auto done = server->launch(); !done) return tl::unexpected(done.error());
-    if (auto done = server->await_ready(); !done) return tl::unexpected(done.error());
+    if (auto done = server->launch_ready(); !done) return tl::unexpected(done.error());
   }
   server->stop_event_ = eventfd(0, EFD_CLOEXEC);
   server->supervisor_ = std::thread([raw = server.get()] { raw->supervise(); });
@@ -320,6 +339,10 @@ tl::expected<bool, std::string> PrivatePostgres::take_over() {
     }
     log_(fmt::format("stopping the PostgreSQL of an earlier flowd (process {})", found.pid));
     stop();
+  } else if (found.pid > 1) {
+    if (auto done = disown_lock_of_the_dead(cluster_, found.pid); !done) {
+      return tl::unexpected(done.error());
+    }
   }
   if (!same_settings) {
     if (auto done = write_file(settings, settings_); !done) return tl::unexpected(done.error());
@@ -338,6 +361,7 @@ tl::expected<void, std::string> PrivatePostgres::launch() {
   if (fs::file_size(output, error) > kLogBytesMax && !error) {
     fs::rename(output, output + ".old", error);
   }
+  log_begin_ = fs::exists(output, error) ? fs::file_size(output, error) : 0;
   const pid_t child = spawn({.arguments = {options_.binaries + "/postgres", "-D", cluster_},
                              .user = options_.user,
                              .output = output,
@@ -355,13 +379,27 @@ tl::expected<void, std::string> PrivatePostgres::await_ready() {
     if (found.pid == pid_ && found.status == "ready") return {};
     if (wait_for_exit(0)) {
       return tl::unexpected(explain_log("start PostgreSQL",
-                                        read_file(options_.directory + "/postgres.log"),
+                                        read_file(options_.directory + "/postgres.log").substr(log_begin_),
                                         options_.directory));
     }
     std::this_thread::sleep_for(kReadyPoll);
   }
   return tl::unexpected(fmt::format("PostgreSQL in {} is not ready after {} s; see {}/postgres.log",
                                     cluster_, kReadyTimeout.count() / 1000, options_.directory));
+}
+
+// Backends of a server that was killed may take a moment to notice and go; until then a new one
+// refuses to start.
+tl::expected<void, std::string> PrivatePostgres::launch_ready() {
+  const auto deadline = Clock::now() + kLeftoversTimeout;
+  while (true) {
+    if (auto done = launch(); !done) return done;
+    auto ready = await_ready();
+    const bool leftovers = !ready && (ready.error().find("pre-existing shared memory block") != std::string::npos ||
+                                      ready.error().find("postmaster.pid") != std::string::npos);
+    if (!leftovers || Clock::now() >= deadline) return ready;
+    std::this_thread::sleep_for(kLeftoversPoll);
+  }
 }
 
 // True once the server has ended; reaps it if it is our child.
@@ -404,8 +442,7 @@ void PrivatePostgres::supervise() {
       wait_ms = 0;
     }
     if (auto done = take_over(); done && *done) continue;
-    auto started = launch();
-    if (started) started = await_ready();
+    const auto started = launch_ready();
     if (started) {
       log_(fmt::format("the private PostgreSQL runs again (process {})", pid_.load()));
       wait_ms = 0;

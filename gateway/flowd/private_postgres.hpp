@@ -52,6 +52,7 @@ class PrivatePostgres {
   tl::expected<void, std::string> initialise();
   tl::expected<bool, std::string> take_over();
   tl::expected<void, std::string> launch();
+  tl::expected<void, std::string> launch_ready();
   tl::expected<void, std::string> await_ready();
   void supervise();
   bool wait_for_exit(int timeout_ms);
@@ -66,6 +67,7 @@ class PrivatePostgres {
   int socket_folder_ = -1;  // open while the path is too long for a socket's address
   std::atomic<pid_t> pid_{-1};
   bool child_ = false;  // ours to reap
+  std::size_t log_begin_ = 0;  // where this start's lines in postgres.log begin
   bool taken_over_ = false;
   int stop_event_ = -1;
   std::atomic<bool> stopping_{false};

@@ -76,7 +76,7 @@ int run_serve(const ServeOptions& options, const Environment& environment) {
   if (const auto bound = gateway.bind(); !bound) return fail(bound.error(), kExitFailed);
   node::NodeConfig node = node_config(*config);
   node.address = fmt::format("{}:{}", address->host, gateway.port());
-  return serve_until_signal(gateway, std::move(node));
+  return serve_until_signal(gateway, std::move(node), [] {});
 }
 
 int run_token(const TokenOptions& options, const Environment& environment) {

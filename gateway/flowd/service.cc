@@ -7,11 +7,14 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
+#include <future>
 #include <sstream>
+#include <thread>
 
 #include "gateway/flowd/commands.hpp"
 
@@ -161,10 +164,27 @@ void set_up_log(const std::string& level) {
   spdlog::set_default_logger(std::move(logger));
 }
 
-int serve_until_signal(Gateway& gateway, node::NodeConfig config) {
+int serve_until_signal(Gateway& gateway, node::NodeConfig config, const std::function<void()>& abandon) {
   raise_descriptor_limit();
+  // Waiting for PostgreSQL and folding may take long; the signal is taken by a thread of its own.
+  struct Watch {
+    std::atomic<bool> starting{true};
+    std::promise<void> signalled;
+  };
+  const auto watch = std::make_shared<Watch>();
+  std::thread([watch, abandon] {
+    wait_for_signal();
+    if (watch->starting.exchange(false)) {
+      spdlog::info("stopping before it was ready");
+      abandon();
+      _exit(kExitDone);
+    }
+    watch->signalled.set_value();
+  }).detach();
   const auto began = std::chrono::steady_clock::now();
   auto node = node::Node::start(std::move(config), gateway);
+  // The watcher stops the process by itself if it was faster.
+  if (!watch->starting.exchange(false)) pause();
   if (!node) {
     spdlog::error("{}", node.error().message);
     return exit_code_of(node.error().kind);
@@ -176,7 +196,7 @@ int serve_until_signal(Gateway& gateway, node::NodeConfig config) {
   for (const std::string& warning : status.warnings) spdlog::warn("{}", warning);
   fmt::print("ready http://{}:{}\n", host_for_url(gateway.options().host), gateway.port());
   std::fflush(stdout);
-  wait_for_signal();
+  watch->signalled.get_future().wait();
   spdlog::info("stopping");
   gateway.stop([&] { (*node)->stop(); });
   node->reset();

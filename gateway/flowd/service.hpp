@@ -30,9 +30,9 @@ void block_signals();
 // Waits for SIGINT or SIGTERM.
 int wait_for_signal();
 
-// Starts the node, prints `ready …` and serves until a signal comes. `gateway` is bound. `stopped` is called once all is stopped.
-// Returns the exit code.
-int serve_until_signal(Gateway& gateway, node::NodeConfig config);
+// Starts the node, prints `ready …` and serves until a signal comes. `gateway` is bound. A signal that comes while the node still
+// starts ends the process with code 0 after `abandon` has stopped what must not be left running. Returns the exit code.
+int serve_until_signal(Gateway& gateway, node::NodeConfig config, const std::function<void()>& abandon);
 
 void set_up_log(const std::string& level);
 

@@ -8,6 +8,7 @@
 
 #include "gateway/codec/client_frames.hpp"
 #include "gateway/limits.hpp"
+#include "gateway/net/publish.hpp"
 
 namespace sluice::gateway {
 namespace {
@@ -17,7 +18,19 @@ std::uint32_t retry_after_of(const ErrorRow& row, std::uint32_t asked_ms) {
   return row.code == ErrorCode::unavailable ? limits::kUnavailableRetryMs : limits::kBusyRetryMs;
 }
 
+unsigned status_of(const ErrorRow& row, const ProblemDetails& details) {
+  return details.status != 0 ? details.status : row.status;
+}
+
 }  // namespace
+
+ProblemDetails details_of(const InputError& error) {
+  ProblemDetails details;
+  details.message = error.message;
+  details.errors = &error.errors;
+  if (error.malformed) details.status = row_of(ErrorCode::bad_request).status;
+  return details;
+}
 
 std::string random_id() {
   std::array<unsigned char, 16> bytes{};
@@ -44,7 +57,7 @@ std::string problem_body(const ErrorRow& row, const ProblemDetails& details,
                          std::string_view correlation) {
   std::string body = R"({"type":"about:blank","title":)";
   vm::append_json_string(row.text, body);
-  body += fmt::format(R"(,"status":{},"code":"{}","detail":)", row.status, row.name);
+  body += fmt::format(R"(,"status":{},"code":"{}","detail":)", status_of(row, details), row.name);
   vm::append_json_string(details.message.empty() ? row.text : std::string_view(details.message), body);
   body += R"(,"correlation":)";
   vm::append_json_string(correlation, body);
@@ -82,7 +95,7 @@ void Exchange::respond_json(unsigned status, std::string body) {
 void Exchange::problem(ErrorCode code, ProblemDetails details) {
   const ErrorRow& row = row_of(code);
   HttpResponse response;
-  response.status = row.status;
+  response.status = status_of(row, details);
   response.content_type = "application/problem+json";
   response.body = problem_body(row, details, correlation_);
   const std::uint32_t retry_after_ms = retry_after_of(row, details.retry_after_ms);

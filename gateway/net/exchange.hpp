@@ -32,6 +32,8 @@ struct HttpRequest {
   std::optional<std::string> parameter(std::string_view name) const;
 };
 
+struct InputError;
+
 struct HttpResponse {
   unsigned status = 200;
   std::string body;
@@ -45,7 +47,11 @@ struct ProblemDetails {
   std::uint32_t retry_after_ms = 0;                    // 0: the default of retryable codes
   const std::vector<vm::JsonProblem>* errors = nullptr;
   std::string extra;                                   // more members: `,"diagnostics":[…]`
+  unsigned status = 0;                                 // 0: the code's own
 };
+
+// What a problem says about input that was not taken.
+ProblemDetails details_of(const InputError& error);
 
 class Exchange : public std::enable_shared_from_this<Exchange>, public AnswerSink {
  public:

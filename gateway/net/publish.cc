@@ -14,7 +14,8 @@ using vm::JsonProblem;
 InputError invalid(std::vector<JsonProblem> problems) {
   InputError error;
   const bool malformed = !problems.empty() && problems.front().malformed;
-  error.code = malformed ? ErrorCode::bad_request : ErrorCode::invalid;
+  error.code = ErrorCode::invalid;
+  error.malformed = malformed;
   if (!problems.empty()) {
     const JsonProblem& first = problems.front();
     error.message = first.path.empty() ? first.message : fmt::format("{}: {}", first.path, first.message);

@@ -20,6 +20,7 @@ struct InputError {
   ErrorCode code = ErrorCode::invalid;
   std::string message;
   std::vector<vm::JsonProblem> errors;  // of `invalid`
+  bool malformed = false;               // not JSON at all: 400 over HTTP instead of 422
 };
 
 struct PublishInput {

@@ -18,14 +18,14 @@ WorkerSession::WorkerSession(Connection& connection, std::string header_token)
 void WorkerSession::on_closed() {
   shard().counters().workers.sub();
   shard().remove_answers(WebsocketSession::id());
+  if (said_hello()) shard().remove_worker(worker_);
   leave(false);
 }
 
+// After `bye` the socket lives on: what was begun is still renewed, cancelled and reported on it.
 void WorkerSession::leave(bool bye) {
-  if (!joined_) return;
+  if (joined_) shard().node().worker_left(worker_, bye);
   joined_ = false;
-  shard().remove_worker(worker_);
-  shard().node().worker_left(worker_, bye);
 }
 
 void WorkerSession::on_text(std::string_view text) {

@@ -81,8 +81,7 @@ void post_deployment(const ExchangePtr& exchange) {
   }
   auto sources = read_sources(request.content_type, request.body);
   if (!sources) {
-    return exchange->problem(sources.error().code,
-                             {.message = sources.error().message, .errors = &sources.error().errors});
+    return exchange->problem(sources.error().code, details_of(sources.error()));
   }
   compile_and_deploy(exchange, std::move(*sources));
 }

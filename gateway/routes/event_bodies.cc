@@ -13,12 +13,10 @@ namespace {
 using vm::JsonKind;
 using vm::JsonReader;
 
-tl::unexpected<InputError> bad(std::string message) {
-  return tl::unexpected(InputError{ErrorCode::bad_request, std::move(message), {}});
-}
-
-std::string at_byte(const JsonReader& reader) {
-  return fmt::format("{} at byte {}", reader.error(), reader.error_offset());
+// The body as a whole cannot be read: no JSON, or JSON with values that are refused.
+tl::unexpected<InputError> unreadable(const JsonReader& reader) {
+  const std::string message = fmt::format("{} at byte {}", reader.error(), reader.error_offset());
+  return tl::unexpected(InputError{ErrorCode::invalid, message, {{"", message, reader.malformed()}}, reader.malformed()});
 }
 
 std::optional<InputError> check_id(std::string_view id) {
@@ -71,7 +69,7 @@ EventInput read_cloud_event(std::string_view text) {
     event.problem = InputError{ErrorCode::invalid, std::move(message), {}};
   };
   if (!reader.finish()) {
-    event.problem = InputError{ErrorCode::bad_request, "the CloudEvent is not a JSON object: " + at_byte(reader), {}};
+    event.problem = unreadable(reader).value();
   } else if (version != "1.0") {
     problem("a CloudEvent has `specversion` 1.0");
   } else if (!has_data) {
@@ -90,7 +88,7 @@ tl::expected<EventBody, InputError> read_array(std::string_view body, std::strin
   EventBody events;
   events.batch = true;
   JsonReader reader(body);
-  if (!reader.begin_array()) return bad("a batch is a JSON array");
+  if (!reader.begin_array()) return unreadable(reader);
   while (reader.next_element()) {
     std::string_view raw;
     if (!reader.skip(&raw)) break;
@@ -107,7 +105,7 @@ tl::expected<EventBody, InputError> read_array(std::string_view body, std::strin
     }
     events.events.push_back(std::move(event));
   }
-  if (!reader.finish()) return bad("the body is not JSON: " + at_byte(reader));
+  if (!reader.finish()) return unreadable(reader);
   return events;
 }
 
@@ -160,10 +158,9 @@ tl::expected<EventBody, InputError> read_events(std::string_view content_type, s
   }
   JsonReader reader(body);
   if (reader.kind() == JsonKind::array) return read_array(body, idempotency_key, false);
-  std::string_view raw;
-  if (!reader.skip(&raw) || !reader.finish()) return bad("the body is not JSON: " + at_byte(reader));
+  // What is wrong with it, down to the path, is said when it is decoded.
   EventBody one;
-  one.events.emplace_back().data = raw;
+  one.events.emplace_back().data = body;
   set_key(one.events.front(), idempotency_key, false, 0);
   return one;
 }

@@ -70,7 +70,7 @@ void settle_problem(const ExchangePtr& exchange, Publication& publication, std::
                     const ProblemDetails& details) {
   if (!publication.batch) return exchange->problem(code, details);
   const ErrorRow& row = row_of(code);
-  settle(exchange, publication, index, {row.status, problem_body(row, details, exchange->correlation()), {}});
+  settle(exchange, publication, index, {details.status != 0 ? details.status : row.status, problem_body(row, details, exchange->correlation()), {}});
 }
 
 struct Target {
@@ -82,8 +82,7 @@ void publish_one(const ExchangePtr& exchange, Publication& publication, std::siz
                  const EventInput& event, const Target& target) {
   const HttpRequest& request = exchange->request();
   if (event.problem) {
-    return settle_problem(exchange, publication, index, event.problem->code,
-                          {.message = event.problem->message, .errors = &event.problem->errors});
+    return settle_problem(exchange, publication, index, event.problem->code, details_of(*event.problem));
   }
   const PublishInput input{.tenant = target.tenant,
                            .client = target.client,
@@ -94,9 +93,7 @@ void publish_one(const ExchangePtr& exchange, Publication& publication, std::siz
                            .traceparent = event.traceparent.empty() ? request.traceparent : event.traceparent};
   auto made = make_publish(exchange->shard(), input);
   if (!made) {
-    const InputError& error = made.error();
-    return settle_problem(exchange, publication, index, error.code,
-                          {.message = error.message, .errors = &error.errors});
+    return settle_problem(exchange, publication, index, made.error().code, details_of(made.error()));
   }
   made->reply = exchange->reply(index);
   exchange->shard().counters().sends.add();
@@ -122,8 +119,7 @@ void post_events(const ExchangePtr& exchange) {
   }
   auto body = read_events(request.content_type, request.idempotency_key, request.body);
   if (!body) {
-    return exchange->problem(body.error().code,
-                             {.message = body.error().message, .errors = &body.error().errors});
+    return exchange->problem(body.error().code, details_of(body.error()));
   }
   auto publication = std::make_shared<Publication>();
   publication->batch = body->batch;

@@ -126,6 +126,18 @@ void route(const ExchangePtr& exchange) {
   }
 }
 
+std::vector<std::string> served_routes() {
+  std::vector<std::string> names;
+  for (const Route& route : kRoutes) {
+    std::string& name = names.emplace_back(route.method);
+    name += ' ';
+    for (const std::string_view segment : route.path) {
+      if (!segment.empty()) name += "/" + std::string(segment);
+    }
+  }
+  return names;
+}
+
 std::size_t body_limit(const GatewayOptions& options, std::string_view target) {
   if (target.starts_with("/v1/deployments")) return limits::kDeploymentBytes;
   if (target.starts_with("/v1/tasks")) return options.worker_frame_bytes;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "gateway/net/exchange.hpp"
 #include "gateway/net/gateway.hpp"
@@ -16,6 +17,9 @@ using Handler = void (*)(const ExchangePtr&);
 
 // Authenticates where the route needs it and calls its handler; 404 and 405 otherwise.
 void route(const ExchangePtr& exchange);
+
+// "POST /v1/topics/*/events" of every route, as docs/openapi.yaml lists them.
+std::vector<std::string> served_routes();
 
 // The most bytes that a body for this target may have.
 std::size_t body_limit(const GatewayOptions& options, std::string_view target);

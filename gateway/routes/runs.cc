@@ -155,7 +155,7 @@ void post_run(const ExchangePtr& exchange) {
                                              .correlation = exchange->correlation(),
                                              .traceparent = request.traceparent});
   if (!made) {
-    return exchange->problem(made.error().code, {.message = made.error().message, .errors = &made.error().errors});
+    return exchange->problem(made.error().code, details_of(made.error()));
   }
   made->reply = exchange->reply(0);
   exchange->when_accepted = [raw = exchange.get(), wait = *wait](std::uint64_t, node::Accepted& answer) {
