@@ -166,6 +166,28 @@ T await(Call call) {
   return std::move(*answer);
 }
 
+// Deploys the pipeline, attaches the clients, and lets one worker in.
+void set_up(node::Node& node, int in_flight) {
+  core::test::Pipeline pipeline;
+  for (auto& step : pipeline.steps) step.policies.idempotent = true;
+  (void)await<node::Deployed>([&](auto done) {
+    node.deploy(vm::encode_artifact(core::test::make_program(pipeline)), false, done);
+  });
+  for (int i = 0; i < in_flight; ++i) {
+    node::AttachRequest request;
+    request.tenant = "bench";
+    request.client = "c" + std::to_string(i);
+    request.session = "s";
+    (void)await<node::Attached>([&](auto done) { node.attach(request, done); });
+  }
+  node::WorkerHello hello;
+  hello.worker = node::WorkerId{1};
+  hello.tenant = "*";
+  hello.tasks = {"t1", "t2", "t3", "t4"};
+  hello.credit = 10'000;
+  node.worker_joined(hello);
+}
+
 double percentile(std::vector<double>& values, double p) {
   if (values.empty()) return 0;
   const auto at = static_cast<std::size_t>(p * static_cast<double>(values.size() - 1));
@@ -201,24 +223,7 @@ int main(int argc, char** argv) {
   fmt::print("started in {:.1f} ms, {} records folded\n",
              std::chrono::duration<double, std::milli>(Clock::now() - starting).count(),
              (*node)->status().counters.recovered_records);
-  core::test::Pipeline pipeline;
-  for (auto& step : pipeline.steps) step.policies.idempotent = true;
-  (void)await<node::Deployed>([&](auto done) {
-    (*node)->deploy(vm::encode_artifact(core::test::make_program(pipeline)), false, done);
-  });
-  for (int i = 0; i < in_flight; ++i) {
-    node::AttachRequest request;
-    request.tenant = "bench";
-    request.client = "c" + std::to_string(i);
-    request.session = "s";
-    (void)await<node::Attached>([&](auto done) { (*node)->attach(request, done); });
-  }
-  node::WorkerHello hello;
-  hello.worker = node::WorkerId{1};
-  hello.tenant = "*";
-  hello.tasks = {"t1", "t2", "t3", "t4"};
-  hello.credit = 10'000;
-  (*node)->worker_joined(hello);
+  set_up(**node, in_flight);
   journal::Database observer(argv[1]);
   auto facts = observer.connect(5000);
   const int backend = facts ? facts->backend_pid : 0;

@@ -16,7 +16,7 @@ std::string_view view_of(const std::array<std::uint8_t, 16>& bytes) {
 }  // namespace
 
 Database::Result<void> write_state_rows(Database& database, core::PartitionId partition,
-                                        core::Seq generation,
+                                        std::uint64_t epoch, core::Seq generation,
                                         const std::vector<core::StateRow>& rows) {
   if (rows.empty()) return {};
   Column ids(PgType::uuid);
@@ -29,8 +29,11 @@ Database::Result<void> write_state_rows(Database& database, core::PartitionId pa
   }
   auto done = database.run_prepared(
       "write_state_rows",
-      "insert into run_state (part, row, gen, wake_at, body) select $1, r.row, $2, r.wake, r.body"
-      " from unnest($3::uuid[], $4::timestamptz[], $5::bytea[]) as r(row, wake, body)"
+      "with own as materialized (select part from partition where part = $1 and epoch = $6 for"
+      "   share)"
+      " insert into run_state (part, row, gen, wake_at, body)"
+      " select own.part, r.row, $2, r.wake, r.body"
+      " from own, unnest($3::uuid[], $4::timestamptz[], $5::bytea[]) as r(row, wake, body)"
       " on conflict (part, row, gen) do update set wake_at = excluded.wake_at, body = "
       "excluded.body",
       Params()
@@ -38,7 +41,8 @@ Database::Result<void> write_state_rows(Database& database, core::PartitionId pa
           .int8(static_cast<std::int64_t>(generation))
           .array(ids)
           .array(wakes)
-          .array(bodies));
+          .array(bodies)
+          .int8(static_cast<std::int64_t>(epoch)));
   if (!done) return tl::unexpected(done.error());
   return {};
 }
@@ -48,7 +52,9 @@ Database::Result<bool> commit_checkpoint(Database& database, core::PartitionId p
                                          const core::Partition::Checkpoint& checkpoint,
                                          const core::Hash128& chain) {
   // Data-modifying WITHs all see the rows as they were before; what they touch does not overlap.
-  // Erased rows of this generation have done their work once what they erase is gone.
+  // Erased rows of this generation have done their work once what they erase is gone. Rows between
+  // the last committed generation and this one are of checkpoints that were never completed: a run
+  // that ended since then has no row here that would hide them.
   auto done = database.run_prepared(
       "commit_checkpoint",
       "with own as materialized (select part from partition where part = $1 and epoch = $2 for"
@@ -58,8 +64,10 @@ Database::Result<bool> commit_checkpoint(Database& database, core::PartitionId p
       "   on conflict (part, gen) do update set rest = excluded.rest, hash = excluded.hash,"
       "     chain = excluded.chain, at = excluded.at, core = excluded.core),"
       " olds as (delete from checkpoint c using own where c.part = own.part and c.gen < $3),"
-      " old as (delete from run_state s using own, run_state n where s.part = own.part"
-      "   and s.gen < $3 and n.part = s.part and n.row = s.row and n.gen = $3),"
+      " last as materialized (select coalesce(max(gen), 0) as gen from checkpoint where part = $1),"
+      " old as (delete from run_state s using own, last where s.part = own.part and s.gen < $3"
+      "   and (s.gen > last.gen or exists (select from run_state n"
+      "     where n.part = s.part and n.row = s.row and n.gen = $3))),"
       " erased as (delete from run_state s using own where s.part = own.part and s.gen = $3"
       "   and s.body is null)"
       " select count(*) from own",

@@ -2,8 +2,8 @@
 //
 // A checkpoint of a partition is made of rows (run_state), each of the generation at which it was
 // written, and a last row (checkpoint) that makes them count. The generation is the seq that the
-// checkpoint stands at: state at a seq is a function of the journal, so rows of a checkpoint that
-// was never completed can do no harm, whoever wrote them.
+// checkpoint stands at. Rows of a checkpoint that was never completed do not count, and the next
+// one that is completed removes them.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +16,11 @@
 
 namespace sluice::journal {
 
-// Rows of one slice. Safe to repeat.
+// Rows of one slice. Safe to repeat. Writes nothing when the partition is no longer owned under
+// this
+// epoch: a late slice of an earlier owner could outlive the checkpoints that should remove it.
 Database::Result<void> write_state_rows(Database& database, core::PartitionId partition,
-                                        core::Seq generation,
+                                        std::uint64_t epoch, core::Seq generation,
                                         const std::vector<core::StateRow>& rows);
 
 // All rows are stored and the journal is durable up to checkpoint.seq: from here on recovery begins

@@ -204,8 +204,8 @@ void ApplyThread::continue_checkpoint(Owned& owned) {
       break;
     }
     ++owned.slices_out;
-    store_.post(StoreThread::Slice{owned.partition.id(), owned.checkpoint->checkpoint.seq,
-                                   std::move(rows)});
+    store_.post(StoreThread::Slice{owned.partition.id(), owned.epoch,
+                                   owned.checkpoint->checkpoint.seq, std::move(rows)});
   }
   if (owned.slices_out > 0 || owned.completion_sent) return;
   if (owned.lost || owned.slice_failed) {

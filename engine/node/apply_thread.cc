@@ -12,6 +12,8 @@ namespace {
 // A thread that has nothing to wait for looks at its housekeeping this often.
 constexpr int kIdleMs = 200;
 
+constexpr int kFoldConnectMs = 5'000;
+
 constexpr const char* kUndefinedTable = "42P01";
 
 }  // namespace
@@ -64,6 +66,10 @@ std::uint32_t ApplyThread::jittered(std::uint32_t ms) {
 }
 
 void ApplyThread::loop() {
+  // While one connection is being made the other is, too; a database that is not there is tried
+  // again.
+  session_.connect();
+  (void)database_.connect(kFoldConnectMs);
   while (!ended_) {
     now_us_ = monotonic_us();
     time_ = shared_.clock.at(now_us_);
@@ -149,6 +155,7 @@ void ApplyThread::on_event(journal::AppendSession::Event& event) {
     // Nothing of it is in, unless an earlier copy is: look. A leaf that is missing is made by the
     // control thread.
     must_resolve_ = true;
+    refused_ = true;
     shared_.set_trouble("PostgreSQL refuses a batch: " + refused->error.message);
     log_line(shared_, "PostgreSQL refuses a batch (" + refused->error.sqlstate +
                           "): " + refused->error.message);
@@ -173,6 +180,7 @@ void ApplyThread::on_connected(const journal::AppendSession::Connected& connecte
   }
   was_connected_ = true;
   backoff_ms_ = 0;
+  shared_.set_trouble("");
   if (!connected.facts.fsync) {
     shared_.warn(
         "PostgreSQL runs with fsync=off: a crash of its machine loses acknowledged events");
@@ -207,6 +215,8 @@ void ApplyThread::on_appended(const journal::AppendSession::Appended& appended) 
   Counters::add(shared_.counters.append_bytes, flying_->batch.bytes());
   Counters::add(shared_.counters.commit_us_total, static_cast<std::uint64_t>(std::max<std::int64_t>(
                                                       0, received - flying_->sent_at_us)));
+  if (refused_) shared_.set_trouble("");
+  refused_ = false;
   backoff_ms_ = 0;
   const auto& parts = flying_->batch.parts();
   for (std::size_t i = 0; i < parts.size(); ++i) {
@@ -225,7 +235,6 @@ void ApplyThread::on_appended(const journal::AppendSession::Appended& appended) 
 
 void ApplyThread::on_resolved(const journal::AppendSession::Resolved& resolved) {
   must_resolve_ = false;
-  shared_.set_trouble("");
   on_tail_lost(resolved);
   if (!in_flight_) return;
   const auto& parts = flying_->batch.parts();

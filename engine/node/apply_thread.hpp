@@ -188,6 +188,7 @@ class ApplyThread {
   Pending* flying_ = &pendings_[1];
   bool in_flight_ = false;  // flying_ has no known outcome yet
   bool must_resolve_ = false;
+  bool refused_ = false;  // the last batch sent
   std::int64_t connect_at_us_ = 0;
   std::uint32_t backoff_ms_ = 0;
   bool online_ = false;

@@ -40,13 +40,17 @@ void Control::note_server(const journal::ServerFacts& facts) {
   (void)journal::record_server(database_, facts);
 }
 
-tl::expected<std::vector<core::PartitionId>, journal::DatabaseError> Control::begin() {
+tl::expected<void, journal::DatabaseError> Control::announce() {
   const std::int64_t sent = monotonic_us();
   auto registered = journal::register_node(database_, shared_.identity);
   if (!registered) return tl::unexpected(registered.error());
   shared_.clock.observe(sent, monotonic_us(), *registered);
   shared_.owned_until_us =
       sent + std::int64_t{shared_.config.ownership_ms - kOwnershipMarginMs} * 1000;
+  return {};
+}
+
+tl::expected<std::vector<core::PartitionId>, journal::DatabaseError> Control::begin() {
   const journal::Day today = journal::day_of(shared_.clock.now());
   if (auto made = journal::ensure_leaves(database_, today, today + journal::kLeavesAhead); !made) {
     return tl::unexpected(made.error());
@@ -60,21 +64,21 @@ tl::expected<std::vector<core::PartitionId>, journal::DatabaseError> Control::be
   auto taken = journal::take_partitions(database_, shared_.identity, shared_.config.ownership_ms);
   if (!taken) return tl::unexpected(taken.error());
   adopt(*taken);
-  if (!heads->empty()) {
-    std::string why;
-    auto current = shared_.deployments.get(heads->back().number, &why);
-    if (current == nullptr) {
-      log_line(shared_, "the newest deployment cannot be loaded: " + why);
-      shared_.warn("deployment " + std::to_string(heads->back().number) +
-                   " cannot be loaded: " + why);
-    } else {
-      shared_.deployments.make_current(std::move(current));
-    }
-  }
+  // While the partitions are being folded.
+  if (!heads->empty()) load_newest(heads->back().number);
   leaves_at_us_ = monotonic_us() + kLeavesUs / 10;
   std::vector<core::PartitionId> partitions;
   for (const auto& owned : *taken) partitions.push_back(owned.partition);
   return partitions;
+}
+
+void Control::load_newest(core::DeploymentNumber number) {
+  std::string why;
+  auto current = shared_.deployments.get(number, &why);
+  if (current != nullptr) return shared_.deployments.make_current(std::move(current));
+  const std::string what = "deployment " + std::to_string(number) + " cannot be loaded: " + why;
+  log_line(shared_, what);
+  shared_.warn(what);
 }
 
 void Control::start() {

@@ -23,8 +23,10 @@ class Control {
   Control(Shared& shared, journal::Database database);
   ~Control();
 
-  // The first round, on the caller's thread: registers the node, makes leaves, reads tenants and
-  // deployments, takes partitions and has them adopted. Returns those.
+  // The first round, on the caller's thread. announce: registers the node, which anchors the clock.
+  tl::expected<void, journal::DatabaseError> announce();
+  // begin: makes leaves, reads tenants and deployments, takes partitions and has them adopted.
+  // Returns those.
   tl::expected<std::vector<core::PartitionId>, journal::DatabaseError> begin();
   // Then its own thread goes on.
   void start();
@@ -51,6 +53,7 @@ class Control {
   void intern_now(const std::string& tenant);
   void adopt(const std::vector<journal::Owned>& taken);
   void look_for_deployments();
+  void load_newest(core::DeploymentNumber number);
   void raise_epoch();
   void tend_leaves();
   void drop_old_leaves(journal::Day today);

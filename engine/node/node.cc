@@ -157,15 +157,24 @@ tl::expected<void, StartError> Node::Impl::begin(journal::Database database,
     threads.push_back(std::make_unique<ApplyThread>(
         *shared, i, *desk, *store, [this](core::PartitionId p) { control->lost(p); }));
   }
-  auto taken = control->begin();
-  if (!taken) return tl::unexpected(error_of(taken.error()));
-  begun = true;
-  desk->start();
+  begun = true;  // from here on stop() has something to stop
+  // Everything connects at the same time.
+  for (auto& thread : threads) thread->start();
   store->start();
   reads->start();
-  for (auto& thread : threads) thread->start();
+  if (auto announced = control->announce(); !announced) {
+    return tl::unexpected(error_of(announced.error()));
+  }
+  desk->start();
+  auto taken = control->begin();
+  if (!taken) return tl::unexpected(error_of(taken.error()));
   control->start();
   (void)shared->states.wait_settled(*taken, kSettleMax);
+  // A node that got no partitions has waited for nobody: let its threads find the database, too.
+  const std::int64_t until = monotonic_us() + kConnectMs * 1000;
+  while (shared->disconnected_threads > 0 && monotonic_us() < until) {
+    std::this_thread::sleep_for(Milliseconds(1));
+  }
   shared->counters.recovery_us = static_cast<std::uint64_t>(monotonic_us() - began);
   return {};
 }
@@ -202,6 +211,8 @@ Health health_of(const Shared& shared, const std::vector<PartitionState>& states
     if (why.empty()) why = "PostgreSQL cannot be reached";
     return Health::database_gone;
   }
+  why = shared.trouble();
+  if (!why.empty()) return Health::database_gone;
   if (!shared.clock.trusted()) {
     why = "the database's clock jumped by " + std::to_string(shared.clock.off_us() / 1000) +
           " ms: nothing is appended until it is back, or the node is started anew";

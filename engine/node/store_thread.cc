@@ -187,9 +187,9 @@ void StoreThread::perform(Job& job) {
   if (auto* slice = std::get_if<Slice>(&job)) {
     answer.partition = slice->partition;
     answer.generation = slice->generation;
-    answer.ok =
-        journal::write_state_rows(database_, slice->partition, slice->generation, slice->rows)
-            .has_value();
+    answer.ok = journal::write_state_rows(database_, slice->partition, slice->epoch,
+                                          slice->generation, slice->rows)
+                    .has_value();
   } else {
     auto& completion = std::get<Completion>(job);
     answer.partition = completion.partition;

@@ -44,6 +44,7 @@ class StoreThread {
   // inbox.
   struct Slice {
     core::PartitionId partition{};
+    std::uint64_t epoch = 0;
     core::Seq generation = 0;
     std::vector<core::StateRow> rows;
   };

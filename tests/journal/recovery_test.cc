@@ -28,7 +28,7 @@ class RecoveryTest : public JournalTest {
     auto begun = driver.partition.begin_checkpoint();
     for (auto rows = driver.partition.checkpoint_rows(512); !rows.empty();
          rows = driver.partition.checkpoint_rows(512)) {
-      EXPECT_TRUE(write_state_rows(database, kPartition, begun.seq, rows).has_value());
+      EXPECT_TRUE(write_state_rows(database, kPartition, epoch, begun.seq, rows).has_value());
     }
     auto done = commit_checkpoint(database, kPartition, epoch, begun, tip.chain);
     EXPECT_TRUE(done.has_value()) << done.error().message;
@@ -88,13 +88,48 @@ TEST_F(RecoveryTest, RowsOfACheckpointThatWasNeverCompletedDoNoHarm) {
   append_all(driver);
   auto begun = driver.partition.begin_checkpoint();
   auto rows = driver.partition.checkpoint_rows(1 << 20);
-  ASSERT_TRUE(write_state_rows(database, kPartition, begun.seq, rows).has_value());
+  ASSERT_TRUE(write_state_rows(database, kPartition, epoch, begun.seq, rows).has_value());
   driver.partition.abandon_checkpoint();
   expect_folds(driver, 9);
   driver.publish("ann", "2");
   append_all(driver);
   ASSERT_TRUE(checkpoint(driver));
   expect_folds(driver, 0);
+}
+
+// The run's row is of a checkpoint that was never completed; when the next one is, the run is over
+// and has no row that would hide it.
+TEST_F(RecoveryTest, ARunThatEndedIsNotBroughtBackByAnUncompletedCheckpoint) {
+  Driver driver;
+  driver.publish("ann", "1");
+  append_all(driver);
+  ASSERT_TRUE(checkpoint(driver));
+  auto effects = driver.publish("bob", "1");
+  append_all(driver);
+  auto begun = driver.partition.begin_checkpoint();
+  auto rows = driver.partition.checkpoint_rows(1 << 20);
+  ASSERT_TRUE(write_state_rows(database, kPartition, epoch, begun.seq, rows).has_value());
+  driver.partition.abandon_checkpoint();
+  for (int step = 0; step < 4; ++step) {
+    const auto offers = all_of<Offer>(effects);
+    ASSERT_EQ(offers.size(), 1u);
+    driver.grant(offers[0]);
+    effects = driver.done(offers[0], "r");
+  }
+  append_all(driver);
+  ASSERT_TRUE(checkpoint(driver));
+  expect_folds(driver, 0);
+}
+
+TEST_F(RecoveryTest, AForeignEpochWritesNoRows) {
+  Driver driver;
+  driver.publish("ann", "1");
+  append_all(driver);
+  auto begun = driver.partition.begin_checkpoint();
+  auto rows = driver.partition.checkpoint_rows(1 << 20);
+  ASSERT_FALSE(rows.empty());
+  ASSERT_TRUE(write_state_rows(database, kPartition, epoch + 1, begun.seq, rows).has_value());
+  EXPECT_EQ(query("select count(*) from run_state"), "0");
 }
 
 TEST_F(RecoveryTest, AForeignEpochCannotCompleteACheckpoint) {
