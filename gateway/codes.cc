@@ -19,10 +19,16 @@ constexpr std::array kCloses = {
 
 }  // namespace
 
-std::span<const ErrorRow> error_rows() { return kErrors; }
-std::span<const CloseRow> close_rows() { return kCloses; }
+std::span<const ErrorRow> error_rows() {
+  return kErrors;
+}
+std::span<const CloseRow> close_rows() {
+  return kCloses;
+}
 
-const ErrorRow& row_of(ErrorCode code) { return kErrors[static_cast<std::size_t>(code)]; }
+const ErrorRow& row_of(ErrorCode code) {
+  return kErrors[static_cast<std::size_t>(code)];
+}
 
 const CloseRow& row_of(CloseCode code) {
   for (const CloseRow& row : kCloses) {

@@ -38,7 +38,8 @@ std::span<const CloseRow> close_rows();
 const ErrorRow& row_of(ErrorCode code);
 const CloseRow& row_of(CloseCode code);
 
-// The row for a word that another room gave (the core's refusals); `fault` if the word is not in the registry.
+// The row for a word that another room gave (the core's refusals); `fault` if the word is not in
+// the registry.
 const ErrorRow& row_of_word(std::string_view name);
 
 }  // namespace sluice::gateway

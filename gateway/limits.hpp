@@ -1,5 +1,6 @@
-// Every limit of the gateway, with its unit and its reason. Those that an operator may want to change are also keys of
-// the configuration (gateway/config/schema.def); the values here are their defaults or their hard upper bounds.
+// Every limit of the gateway, with its unit and its reason. Those that an operator may want to
+// change are also keys of the configuration (gateway/config/schema.def); the values here are their
+// defaults or their hard upper bounds.
 #pragma once
 
 #include <chrono>
@@ -11,11 +12,13 @@ namespace sluice::gateway::limits {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// One WebSocket message of a client. Told in `welcome`; a whole JSON frame is held in memory once while it is parsed.
+// One WebSocket message of a client. Told in `welcome`; a whole JSON frame is held in memory once
+// while it is parsed.
 inline constexpr std::size_t kClientFrameBytes = 256 * 1024;
 // One message of a worker: a step's result may be larger than a client's event.
 inline constexpr std::size_t kWorkerFrameBytes = 4 * 1024 * 1024;
-// The largest value that the configuration accepts for the two above (the engine's own payload limit).
+// The largest value that the configuration accepts for the two above (the engine's own payload
+// limit).
 inline constexpr std::size_t kFrameBytesMax = 16 * 1024 * 1024;
 // Body of a publishing request, and of starting a run.
 inline constexpr std::size_t kBodyBytes = 4 * 1024 * 1024;
@@ -34,7 +37,8 @@ inline constexpr std::size_t kBatchEvents = 10'000;
 
 // Unaccepted sends of one client connection; the next one is `rejected busy`.
 inline constexpr std::size_t kPendingSends = 1024;
-// `slow` is said above this share of kPendingSends, `ok` below half of it: hysteresis, so that neither flaps.
+// `slow` is said above this share of kPendingSends, `ok` below half of it: hysteresis, so that
+// neither flaps.
 inline constexpr std::size_t kSlowPercent = 75;
 // What a connection told `busy` waits before it tries again.
 inline constexpr std::uint32_t kBusyRetryMs = 200;
@@ -44,7 +48,8 @@ inline constexpr std::uint32_t kUnavailableRetryMs = 1000;
 // `rejected busy` in a row before a connection that does not listen is closed with 4429.
 inline constexpr std::uint64_t kFloodRejections = 20'000;
 
-// Bytes queued for a connection beyond what the kernel took. Above: closed with 4008, the client resumes from its offset.
+// Bytes queued for a connection beyond what the kernel took. Above: closed with 4008, the client
+// resumes from its offset.
 inline constexpr std::size_t kUnsentBytes = 8 * 1024 * 1024;
 // A worker's unsent tasks; its credit already bounds their number.
 inline constexpr std::size_t kWorkerUnsentBytes = 64 * 1024 * 1024;
@@ -78,7 +83,8 @@ inline constexpr seconds kHelloTimeout{10};
 inline constexpr seconds kPingInterval{20};
 // After a close frame was sent: how long the peer's own close frame is waited for.
 inline constexpr seconds kCloseTimeout{2};
-// What is under way of an oversize message is read and dropped for this long, so that the error can be read.
+// What is under way of an oversize message is read and dropped for this long, so that the error can
+// be read.
 inline constexpr seconds kDrainTimeout{2};
 // A request's headers and body must arrive within this.
 inline constexpr seconds kRequestTimeout{30};
@@ -103,9 +109,11 @@ inline constexpr seconds kAnswerTimeout{30};
 inline constexpr std::size_t kPageDefault = 100;
 inline constexpr std::size_t kPageMax = 1000;
 
-// Sockets of one process: beyond it, accept waits. Each costs about 2 KB here plus the kernel's buffers.
+// Sockets of one process: beyond it, accept waits. Each costs about 2 KB here plus the kernel's
+// buffers.
 inline constexpr std::size_t kConnections = 50'000;
-// Connections admitted per second, so that a restart is no stampede; the backlog of the listener holds the others.
+// Connections admitted per second, so that a restart is no stampede; the backlog of the listener
+// holds the others.
 inline constexpr std::size_t kAdmissionsPerSecond = 5'000;
 // Bytes read from one socket before the others get their turn.
 inline constexpr std::size_t kReadBytes = 256 * 1024;

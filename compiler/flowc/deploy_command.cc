@@ -1,4 +1,5 @@
-// flowc deploy: sends a program's sources to an engine, which compiles them; what it finds is printed as `check` prints it.
+// flowc deploy: sends a program's sources to an engine, which compiles them; what it finds is
+// printed as `check` prints it.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -82,7 +83,8 @@ Finding read_finding(JsonReader& reader) {
 
 // A place in code points as an offset; the end of the line where there are not so many.
 std::uint32_t offset_of(const compiler::SourceFile& file, std::int64_t line, std::int64_t column) {
-  const auto wanted = static_cast<std::uint32_t>(std::clamp<std::int64_t>(line, 1, file.line_count()));
+  const auto wanted =
+      static_cast<std::uint32_t>(std::clamp<std::int64_t>(line, 1, file.line_count()));
   const std::string_view text = file.line_text(wanted);
   std::size_t at = 0;
   for (std::int64_t i = 1; i < column && at < text.size(); ++i) {
@@ -112,7 +114,8 @@ void print_findings(std::string_view json, const compiler::SourceSet& sources, F
       const auto code = compiler::find_code(finding.code);
       const auto span = span_of(sources, finding);
       if (!code || !span) {
-        fmt::print(stderr, "{}:{}:{}: {}: {}\n", finding.file, finding.line, finding.column, finding.code, finding.message);
+        fmt::print(stderr, "{}:{}:{}: {}: {}\n", finding.file, finding.line, finding.column,
+                   finding.code, finding.message);
         continue;
       }
       compiler::Diagnostic& diagnostic = diagnostics.report(*code, *span, finding.message);
@@ -162,18 +165,21 @@ int deploy(const DeployOptions& options) {
   for (const compiler::SourceFile& file : *sources) {
     // Text that is not UTF-8 cannot travel as JSON; it is the same error here as there.
     if (const auto at = file.invalid_utf8_at()) {
-      return fail(kFindings, fmt::format("{}: not UTF-8 at byte {}; `flowc check` shows the place", file.path(), *at));
+      return fail(kFindings, fmt::format("{}: not UTF-8 at byte {}; `flowc check` shows the place",
+                                         file.path(), *at));
     }
   }
   if (diagnostics.has_errors()) {
     print_diagnostics(diagnostics, *sources, options.format);
     return kFindings;
   }
-  gateway::ClientRequest request{.method = "POST",
-                                 .target = options.force ? "/v1/deployments?force=true" : "/v1/deployments",
-                                 .headers = {{"Content-Type", "application/json"}},
-                                 .body = sources_json(*sources)};
-  if (!options.engine.token.empty()) request.headers.emplace_back("Authorization", "Bearer " + options.engine.token);
+  gateway::ClientRequest request{
+      .method = "POST",
+      .target = options.force ? "/v1/deployments?force=true" : "/v1/deployments",
+      .headers = {{"Content-Type", "application/json"}},
+      .body = sources_json(*sources)};
+  if (!options.engine.token.empty())
+    request.headers.emplace_back("Authorization", "Bearer " + options.engine.token);
   const auto response = gateway::request(*url, request);
   if (!response) return fail(kUnreachable, response.error());
   if (response->status != 200 && response->status != 201) {
@@ -183,9 +189,11 @@ int deploy(const DeployOptions& options) {
     return kFindings;
   }
   const Deployed deployed = read_deployed(response->body);
-  if (!deployed.diagnostics.empty() && deployed.diagnostics != "[]") print_findings(deployed.diagnostics, *sources, options.format);
-  fmt::print("deployment {}{}: {} ({})\n", deployed.id, response->status == 200 ? ", known already" : "",
-             fmt::join(deployed.flows, ", "), deployed.hash.substr(0, 12));
+  if (!deployed.diagnostics.empty() && deployed.diagnostics != "[]")
+    print_findings(deployed.diagnostics, *sources, options.format);
+  fmt::print("deployment {}{}: {} ({})\n", deployed.id,
+             response->status == 200 ? ", known already" : "", fmt::join(deployed.flows, ", "),
+             deployed.hash.substr(0, 12));
   return kDone;
 }
 
@@ -193,15 +201,18 @@ int deploy(const DeployOptions& options) {
 
 void add_deploy_command(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<DeployOptions>();
-  CLI::App* command = app.add_subcommand("deploy", "Sends a program to an engine and makes it the current one");
+  CLI::App* command =
+      app.add_subcommand("deploy", "Sends a program to an engine and makes it the current one");
   command->add_option("PATH", options->paths, "Files, directories, globs, or -")->required();
   add_engine_options(*command, options->engine);
   add_format_option(*command, options->format);
-  command->add_flag("--force", options->force, "Even if topics that hold events go, or running runs break");
+  command->add_flag("--force", options->force,
+                    "Even if topics that hold events go, or running runs break");
   command->footer(
       "\nExamples:\n"
       "  flowc deploy examples/support\n"
-      "  flowc deploy --engine http://127.0.0.1:8080 --token \"$(flowd token --tenant '*' --scope admin)\" answer.flow");
+      "  flowc deploy --engine http://127.0.0.1:8080 --token \"$(flowd token --tenant '*' --scope "
+      "admin)\" answer.flow");
   command->callback([options, &exit_code] { exit_code = deploy(*options); });
 }
 

@@ -43,8 +43,11 @@ void read_errors(JsonReader& reader, std::vector<std::string>& errors) {
 
 void add_engine_options(CLI::App& command, EngineOptions& options) {
   options.url = "http://127.0.0.1:8080";
-  command.add_option("--engine", options.url, "URL of the engine")->envname("SLUICE_URL")->capture_default_str();
-  command.add_option("--token", options.token, "Token; `flowd token` makes one")->envname("SLUICE_TOKEN");
+  command.add_option("--engine", options.url, "URL of the engine")
+      ->envname("SLUICE_URL")
+      ->capture_default_str();
+  command.add_option("--token", options.token, "Token; `flowd token` makes one")
+      ->envname("SLUICE_TOKEN");
 }
 
 Problem parse_problem(std::string_view body) {
@@ -71,7 +74,8 @@ Problem parse_problem(std::string_view body) {
 int report_refusal(const gateway::ClientResponse& response) {
   const Problem problem = parse_problem(response.body);
   if (problem.code.empty()) {
-    return fail(kFindings, fmt::format("the engine answered HTTP {}: {}", response.status, response.body.substr(0, 200)));
+    return fail(kFindings, fmt::format("the engine answered HTTP {}: {}", response.status,
+                                       response.body.substr(0, 200)));
   }
   fail(kFindings, fmt::format("{} ({})", problem.detail, problem.code));
   for (const std::string& error : problem.errors) fmt::print(stderr, "  {}\n", error);

@@ -1,4 +1,5 @@
-// What the commands that talk to an engine have in common: where it is, with what token, and what it answers when it refuses.
+// What the commands that talk to an engine have in common: where it is, with what token, and what
+// it answers when it refuses.
 #pragma once
 
 #include <CLI/CLI.hpp>

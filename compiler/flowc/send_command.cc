@@ -77,14 +77,17 @@ std::string claims_of(const std::string& token) {
   const std::size_t first = token.find('.');
   const std::size_t second = token.find('.', first + 1);
   if (first == std::string::npos || second == std::string::npos) return {};
-  return gateway::base64url_decode(std::string_view(token).substr(first + 1, second - first - 1)).value_or("");
+  return gateway::base64url_decode(std::string_view(token).substr(first + 1, second - first - 1))
+      .value_or("");
 }
 
 bool has_word(std::string_view scope, std::string_view word) {
   return (" " + std::string(scope) + " ").find(" " + std::string(word) + " ") != std::string::npos;
 }
 
-std::string fresh_id() { return fmt::format("flowc-{}-{}", steady_clock::now().time_since_epoch().count(), getpid()); }
+std::string fresh_id() {
+  return fmt::format("flowc-{}-{}", steady_clock::now().time_since_epoch().count(), getpid());
+}
 
 bool is_final(std::string_view state) {
   return state == "completed" || state == "failed" || state == "cancelled" || state == "superseded";
@@ -93,14 +96,16 @@ bool is_final(std::string_view state) {
 // ---- over HTTP: admins, and whoever does not wait
 
 gateway::ClientRequest with_token(const SendOptions& options, gateway::ClientRequest request) {
-  if (!options.engine.token.empty()) request.headers.emplace_back("Authorization", "Bearer " + options.engine.token);
+  if (!options.engine.token.empty())
+    request.headers.emplace_back("Authorization", "Bearer " + options.engine.token);
   return request;
 }
 
 std::string scope_query(const SendOptions& options) {
   std::string query;
   const auto add = [&](std::string_view name, const std::string& value) {
-    if (!value.empty()) query += fmt::format("{}{}={}", query.empty() ? "?" : "&", name, gateway::url_escape(value));
+    if (!value.empty())
+      query += fmt::format("{}{}={}", query.empty() ? "?" : "&", name, gateway::url_escape(value));
   };
   add("client", options.client);
   add("tenant", options.tenant);
@@ -127,8 +132,10 @@ int send_over_http(const gateway::EngineUrl& url, const SendOptions& options) {
   const auto until = steady_clock::now() + std::chrono::seconds(options.seconds);
   const auto response = gateway::request(
       url, with_token(options, {.method = "POST",
-                                .target = "/v1/topics/" + gateway::url_escape(options.topic) + "/events" + scope_query(options),
-                                .headers = {{"Content-Type", "application/json"}, {"Idempotency-Key", options.id}},
+                                .target = "/v1/topics/" + gateway::url_escape(options.topic) +
+                                          "/events" + scope_query(options),
+                                .headers = {{"Content-Type", "application/json"},
+                                            {"Idempotency-Key", options.id}},
                                 .body = options.json}));
   if (!response) return fail(kUnreachable, response.error());
   if (response->status != 200 && response->status != 202) return report_refusal(*response);
@@ -145,7 +152,8 @@ int send_over_http(const gateway::EngineUrl& url, const SendOptions& options) {
 // ---- over the client socket: deliveries as they come
 
 int print_rejected(const std::string& frame) {
-  fail(kFindings, fmt::format("{} ({})", text_member(frame, "message"), text_member(frame, "code")));
+  fail(kFindings,
+       fmt::format("{} ({})", text_member(frame, "message"), text_member(frame, "code")));
   JsonReader reader(raw_member(frame, "errors"));
   if (reader.kind() == JsonKind::array && reader.begin_array()) {
     while (reader.next_element()) {
@@ -173,8 +181,10 @@ int send_over_socket(const gateway::EngineUrl& url, const SendOptions& options) 
   std::set<std::string> open_runs;
   bool accepted = false;
   while (!accepted || !open_runs.empty()) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - steady_clock::now());
-    if (left.count() <= 0) return fail(kFindings, fmt::format("no outcome after {} s", options.seconds));
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(until - steady_clock::now());
+    if (left.count() <= 0)
+      return fail(kFindings, fmt::format("no outcome after {} s", options.seconds));
     const auto frame = socket->receive(left);
     if (!frame) return fail(accepted ? kFindings : kUnreachable, frame.error());
     const std::string t = text_member(*frame, "t");
@@ -182,14 +192,16 @@ int send_over_socket(const gateway::EngineUrl& url, const SendOptions& options) 
       (void)socket->send(send_frame(options));
     } else if (t == "accepted") {
       accepted = true;
-      for (std::string& run : texts_of(raw_member(*frame, "runs"))) open_runs.insert(std::move(run));
+      for (std::string& run : texts_of(raw_member(*frame, "runs")))
+        open_runs.insert(std::move(run));
       // A repeat's outcome may have been delivered and acknowledged long ago.
       if (raw_member(*frame, "duplicate") == "true") open_runs.clear();
       fmt::print("{}\n", *frame);
     } else if (t == "rejected") {
       return print_rejected(*frame);
     } else if (t == "error") {
-      return fail(kFindings, fmt::format("{} ({})", text_member(*frame, "message"), text_member(*frame, "code")));
+      return fail(kFindings, fmt::format("{} ({})", text_member(*frame, "message"),
+                                         text_member(*frame, "code")));
     } else if (t == "delivery") {
       const std::string run = text_member(*frame, "run");
       if (!open_runs.contains(run)) continue;
@@ -209,7 +221,8 @@ int send(SendOptions options) {
   }
   JsonReader reader(options.json);
   if (!reader.skip() || !reader.finish()) {
-    return fail(kUsage, fmt::format("the event is not JSON: {} at byte {}", reader.error(), reader.error_offset()));
+    return fail(kUsage, fmt::format("the event is not JSON: {} at byte {}", reader.error(),
+                                    reader.error_offset()));
   }
   if (options.id.empty()) options.id = fresh_id();
   const std::string claims = claims_of(options.engine.token);
@@ -231,7 +244,9 @@ void add_send_command(CLI::App& app, int& exit_code) {
   command->add_option("--tenant", options->tenant, "In which tenant, with a token for all of them");
   command->add_option("--id", options->id, "Idempotency key; a fresh one otherwise");
   command->add_flag("--wait", options->wait, "Print deliveries until the runs have answered");
-  command->add_option("--timeout", options->seconds, "Seconds that --wait lasts at most")->capture_default_str()->check(CLI::Range(1, 86400));
+  command->add_option("--timeout", options->seconds, "Seconds that --wait lasts at most")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 86400));
   command->footer(
       "\nExamples:\n"
       "  flowc send asks '{\"text\":\"hello\"}' --wait\n"

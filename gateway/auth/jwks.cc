@@ -88,10 +88,12 @@ tl::expected<void, std::string> KeySet::add_jwks(std::string_view json) {
       }
     }
   }
-  if (!reader.finish()) return tl::unexpected(fmt::format("not a JWKS document: {}", reader.error()));
+  if (!reader.finish())
+    return tl::unexpected(fmt::format("not a JWKS document: {}", reader.error()));
   if (added > 0) return {};
-  return tl::unexpected(fmt::format("the JWKS document holds no key for HS256, RS256, ES256 or EdDSA{}{}",
-                                    skipped.empty() ? "" : ": ", skipped));
+  return tl::unexpected(
+      fmt::format("the JWKS document holds no key for HS256, RS256, ES256 or EdDSA{}{}",
+                  skipped.empty() ? "" : ": ", skipped));
 }
 
 }  // namespace sluice::gateway

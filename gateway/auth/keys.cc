@@ -80,15 +80,16 @@ tl::expected<Algorithm, std::string> algorithm_for(const EVP_PKEY* pkey) {
     case EVP_PKEY_ED25519:
       return Algorithm::kEdDsa;
     default:
-      return tl::unexpected(std::string("keys of this kind are not supported (RSA, P-256, Ed25519)"));
+      return tl::unexpected(
+          std::string("keys of this kind are not supported (RSA, P-256, Ed25519)"));
   }
 }
 
 std::string hmac(const std::string& secret, std::string_view text) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned size = 0;
-  if (HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()), bytes_of(text), text.size(),
-           digest.data(), &size) == nullptr) {
+  if (HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()), bytes_of(text),
+           text.size(), digest.data(), &size) == nullptr) {
     return {};
   }
   return {reinterpret_cast<const char*>(digest.data()), size};
@@ -125,16 +126,21 @@ std::string raw_of(std::string_view der) {
 
 std::string_view name_of(Algorithm algorithm) {
   switch (algorithm) {
-    case Algorithm::kHs256: return "HS256";
-    case Algorithm::kRs256: return "RS256";
-    case Algorithm::kEs256: return "ES256";
-    case Algorithm::kEdDsa: return "EdDSA";
+    case Algorithm::kHs256:
+      return "HS256";
+    case Algorithm::kRs256:
+      return "RS256";
+    case Algorithm::kEs256:
+      return "ES256";
+    case Algorithm::kEdDsa:
+      return "EdDSA";
   }
   return "";
 }
 
 std::optional<Algorithm> algorithm_of(std::string_view name) {
-  for (const Algorithm one : {Algorithm::kHs256, Algorithm::kRs256, Algorithm::kEs256, Algorithm::kEdDsa}) {
+  for (const Algorithm one :
+       {Algorithm::kHs256, Algorithm::kRs256, Algorithm::kEs256, Algorithm::kEdDsa}) {
     if (name_of(one) == name) return one;
   }
   return std::nullopt;
@@ -152,7 +158,9 @@ tl::expected<Key, std::string> Key::from_secret(std::string id, std::string secr
 }
 
 tl::expected<Key, std::string> Key::from_pem(std::string id, std::string_view pem) {
-  const auto open = [&] { return BioPtr(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()))); };
+  const auto open = [&] {
+    return BioPtr(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  };
   // No prompt for a pass phrase: an encrypted key is refused.
   const auto no_phrase = [](char*, int, int, void*) { return -1; };
   bool can_sign = true;
@@ -161,7 +169,8 @@ tl::expected<Key, std::string> Key::from_pem(std::string id, std::string_view pe
     can_sign = false;
     pkey = share(PEM_read_bio_PUBKEY(open().get(), nullptr, no_phrase, nullptr));
   }
-  if (!pkey) return tl::unexpected(std::string("not a PEM with a public or unencrypted private key"));
+  if (!pkey)
+    return tl::unexpected(std::string("not a PEM with a public or unencrypted private key"));
   const auto algorithm = algorithm_for(pkey.get());
   if (!algorithm) return tl::unexpected(algorithm.error());
   Key key(std::move(id), *algorithm);
@@ -170,7 +179,8 @@ tl::expected<Key, std::string> Key::from_pem(std::string id, std::string_view pe
   return key;
 }
 
-tl::expected<Key, std::string> Key::from_rsa(std::string id, std::string_view n, std::string_view e) {
+tl::expected<Key, std::string> Key::from_rsa(std::string id, std::string_view n,
+                                             std::string_view e) {
   const ParamBuilder builder(OSSL_PARAM_BLD_new());
   const Bignum modulus = number_of(n);
   const Bignum exponent = number_of(e);
@@ -185,7 +195,8 @@ tl::expected<Key, std::string> Key::from_rsa(std::string id, std::string_view n,
   return key;
 }
 
-tl::expected<Key, std::string> Key::from_p256(std::string id, std::string_view x, std::string_view y) {
+tl::expected<Key, std::string> Key::from_p256(std::string id, std::string_view x,
+                                              std::string_view y) {
   if (x.size() != kP256Bytes || y.size() != kP256Bytes) {
     return tl::unexpected(std::string("the coordinates of a P-256 key have 32 bytes each"));
   }
@@ -193,7 +204,8 @@ tl::expected<Key, std::string> Key::from_p256(std::string id, std::string_view x
   point.append(x).append(y);
   const ParamBuilder builder(OSSL_PARAM_BLD_new());
   OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, "prime256v1", 0);
-  OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size());
+  OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(),
+                                   point.size());
   auto pkey = from_params("EC", builder.get());
   if (!pkey) return tl::unexpected(std::string("not a point on P-256"));
   Key key(std::move(id), Algorithm::kEs256);
@@ -223,7 +235,8 @@ bool Key::verify(std::string_view text, std::string_view signature) const {
   }
   const MdContext context(EVP_MD_CTX_new());
   const EVP_MD* digest = algorithm_ == Algorithm::kEdDsa ? nullptr : EVP_sha256();
-  return context && EVP_DigestVerifyInit(context.get(), nullptr, digest, nullptr, pkey_.get()) == 1 &&
+  return context &&
+         EVP_DigestVerifyInit(context.get(), nullptr, digest, nullptr, pkey_.get()) == 1 &&
          EVP_DigestVerify(context.get(), bytes_of(signature), signature.size(), bytes_of(text),
                           text.size()) == 1;
 }

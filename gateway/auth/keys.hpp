@@ -1,5 +1,6 @@
-// Keys that sign and check tokens. Each key has exactly one algorithm, and a token is checked only by a key of the algorithm it
-// names: an HS256 token "signed" with the bytes of an RSA public key finds no HS256 key and is refused.
+// Keys that sign and check tokens. Each key has exactly one algorithm, and a token is checked only
+// by a key of the algorithm it names: an HS256 token "signed" with the bytes of an RSA public key
+// finds no HS256 key and is refused.
 //
 // Thread rule: immutable once built; shared freely.
 #pragma once
@@ -9,9 +10,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
-
 #include <tl/expected.hpp>
+#include <vector>
 
 extern "C" {
 typedef struct evp_pkey_st EVP_PKEY;
@@ -27,9 +27,12 @@ std::optional<Algorithm> algorithm_of(std::string_view name);
 class Key {
  public:
   // At least 32 bytes (RFC 7518, 3.2).
-  [[nodiscard]] static tl::expected<Key, std::string> from_secret(std::string id, std::string secret);
-  // A public or private key in PEM: RSA of 2048 bits or more (RS256), EC P-256 (ES256), Ed25519 (EdDSA).
-  [[nodiscard]] static tl::expected<Key, std::string> from_pem(std::string id, std::string_view pem);
+  [[nodiscard]] static tl::expected<Key, std::string> from_secret(std::string id,
+                                                                  std::string secret);
+  // A public or private key in PEM: RSA of 2048 bits or more (RS256), EC P-256 (ES256), Ed25519
+  // (EdDSA).
+  [[nodiscard]] static tl::expected<Key, std::string> from_pem(std::string id,
+                                                               std::string_view pem);
   // Members of a JWK, base64url-decoded: RSA (n, e), EC P-256 (x, y), OKP Ed25519 (x).
   [[nodiscard]] static tl::expected<Key, std::string> from_rsa(std::string id, std::string_view n,
                                                                std::string_view e);
@@ -60,7 +63,8 @@ class Key {
 class KeySet {
  public:
   void add(Key key) { keys_.push_back(std::move(key)); }
-  // Adds the keys of a JWKS document (RFC 7517). Keys of other uses or kinds are skipped; error: not JSON, or none fits.
+  // Adds the keys of a JWKS document (RFC 7517). Keys of other uses or kinds are skipped; error:
+  // not JSON, or none fits.
   [[nodiscard]] tl::expected<void, std::string> add_jwks(std::string_view json);
 
   bool empty() const { return keys_.empty(); }

@@ -203,8 +203,8 @@ std::string make_token(const Key& key, const TokenRequest& request) {
   return text + "." + base64url_encode(key.sign(text));
 }
 
-tl::expected<std::shared_ptr<const Principal>, TokenError> TokenCache::verify(std::string_view token,
-                                                                              std::int64_t now_s) {
+tl::expected<std::shared_ptr<const Principal>, TokenError> TokenCache::verify(
+    std::string_view token, std::int64_t now_s) {
   if (const auto found = by_token_.find(token); found != by_token_.end()) {
     const auto entry = found->second;
     if (now_s <= entry->principal->expires_s + limits::kTokenLeeway.count()) {
@@ -216,7 +216,8 @@ tl::expected<std::shared_ptr<const Principal>, TokenError> TokenCache::verify(st
   }
   auto principal = verify_token(keys_, token, now_s);
   if (!principal) return tl::unexpected(principal.error());
-  entries_.push_front({std::string(token), std::make_shared<const Principal>(std::move(*principal))});
+  entries_.push_front(
+      {std::string(token), std::make_shared<const Principal>(std::move(*principal))});
   by_token_.emplace(entries_.front().token, entries_.begin());
   if (entries_.size() > limit_) {
     by_token_.erase(entries_.back().token);

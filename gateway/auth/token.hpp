@@ -1,7 +1,8 @@
 // Tokens: compact JWTs (RFC 7519) that say who asks and what they may do.
 //
-// Claims: `tenant` ("*": all), `sub` (the client), `scope` (space-separated: client, worker, admin, publish:TOPIC, subscribe:GROUP), `exp`
-// (required, seconds), `nbf` (optional). Checked with a leeway of limits::kTokenLeeway.
+// Claims: `tenant` ("*": all), `sub` (the client), `scope` (space-separated: client, worker, admin,
+// publish:TOPIC, subscribe:GROUP), `exp` (required, seconds), `nbf` (optional). Checked with a
+// leeway of limits::kTokenLeeway.
 #pragma once
 
 #include <cstdint>
@@ -9,10 +10,9 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <tl/expected.hpp>
 #include <unordered_map>
 #include <vector>
-
-#include <tl/expected.hpp>
 
 #include "gateway/auth/keys.hpp"
 
@@ -55,7 +55,8 @@ struct TokenRequest {
 // A token signed by `key`. REQUIRES: key.can_sign().
 std::string make_token(const Key& key, const TokenRequest& request);
 
-// Verified tokens by their text, so that a signature is paid once. Belongs to one io thread; keeps the newest `limit`.
+// Verified tokens by their text, so that a signature is paid once. Belongs to one io thread; keeps
+// the newest `limit`.
 class TokenCache {
  public:
   TokenCache(const KeySet& keys, std::size_t limit) : keys_(keys), limit_(limit) {}

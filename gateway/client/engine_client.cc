@@ -44,7 +44,8 @@ class Stream {
     while (!bytes.empty()) {
       const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
       if (sent < 0 && errno == EINTR) continue;
-      if (sent < 0) return tl::unexpected(fmt::format("the connection broke: {}", std::strerror(errno)));
+      if (sent < 0)
+        return tl::unexpected(fmt::format("the connection broke: {}", std::strerror(errno)));
       bytes.remove_prefix(static_cast<std::size_t>(sent));
     }
     return {};
@@ -53,7 +54,8 @@ class Stream {
   // Appends what comes; false at the end of the stream.
   tl::expected<bool, std::string> read(std::string& into, Clock::time_point until) {
     while (true) {
-      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
+      const auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
       pollfd waiting{fd_, POLLIN, 0};
       const int ready = ::poll(&waiting, 1, static_cast<int>(std::max<std::int64_t>(left, 0)));
       if (ready < 0 && errno == EINTR) continue;
@@ -63,7 +65,8 @@ class Stream {
       const ssize_t got = ::recv(fd_, into.data() + kept, kChunk, 0);
       into.resize(kept + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
       if (got < 0 && errno == EINTR) continue;
-      if (got < 0) return tl::unexpected(fmt::format("the connection broke: {}", std::strerror(errno)));
+      if (got < 0)
+        return tl::unexpected(fmt::format("the connection broke: {}", std::strerror(errno)));
       return got > 0;
     }
   }
@@ -77,9 +80,11 @@ tl::expected<Stream, std::string> connect_to(const EngineUrl& url) {
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
   const auto failed = [&](std::string_view why) {
-    return tl::unexpected(fmt::format("cannot reach the engine at {}:{}: {}", url.host, url.port, why));
+    return tl::unexpected(
+        fmt::format("cannot reach the engine at {}:{}: {}", url.host, url.port, why));
   };
-  if (const int error = getaddrinfo(url.host.c_str(), url.port.c_str(), &hints, &found); error != 0) {
+  if (const int error = getaddrinfo(url.host.c_str(), url.port.c_str(), &hints, &found);
+      error != 0) {
     return failed(gai_strerror(error));
   }
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(found, freeaddrinfo);
@@ -115,7 +120,8 @@ bool parse_head(std::string_view head, ClientResponse& response) {
   std::size_t line = head.find("\r\n");
   while (line != std::string_view::npos && line + 2 < head.size()) {
     const std::size_t next = head.find("\r\n", line + 2);
-    const std::string_view text = head.substr(line + 2, next == std::string_view::npos ? next : next - line - 2);
+    const std::string_view text =
+        head.substr(line + 2, next == std::string_view::npos ? next : next - line - 2);
     const std::size_t colon = text.find(':');
     if (colon != std::string_view::npos) {
       std::string_view value = text.substr(colon + 1);
@@ -141,7 +147,8 @@ std::optional<std::string> join_chunks(std::string_view body) {
     std::size_t size = 0;
     const auto [end, error] = std::from_chars(body.data(), body.data() + body.size(), size, 16);
     const std::size_t line = body.find("\r\n");
-    if (error != std::errc() || end == body.data() || line == std::string_view::npos) return std::nullopt;
+    if (error != std::errc() || end == body.data() || line == std::string_view::npos)
+      return std::nullopt;
     body.remove_prefix(line + 2);
     if (size == 0) return joined;
     if (size > body.size()) return std::nullopt;
@@ -152,13 +159,16 @@ std::optional<std::string> join_chunks(std::string_view body) {
   }
 }
 
-tl::unexpected<std::string> not_http() { return tl::unexpected(std::string("what answers there is no engine: it speaks no HTTP")); }
+tl::unexpected<std::string> not_http() {
+  return tl::unexpected(std::string("what answers there is no engine: it speaks no HTTP"));
+}
 
 }  // namespace
 
 tl::expected<EngineUrl, std::string> parse_engine_url(std::string_view text) {
   const auto refuse = [&](std::string_view why) {
-    return tl::unexpected(fmt::format("the engine's URL is http://HOST:PORT, not `{}`{}", text, why));
+    return tl::unexpected(
+        fmt::format("the engine's URL is http://HOST:PORT, not `{}`{}", text, why));
   };
   if (text.starts_with("https://")) return refuse(" (TLS is not spoken here)");
   if (!text.starts_with("http://")) return refuse("");
@@ -168,11 +178,14 @@ tl::expected<EngineUrl, std::string> parse_engine_url(std::string_view text) {
   EngineUrl url;
   url.authority = rest;
   const std::size_t colon = rest.rfind(':');
-  const bool has_port = colon != std::string_view::npos && rest.find(']', colon) == std::string_view::npos;
+  const bool has_port =
+      colon != std::string_view::npos && rest.find(']', colon) == std::string_view::npos;
   std::string_view host = has_port ? rest.substr(0, colon) : rest;
   url.port = has_port ? std::string(rest.substr(colon + 1)) : "80";
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  const bool digits = !url.port.empty() && std::all_of(url.port.begin(), url.port.end(), [](char c) { return c >= '0' && c <= '9'; });
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+    host = host.substr(1, host.size() - 2);
+  const bool digits = !url.port.empty() && std::all_of(url.port.begin(), url.port.end(),
+                                                       [](char c) { return c >= '0' && c <= '9'; });
   if (host.empty() || !digits) return refuse("");
   url.host = host;
   return url;
@@ -181,8 +194,8 @@ tl::expected<EngineUrl, std::string> parse_engine_url(std::string_view text) {
 std::string url_escape(std::string_view text) {
   std::string out;
   for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-                       c == '.' || c == '~';
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '_' || c == '.' || c == '~';
     if (plain) {
       out.push_back(c);
     } else {
@@ -195,8 +208,9 @@ std::string url_escape(std::string_view text) {
 tl::expected<ClientResponse, std::string> request(const EngineUrl& url, const ClientRequest& what) {
   auto stream = connect_to(url);
   if (!stream) return tl::unexpected(stream.error());
-  std::string text = fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n", what.method,
-                                 what.target, url.authority, what.body.size());
+  std::string text =
+      fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n",
+                  what.method, what.target, url.authority, what.body.size());
   for (const auto& [name, value] : what.headers) text += fmt::format("{}: {}\r\n", name, value);
   text += "\r\n" + what.body;
   // A server that refuses a large body may answer and close before it has read it all.
@@ -211,7 +225,8 @@ tl::expected<ClientResponse, std::string> request(const EngineUrl& url, const Cl
   }
   const std::size_t end = input.find("\r\n\r\n");
   ClientResponse response;
-  if (end == std::string::npos || !parse_head(std::string_view(input).substr(0, end), response)) return not_http();
+  if (end == std::string::npos || !parse_head(std::string_view(input).substr(0, end), response))
+    return not_http();
   response.body = input.substr(end + 4);
   if (lower(header_of(response, "transfer-encoding")) == "chunked") {
     auto joined = join_chunks(response.body);
@@ -235,7 +250,8 @@ EngineSocket::EngineSocket(std::unique_ptr<State> state) : state_(std::move(stat
 EngineSocket::EngineSocket(EngineSocket&&) noexcept = default;
 EngineSocket::~EngineSocket() = default;
 
-tl::expected<EngineSocket, std::string> EngineSocket::open(const EngineUrl& url, const std::string& token) {
+tl::expected<EngineSocket, std::string> EngineSocket::open(const EngineUrl& url,
+                                                           const std::string& token) {
   auto stream = connect_to(url);
   if (!stream) return tl::unexpected(stream.error());
   std::array<unsigned char, 16> nonce{};
@@ -244,11 +260,14 @@ tl::expected<EngineSocket, std::string> EngineSocket::open(const EngineUrl& url,
   }
   std::array<unsigned char, 32> encoded{};
   const int size = EVP_EncodeBlock(encoded.data(), nonce.data(), static_cast<int>(nonce.size()));
-  const std::string key(reinterpret_cast<const char*>(encoded.data()), static_cast<std::size_t>(size));
-  const auto written = stream->write(fmt::format(
-      "GET /v1/ws HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-      "Sec-WebSocket-Key: {}\r\nSec-WebSocket-Protocol: sluice.v1.json\r\nAuthorization: Bearer {}\r\n\r\n",
-      url.authority, key, token));
+  const std::string key(reinterpret_cast<const char*>(encoded.data()),
+                        static_cast<std::size_t>(size));
+  const auto written =
+      stream->write(fmt::format("GET /v1/ws HTTP/1.1\r\nHost: {}\r\nUpgrade: "
+                                "websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                                "Sec-WebSocket-Key: {}\r\nSec-WebSocket-Protocol: "
+                                "sluice.v1.json\r\nAuthorization: Bearer {}\r\n\r\n",
+                                url.authority, key, token));
   if (!written) return tl::unexpected(written.error());
   auto state = std::make_unique<State>();
   const auto until = Clock::now() + std::chrono::seconds(30);
@@ -270,7 +289,8 @@ tl::expected<EngineSocket, std::string> EngineSocket::open(const EngineUrl& url,
 
 namespace {
 
-tl::expected<void, std::string> write_frame(Stream& stream, ws::Opcode opcode, std::string_view payload) {
+tl::expected<void, std::string> write_frame(Stream& stream, ws::Opcode opcode,
+                                            std::string_view payload) {
   std::array<unsigned char, 4> mask{};
   (void)!getrandom(mask.data(), mask.size(), 0);
   std::string frame;
@@ -292,12 +312,20 @@ tl::expected<std::string, std::string> EngineSocket::receive(std::chrono::millis
     const std::string payload(item.payload);
     state_->input.erase(0, static_cast<std::size_t>(at - state_->input.data()));
     switch (item.kind) {
-      case ws::Item::Kind::kText: return payload;
-      case ws::Item::Kind::kPing: (void)write_frame(state_->stream, ws::Opcode::kPong, payload); continue;
-      case ws::Item::Kind::kClose: return tl::unexpected(fmt::format("the engine closed the socket: {} {}", item.code, payload));
-      case ws::Item::Kind::kNeedMore: break;
-      case ws::Item::Kind::kPong: continue;
-      default: return tl::unexpected(std::string("the engine's frames cannot be read"));
+      case ws::Item::Kind::kText:
+        return payload;
+      case ws::Item::Kind::kPing:
+        (void)write_frame(state_->stream, ws::Opcode::kPong, payload);
+        continue;
+      case ws::Item::Kind::kClose:
+        return tl::unexpected(
+            fmt::format("the engine closed the socket: {} {}", item.code, payload));
+      case ws::Item::Kind::kNeedMore:
+        break;
+      case ws::Item::Kind::kPong:
+        continue;
+      default:
+        return tl::unexpected(std::string("the engine's frames cannot be read"));
     }
     const auto more = state_->stream.read(state_->input, until);
     if (!more) return tl::unexpected(more.error());

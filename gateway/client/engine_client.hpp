@@ -1,4 +1,5 @@
-// A small blocking client of an engine, for command-line tools: one HTTP request per connection, and a client socket.
+// A small blocking client of an engine, for command-line tools: one HTTP request per connection,
+// and a client socket.
 //
 // Speaks http only; an engine behind TLS is reached through whatever ends the TLS.
 #pragma once
@@ -8,10 +9,9 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <tl/expected.hpp>
 #include <utility>
 #include <vector>
-
-#include <tl/expected.hpp>
 
 namespace sluice::gateway {
 
@@ -44,13 +44,15 @@ std::string url_escape(std::string_view text);
 // A client socket (`sluice.v1.json`). Texts in, texts out; pings are answered.
 class EngineSocket {
  public:
-  static tl::expected<EngineSocket, std::string> open(const EngineUrl& url, const std::string& token);
+  static tl::expected<EngineSocket, std::string> open(const EngineUrl& url,
+                                                      const std::string& token);
   EngineSocket(EngineSocket&&) noexcept;
   EngineSocket& operator=(EngineSocket&&) = delete;
   ~EngineSocket();
 
   tl::expected<void, std::string> send(std::string_view text);
-  // The next text frame. Error: the connection is lost, closed (the reason is in the sentence), or nothing came in time.
+  // The next text frame. Error: the connection is lost, closed (the reason is in the sentence), or
+  // nothing came in time.
   tl::expected<std::string, std::string> receive(std::chrono::milliseconds at_most);
 
  private:

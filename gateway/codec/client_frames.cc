@@ -45,10 +45,13 @@ std::string check_sizes(const FrameFields& fields, std::uint32_t known) {
     return fmt::format("`id` has 1 to {} bytes", limits::kIdBytes);
   }
   if (given(kFieldTopic) && fields.topic.size() > limits::kNameBytes) return "`topic` is too long";
-  if (given(kFieldCorrelation) && !is_visible_ascii(fields.correlation, limits::kCorrelationBytes)) {
-    return fmt::format("`correlation` has 1 to {} visible ASCII characters", limits::kCorrelationBytes);
+  if (given(kFieldCorrelation) &&
+      !is_visible_ascii(fields.correlation, limits::kCorrelationBytes)) {
+    return fmt::format("`correlation` has 1 to {} visible ASCII characters",
+                       limits::kCorrelationBytes);
   }
-  if (given(kFieldTraceparent) && !is_visible_ascii(fields.traceparent, limits::kCorrelationBytes)) {
+  if (given(kFieldTraceparent) &&
+      !is_visible_ascii(fields.traceparent, limits::kCorrelationBytes)) {
     return "`traceparent` is not one";
   }
   if (given(kFieldToken) && fields.token.size() > limits::kTokenBytes) return "`token` is too long";
@@ -116,7 +119,8 @@ void append_welcome(std::string& out, const WelcomeFrame& frame) {
   append_text(out, "client", frame.client);
   append_text(out, "epoch", frame.epoch);
   append_count(out, "offset", frame.offset);
-  out += frame.recovered ? R"(,"recovered":true,"limits":{"pending":)" : R"(,"recovered":false,"limits":{"pending":)";
+  out += frame.recovered ? R"(,"recovered":true,"limits":{"pending":)"
+                         : R"(,"recovered":false,"limits":{"pending":)";
   fmt::format_to(std::back_inserter(out), FMT_COMPILE("{},\"frame_bytes\":{}}}}}"), frame.pending,
                  frame.frame_bytes);
 }
@@ -172,7 +176,8 @@ void append_delivery_fields(std::string& out, const DeliveryFrame& frame) {
 }  // namespace
 
 void append_delivery(std::string& out, const DeliveryFrame& frame) {
-  fmt::format_to(std::back_inserter(out), FMT_COMPILE(R"({{"t":"delivery","offset":{})"), frame.offset);
+  fmt::format_to(std::back_inserter(out), FMT_COMPILE(R"({{"t":"delivery","offset":{})"),
+                 frame.offset);
   append_delivery_fields(out, frame);
 }
 

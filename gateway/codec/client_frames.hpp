@@ -1,5 +1,5 @@
-// Frames of the client socket (protocols.md, "Client socket"): text in, fields out; and what the server says, appended to a string.
-// Pure; fuzzed.
+// Frames of the client socket (protocols.md, "Client socket"): text in, fields out; and what the
+// server says, appended to a string. Pure; fuzzed.
 #pragma once
 
 #include <cstdint>

@@ -16,11 +16,11 @@ using vm::JsonReader;
 struct FieldRow {
   std::string_view name;
   std::uint32_t field;
-  std::string FrameFields::* text = nullptr;
-  std::uint64_t FrameFields::* count = nullptr;
-  std::string_view FrameFields::* raw = nullptr;
-  std::vector<std::string> FrameFields::* list = nullptr;
-  bool FrameFields::* flag = nullptr;
+  std::string FrameFields::*text = nullptr;
+  std::uint64_t FrameFields::*count = nullptr;
+  std::string_view FrameFields::*raw = nullptr;
+  std::vector<std::string> FrameFields::*list = nullptr;
+  bool FrameFields::*flag = nullptr;
 };
 
 // In the order of the bits of Field.
@@ -46,7 +46,8 @@ constexpr std::array kRows = {
     FieldRow{.name = "kind", .field = kFieldKind, .text = &FrameFields::kind},
     FieldRow{.name = "message", .field = kFieldMessage, .text = &FrameFields::message},
     FieldRow{.name = "retry", .field = kFieldRetry, .flag = &FrameFields::retry},
-    FieldRow{.name = "retry_after_ms", .field = kFieldRetryAfter, .count = &FrameFields::retry_after_ms},
+    FieldRow{
+        .name = "retry_after_ms", .field = kFieldRetryAfter, .count = &FrameFields::retry_after_ms},
     FieldRow{.name = "wait_ms", .field = kFieldWait, .count = &FrameFields::wait_ms},
     FieldRow{.name = "traceparent", .field = kFieldTraceparent, .text = &FrameFields::traceparent},
 };
@@ -97,10 +98,13 @@ bool read_resume(JsonReader& reader, FrameFields& fields) {
 // Whether the value was there in its type. Otherwise it was skipped (or the reader failed).
 bool read_value(JsonReader& reader, const FieldRow& row, FrameFields& fields) {
   const JsonKind kind = reader.kind();
-  if (row.text != nullptr && kind == JsonKind::string) return reader.read_string(&(fields.*row.text));
-  if (row.count != nullptr && kind == JsonKind::number) return read_number(reader, &(fields.*row.count));
+  if (row.text != nullptr && kind == JsonKind::string)
+    return reader.read_string(&(fields.*row.text));
+  if (row.count != nullptr && kind == JsonKind::number)
+    return read_number(reader, &(fields.*row.count));
   if (row.raw != nullptr) return reader.skip(&(fields.*row.raw));
-  if (row.flag != nullptr && kind == JsonKind::boolean) return reader.read_bool(&(fields.*row.flag));
+  if (row.flag != nullptr && kind == JsonKind::boolean)
+    return reader.read_bool(&(fields.*row.flag));
   if (row.list != nullptr && kind == JsonKind::array) return read_strings(reader, fields.*row.list);
   if (row.field == kFieldResume && kind == JsonKind::object) return read_resume(reader, fields);
   reader.skip();
@@ -111,8 +115,8 @@ bool read_value(JsonReader& reader, const FieldRow& row, FrameFields& fields) {
 
 void FrameFields::clear() {
   present = wrong = 0;
-  for (std::string* text : {&t, &id, &topic, &correlation, &run, &token, &session, &worker, &lease, &kind,
-                            &message, &traceparent, &resume_epoch}) {
+  for (std::string* text : {&t, &id, &topic, &correlation, &run, &token, &session, &worker, &lease,
+                            &kind, &message, &traceparent, &resume_epoch}) {
     text->clear();
   }
   data = result = {};
@@ -144,7 +148,8 @@ FieldsError read_fields(std::string_view text, FrameFields& fields) {
 }
 
 std::string_view field_name(std::uint32_t mask) {
-  return mask == 0 ? std::string_view() : kRows[static_cast<std::size_t>(std::countr_zero(mask))].name;
+  return mask == 0 ? std::string_view()
+                   : kRows[static_cast<std::size_t>(std::countr_zero(mask))].name;
 }
 
 bool read_count(std::string_view digits, std::uint64_t* value) {

@@ -1,8 +1,8 @@
-// Reading one JSON object whose fields are told apart by name, in one pass and without a DOM: what client frames, worker
-// frames and small HTTP bodies have in common.
+// Reading one JSON object whose fields are told apart by name, in one pass and without a DOM: what
+// client frames, worker frames and small HTTP bodies have in common.
 //
-// A field of the wrong type is noted, not refused: whether it matters depends on the frame's `t`, which may come last. Fields that a
-// frame does not know are ignored.
+// A field of the wrong type is noted, not refused: whether it matters depends on the frame's `t`,
+// which may come last. Fields that a frame does not know are ignored.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +46,8 @@ enum Field : std::uint32_t {
 struct FrameFields {
   std::uint32_t present = 0;  // of the right type
   std::uint32_t wrong = 0;    // there, but of another type
-  std::string t, id, topic, correlation, run, token, session, worker, lease, kind, message, traceparent;
+  std::string t, id, topic, correlation, run, token, session, worker, lease, kind, message,
+      traceparent;
   std::string resume_epoch;
   std::uint64_t resume_offset = 0;
   std::string_view data;    // raw JSON, a view into the text

@@ -41,7 +41,8 @@ std::string check_sizes(FrameFields& fields, std::uint32_t known) {
   if (given(kFieldTasks)) {
     if (fields.tasks.size() > limits::kWorkerTasks) return "`tasks` has too many names";
     for (const std::string& task : fields.tasks) {
-      if (task.empty() || task.size() > limits::kNameBytes) return "a name in `tasks` is empty or too long";
+      if (task.empty() || task.size() > limits::kNameBytes)
+        return "a name in `tasks` is empty or too long";
     }
   }
   if (given(kFieldReclaim) && fields.reclaim.size() > limits::kWorkerReclaims) {
@@ -126,8 +127,8 @@ void append_task(std::string& out, const TaskFrameText& frame) {
   append_text(out, "task", frame.task);
   out += ",\"args\":";
   out += frame.args_json;
-  fmt::format_to(std::back_inserter(out), FMT_COMPILE(",\"attempt\":{},\"lease_ms\":{}"), frame.attempt,
-                 frame.lease_ms);
+  fmt::format_to(std::back_inserter(out), FMT_COMPILE(",\"attempt\":{},\"lease_ms\":{}"),
+                 frame.attempt, frame.lease_ms);
   if (frame.deadline_ms > 0) {
     fmt::format_to(std::back_inserter(out), FMT_COMPILE(",\"deadline_ms\":{}"), frame.deadline_ms);
   }

@@ -53,18 +53,25 @@ std::string json_text(std::string_view text) {
 
 std::string_view type_name(KeyKind kind) {
   switch (kind) {
-    case KeyKind::kText: return "text";
-    case KeyKind::kFlag: return "true or false";
-    case KeyKind::kCount: return "number";
-    case KeyKind::kDuration: return "duration";
-    case KeyKind::kList: return "list of texts";
+    case KeyKind::kText:
+      return "text";
+    case KeyKind::kFlag:
+      return "true or false";
+    case KeyKind::kCount:
+      return "number";
+    case KeyKind::kDuration:
+      return "duration";
+    case KeyKind::kList:
+      return "list of texts";
   }
   return "";
 }
 
 }  // namespace
 
-std::span<const KeyRow> key_rows() { return kKeys; }
+std::span<const KeyRow> key_rows() {
+  return kKeys;
+}
 
 std::string environment_name(std::string_view key) {
   std::string name = "SLUICE_";
@@ -81,17 +88,31 @@ Config::Config() {
   }
 }
 
-const Config::Value& Config::at(std::string_view key) const { return values_.find(key)->second; }
-const std::string& Config::text(std::string_view key) const { return at(key).text; }
-bool Config::flag(std::string_view key) const { return at(key).flag; }
-std::int64_t Config::count(std::string_view key) const { return at(key).count; }
-const std::vector<std::string>& Config::list(std::string_view key) const { return at(key).list; }
-const std::string& Config::origin(std::string_view key) const { return at(key).origin; }
+const Config::Value& Config::at(std::string_view key) const {
+  return values_.find(key)->second;
+}
+const std::string& Config::text(std::string_view key) const {
+  return at(key).text;
+}
+bool Config::flag(std::string_view key) const {
+  return at(key).flag;
+}
+std::int64_t Config::count(std::string_view key) const {
+  return at(key).count;
+}
+const std::vector<std::string>& Config::list(std::string_view key) const {
+  return at(key).list;
+}
+const std::string& Config::origin(std::string_view key) const {
+  return at(key).origin;
+}
 
-tl::expected<void, std::string> Config::set(std::string_view key, std::string_view text, std::string origin) {
+tl::expected<void, std::string> Config::set(std::string_view key, std::string_view text,
+                                            std::string origin) {
   const KeyRow& row = *row_of(key);
   switch (row.kind) {
-    case KeyKind::kList: return set_list(key, split_commas(text), std::move(origin));
+    case KeyKind::kList:
+      return set_list(key, split_commas(text), std::move(origin));
     case KeyKind::kFlag:
       if (text != "true" && text != "false") return tl::unexpected(std::string("is true or false"));
       return set_flag(key, text == "true", std::move(origin));
@@ -106,7 +127,8 @@ tl::expected<void, std::string> Config::set(std::string_view key, std::string_vi
     case KeyKind::kDuration: {
       const auto duration = parse_duration(text);
       if (!duration || duration->count() < row.least || duration->count() > row.most) {
-        return tl::unexpected(fmt::format("is a duration from {}, such as 30s, not `{}`", range_of(row), text));
+        return tl::unexpected(
+            fmt::format("is a duration from {}, such as 30s, not `{}`", range_of(row), text));
       }
       Value& value = values_.find(key)->second;
       value.text = text;
@@ -114,9 +136,11 @@ tl::expected<void, std::string> Config::set(std::string_view key, std::string_vi
       value.origin = std::move(origin);
       return {};
     }
-    case KeyKind::kText: break;
+    case KeyKind::kText:
+      break;
   }
-  if (key == "log.level" && text != "debug" && text != "info" && text != "warn" && text != "error") {
+  if (key == "log.level" && text != "debug" && text != "info" && text != "warn" &&
+      text != "error") {
     return tl::unexpected(fmt::format("is debug, info, warn or error, not `{}`", text));
   }
   Value& value = values_.find(key)->second;
@@ -125,18 +149,22 @@ tl::expected<void, std::string> Config::set(std::string_view key, std::string_vi
   return {};
 }
 
-tl::expected<void, std::string> Config::set_list(std::string_view key, std::vector<std::string> values,
+tl::expected<void, std::string> Config::set_list(std::string_view key,
+                                                 std::vector<std::string> values,
                                                  std::string origin) {
-  if (row_of(key)->kind != KeyKind::kList) return tl::unexpected(fmt::format("is a {}", type_name(row_of(key)->kind)));
+  if (row_of(key)->kind != KeyKind::kList)
+    return tl::unexpected(fmt::format("is a {}", type_name(row_of(key)->kind)));
   Value& value = values_.find(key)->second;
   value.list = std::move(values);
   value.origin = std::move(origin);
   return {};
 }
 
-tl::expected<void, std::string> Config::set_count(std::string_view key, std::int64_t number, std::string origin) {
+tl::expected<void, std::string> Config::set_count(std::string_view key, std::int64_t number,
+                                                  std::string origin) {
   const KeyRow& row = *row_of(key);
-  if (row.kind != KeyKind::kCount) return tl::unexpected(fmt::format("is a {}, not a number", type_name(row.kind)));
+  if (row.kind != KeyKind::kCount)
+    return tl::unexpected(fmt::format("is a {}, not a number", type_name(row.kind)));
   if (number < row.least || number > row.most) {
     return tl::unexpected(fmt::format("is a number from {}, not {}", range_of(row), number));
   }
@@ -147,8 +175,10 @@ tl::expected<void, std::string> Config::set_count(std::string_view key, std::int
   return {};
 }
 
-tl::expected<void, std::string> Config::set_flag(std::string_view key, bool flag, std::string origin) {
-  if (row_of(key)->kind != KeyKind::kFlag) return tl::unexpected(fmt::format("is a {}", type_name(row_of(key)->kind)));
+tl::expected<void, std::string> Config::set_flag(std::string_view key, bool flag,
+                                                 std::string origin) {
+  if (row_of(key)->kind != KeyKind::kFlag)
+    return tl::unexpected(fmt::format("is a {}", type_name(row_of(key)->kind)));
   Value& value = values_.find(key)->second;
   value.flag = flag;
   value.text = flag ? "true" : "false";
@@ -161,15 +191,23 @@ namespace {
 std::string schema_of(const KeyRow& row) {
   std::string out = R"({"description":)" + json_text(row.text);
   switch (row.kind) {
-    case KeyKind::kText: out += R"(,"type":"string","default":)" + json_text(row.fallback); break;
-    case KeyKind::kFlag: out += fmt::format(R"(,"type":"boolean","default":{})", row.fallback); break;
+    case KeyKind::kText:
+      out += R"(,"type":"string","default":)" + json_text(row.fallback);
+      break;
+    case KeyKind::kFlag:
+      out += fmt::format(R"(,"type":"boolean","default":{})", row.fallback);
+      break;
     case KeyKind::kCount:
-      out += fmt::format(R"(,"type":"integer","default":{},"minimum":{},"maximum":{})", row.fallback, row.least, row.most);
+      out += fmt::format(R"(,"type":"integer","default":{},"minimum":{},"maximum":{})",
+                         row.fallback, row.least, row.most);
       break;
     case KeyKind::kDuration:
-      out += fmt::format(R"(,"type":"string","pattern":"^[0-9]+(ms|s|m|h|d)$","default":"{}")", row.fallback);
+      out += fmt::format(R"(,"type":"string","pattern":"^[0-9]+(ms|s|m|h|d)$","default":"{}")",
+                         row.fallback);
       break;
-    case KeyKind::kList: out += R"(,"type":"array","items":{"type":"string"},"default":[])"; break;
+    case KeyKind::kList:
+      out += R"(,"type":"array","items":{"type":"string"},"default":[])";
+      break;
   }
   return out + fmt::format(R"(,"x-environment":"{}"}})", environment_name(row.name));
 }
@@ -182,15 +220,20 @@ std::string config_schema() {
   std::string top;
   for (const KeyRow& row : kKeys) {
     const std::size_t dot = row.name.find('.');
-    std::string& into = dot == std::string_view::npos ? top : sections[std::string(row.name.substr(0, dot))];
-    const std::string_view name = dot == std::string_view::npos ? row.name : row.name.substr(dot + 1);
+    std::string& into =
+        dot == std::string_view::npos ? top : sections[std::string(row.name.substr(0, dot))];
+    const std::string_view name =
+        dot == std::string_view::npos ? row.name : row.name.substr(dot + 1);
     into += fmt::format("{}\"{}\":{}", into.empty() ? "" : ",", name, schema_of(row));
   }
   for (const auto& [section, keys] : sections) {
-    top += fmt::format(R"(,"{}":{{"type":"object","additionalProperties":false,"properties":{{{}}}}})", section, keys);
+    top +=
+        fmt::format(R"(,"{}":{{"type":"object","additionalProperties":false,"properties":{{{}}}}})",
+                    section, keys);
   }
   return R"({"$schema":"https://json-schema.org/draft/2020-12/schema","title":"flowd","type":"object",)"
-         R"("additionalProperties":false,"properties":{)" + top + "}}";
+         R"("additionalProperties":false,"properties":{)" +
+         top + "}}";
 }
 
 std::string config_values(const Config& config) {
@@ -201,15 +244,16 @@ std::string config_values(const Config& config) {
       value = "\"***\"";
     } else if (row.kind == KeyKind::kList) {
       value = "[";
-      for (const std::string& one : config.list(row.name)) value += (value.size() > 1 ? "," : "") + json_text(one);
+      for (const std::string& one : config.list(row.name))
+        value += (value.size() > 1 ? "," : "") + json_text(one);
       value += ']';
     } else if (row.kind == KeyKind::kCount || row.kind == KeyKind::kFlag) {
       value = config.text(row.name);
     } else {
       value = json_text(config.text(row.name));
     }
-    out += fmt::format("{}\"{}\":{{\"value\":{},\"from\":{}}}", out.size() > 1 ? "," : "", row.name, value,
-                       json_text(config.origin(row.name)));
+    out += fmt::format("{}\"{}\":{{\"value\":{},\"from\":{}}}", out.size() > 1 ? "," : "", row.name,
+                       value, json_text(config.origin(row.name)));
   }
   return out + "}";
 }
@@ -218,10 +262,12 @@ std::string config_table() {
   std::string out = "| key | default | environment | meaning |\n| --- | --- | --- | --- |\n";
   for (const KeyRow& row : kKeys) {
     std::string text(row.text);
-    if (row.kind == KeyKind::kCount || row.kind == KeyKind::kDuration) text += fmt::format(" ({})", range_of(row));
-    out += fmt::format("| `{}` | {} | `{}` | {} |\n", row.name,
-                       row.fallback.empty() ? std::string("none") : fmt::format("`{}`", row.fallback),
-                       environment_name(row.name), text);
+    if (row.kind == KeyKind::kCount || row.kind == KeyKind::kDuration)
+      text += fmt::format(" ({})", range_of(row));
+    out +=
+        fmt::format("| `{}` | {} | `{}` | {} |\n", row.name,
+                    row.fallback.empty() ? std::string("none") : fmt::format("`{}`", row.fallback),
+                    environment_name(row.name), text);
   }
   return out;
 }

@@ -33,7 +33,8 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
 std::string format_duration(std::chrono::milliseconds duration) {
   const std::int64_t ms = duration.count();
   for (const Unit& unit : kUnits) {
-    if (ms % unit.ms == 0 && (ms != 0 || unit.ms == 1)) return std::to_string(ms / unit.ms) + std::string(unit.name);
+    if (ms % unit.ms == 0 && (ms != 0 || unit.ms == 1))
+      return std::to_string(ms / unit.ms) + std::string(unit.name);
   }
   return std::to_string(ms) + "ms";
 }

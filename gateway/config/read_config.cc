@@ -52,13 +52,15 @@ const KeyRow* row_of(std::string_view name) {
 
 bool is_section(std::string_view name) {
   return std::any_of(key_rows().begin(), key_rows().end(), [&](const KeyRow& row) {
-    return row.name.size() > name.size() && row.name.starts_with(name) && row.name[name.size()] == '.';
+    return row.name.size() > name.size() && row.name.starts_with(name) &&
+           row.name[name.size()] == '.';
   });
 }
 
 class FileReader {
  public:
-  FileReader(Config& config, std::vector<std::string>& problems) : config_(config), problems_(problems) {}
+  FileReader(Config& config, std::vector<std::string>& problems)
+      : config_(config), problems_(problems) {}
 
   void unknown(const std::string& key) {
     std::vector<std::string> names;
@@ -68,7 +70,9 @@ class FileReader {
   void note(const std::string& key, const tl::expected<void, std::string>& done) {
     if (!done) problems_.push_back(fmt::format("`{}` {}", key, done.error()));
   }
-  void wrong(const std::string& key) { problems_.push_back(fmt::format("`{}` has a value of the wrong type", key)); }
+  void wrong(const std::string& key) {
+    problems_.push_back(fmt::format("`{}` has a value of the wrong type", key));
+  }
 
   void read_toml(const toml::table& table, const std::string& prefix) {
     for (const auto& [name, node] : table) {
@@ -140,8 +144,10 @@ class FileReader {
       case JsonKind::boolean:
         if (reader.read_bool(&flag)) note(key, config_.set_flag(key, flag, "file"));
         return;
-      case JsonKind::array: return read_json_array(reader, key);
-      default: break;
+      case JsonKind::array:
+        return read_json_array(reader, key);
+      default:
+        break;
     }
     reader.skip(&raw);
     wrong(key);
@@ -165,33 +171,37 @@ class FileReader {
   std::vector<std::string>& problems_;
 };
 
-void read_file(Config& config, std::string_view text, std::string_view name, std::vector<std::string>& problems) {
+void read_file(Config& config, std::string_view text, std::string_view name,
+               std::vector<std::string>& problems) {
   FileReader reader(config, problems);
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   if (first != std::string_view::npos && text[first] == '{') {
     JsonReader json(text);
     reader.read_json(json, "");
     if (!json.finish()) {
-      problems.push_back(fmt::format("{} is not JSON: {} at byte {}", name, json.error(), json.error_offset()));
+      problems.push_back(
+          fmt::format("{} is not JSON: {} at byte {}", name, json.error(), json.error_offset()));
     }
     return;
   }
   try {
     reader.read_toml(toml::parse(text, name), "");
   } catch (const toml::parse_error& error) {
-    problems.push_back(fmt::format("{}:{}:{}: not TOML: {}", name, error.source().begin.line, error.source().begin.column,
-                                   error.description()));
+    problems.push_back(fmt::format("{}:{}:{}: not TOML: {}", name, error.source().begin.line,
+                                   error.source().begin.column, error.description()));
   }
 }
 
 }  // namespace
 
-// A variable without the prefix of a section belongs to another program of the project (SLUICE_URL, SLUICE_TOKEN …).
+// A variable without the prefix of a section belongs to another program of the project (SLUICE_URL,
+// SLUICE_TOKEN …).
 bool is_foreign_variable(std::string_view name) {
   if (name == "SLUICE_LISTEN") return false;
   return std::none_of(key_rows().begin(), key_rows().end(), [&](const KeyRow& row) {
     const std::size_t dot = row.name.find('.');
-    return dot != std::string_view::npos && name.starts_with(environment_name(row.name.substr(0, dot + 1)));
+    return dot != std::string_view::npos &&
+           name.starts_with(environment_name(row.name.substr(0, dot + 1)));
   });
 }
 
@@ -203,7 +213,8 @@ std::vector<std::string> read_environment(Config& config, const Environment& env
     if (is_foreign_variable(name)) continue;
     const auto found = std::find(names.begin(), names.end(), name);
     if (found == names.end()) {
-      problems.push_back(fmt::format("unknown environment variable `{}`{}", name, suggestion(name, names)));
+      problems.push_back(
+          fmt::format("unknown environment variable `{}`{}", name, suggestion(name, names)));
       continue;
     }
     const KeyRow& row = key_rows()[static_cast<std::size_t>(found - names.begin())];
@@ -214,11 +225,12 @@ std::vector<std::string> read_environment(Config& config, const Environment& env
   return problems;
 }
 
-std::vector<std::string> read_config(Config& config, std::string_view file_text, std::string_view file_name,
-                                     const Environment& environment) {
+std::vector<std::string> read_config(Config& config, std::string_view file_text,
+                                     std::string_view file_name, const Environment& environment) {
   std::vector<std::string> problems;
   read_file(config, file_text, file_name, problems);
-  for (std::string& problem : read_environment(config, environment)) problems.push_back(std::move(problem));
+  for (std::string& problem : read_environment(config, environment))
+    problems.push_back(std::move(problem));
   return problems;
 }
 

@@ -1,4 +1,5 @@
-// The commands of flowd. Each returns the process's exit code: 0 done, 1 it did not hold, 2 wrong usage, 3 the database cannot be reached.
+// The commands of flowd. Each returns the process's exit code: 0 done, 1 it did not hold, 2 wrong
+// usage, 3 the database cannot be reached.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +30,7 @@ struct TokenOptions {
   std::string client;
   std::string scope = "client";
   std::string ttl = "1h";
-  std::string data;         // one of the two; both empty: .sluice
+  std::string data;  // one of the two; both empty: .sluice
   std::string config_file;
 };
 int run_token(const TokenOptions& options, const Environment& environment);

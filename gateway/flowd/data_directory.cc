@@ -33,7 +33,8 @@ tl::expected<void, std::string> make_directory(const std::string& path) {
   std::error_code error;
   fs::create_directories(fs::path(path).parent_path(), error);
   if (error) {
-    return tl::unexpected(explain_errno(error.value(), "make", fs::path(path).parent_path().string()));
+    return tl::unexpected(
+        explain_errno(error.value(), "make", fs::path(path).parent_path().string()));
   }
   if (mkdir(path.c_str(), 0700) == 0) return {};
   const int failed = errno;
@@ -102,7 +103,8 @@ tl::expected<DataDirectory, std::string> DataDirectory::open(const std::string& 
     close(fd);
     std::string_view pid(holder.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
     while (!pid.empty() && pid.back() == '\n') pid.remove_suffix(1);
-    return tl::unexpected(fmt::format("the data directory {} is in use by another flowd{}", directory,
+    return tl::unexpected(fmt::format("the data directory {} is in use by another flowd{}",
+                                      directory,
                                       pid.empty() ? "" : fmt::format(" (process {})", pid)));
   }
   DataDirectory opened(directory, fd);
@@ -132,7 +134,8 @@ tl::expected<std::string, std::string> signing_secret(const std::string& directo
   if (getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
     return tl::unexpected(std::string("the kernel gives no random bytes"));
   }
-  // Written whole under another name and then linked: a reader never sees half a key, and of two makers one wins.
+  // Written whole under another name and then linked: a reader never sees half a key, and of two
+  // makers one wins.
   const std::string fresh = fmt::format("{}.{}", file, getpid());
   const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0) return tl::unexpected(explain_errno(errno, "make", file));

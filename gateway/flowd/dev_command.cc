@@ -14,7 +14,8 @@
 namespace sluice::gateway {
 namespace {
 
-// A database of one machine: fewer partitions than a production one, which may grow to several nodes.
+// A database of one machine: fewer partitions than a production one, which may grow to several
+// nodes.
 constexpr unsigned kDevPartitions = 8;
 constexpr std::int64_t kDevTokenS = std::int64_t{30} * 86'400;
 
@@ -32,19 +33,23 @@ int fail(const std::string& message, int code = kExitFailed) {
 void print_tokens(const Key& key, const std::string& url) {
   const std::int64_t now_s = Shard::now_s();
   const auto token = [&](std::string tenant, std::string client, std::string scope) {
-    return make_token(key, {.tenant = std::move(tenant), .client = std::move(client), .scope = std::move(scope),
-                            .now_s = now_s, .ttl_s = kDevTokenS});
+    return make_token(key, {.tenant = std::move(tenant),
+                            .client = std::move(client),
+                            .scope = std::move(scope),
+                            .now_s = now_s,
+                            .ttl_s = kDevTokenS});
   };
-  fmt::print(stderr,
-             "\nTokens of this data directory, valid for 30 days (more: flowd token --data DIR …):\n\n"
-             "  export SLUICE_URL={}\n"
-             "  # deploy and administer\n"
-             "  export SLUICE_TOKEN={}\n"
-             "  # a worker\n"
-             "  export SLUICE_WORKER_TOKEN={}\n"
-             "  # client `alice` of tenant `dev`\n"
-             "  export SLUICE_CLIENT_TOKEN={}\n\n",
-             url, token("*", "", "admin"), token("*", "", "worker"), token("dev", "alice", "client"));
+  fmt::print(
+      stderr,
+      "\nTokens of this data directory, valid for 30 days (more: flowd token --data DIR …):\n\n"
+      "  export SLUICE_URL={}\n"
+      "  # deploy and administer\n"
+      "  export SLUICE_TOKEN={}\n"
+      "  # a worker\n"
+      "  export SLUICE_WORKER_TOKEN={}\n"
+      "  # client `alice` of tenant `dev`\n"
+      "  export SLUICE_CLIENT_TOKEN={}\n\n",
+      url, token("*", "", "admin"), token("*", "", "worker"), token("dev", "alice", "client"));
 }
 
 }  // namespace
@@ -54,10 +59,12 @@ int run_dev(const DevOptions& options, const Environment& environment) {
   const auto began = std::chrono::steady_clock::now();
   Config config;
   set_up_log("info");
-  for (const std::string& problem : read_environment(config, environment)) return fail(problem, kExitUsage);
+  for (const std::string& problem : read_environment(config, environment))
+    return fail(problem, kExitUsage);
   set_up_log(config.text("log.level"));
   const auto address = parse_address(options.listen);
-  if (!address) return fail(fmt::format("--listen is HOST:PORT, not `{}`", options.listen), kExitUsage);
+  if (!address)
+    return fail(fmt::format("--listen is HOST:PORT, not `{}`", options.listen), kExitUsage);
   const auto user = choose_postgres_user();
   if (!user) return fail(user.error());
   const auto directory = DataDirectory::open(options.data, *user);
@@ -71,13 +78,15 @@ int run_dev(const DevOptions& options, const Environment& environment) {
   Gateway gateway(std::move(gateway_values));
   if (const auto bound = gateway.bind(); !bound) return fail(bound.error());
   auto postgres = PrivatePostgres::start({.directory = directory->path(),
-                                                .user = *user,
-                                                .binaries = variable("SLUICE_PG_BIN"),
-                                                .preload = variable("SLUICE_PG_PRELOAD")},
-                                               [](const std::string& line) { spdlog::info("{}", line); });
+                                          .user = *user,
+                                          .binaries = variable("SLUICE_PG_BIN"),
+                                          .preload = variable("SLUICE_PG_PRELOAD")},
+                                         [](const std::string& line) { spdlog::info("{}", line); });
   if (!postgres) return fail(postgres.error());
-  const auto took = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began).count();
-  spdlog::info("PostgreSQL ready after {:.0f} ms{}", took, (*postgres)->taken_over() ? ", taken over" : "");
+  const auto took =
+      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began).count();
+  spdlog::info("PostgreSQL ready after {:.0f} ms{}", took,
+               (*postgres)->taken_over() ? ", taken over" : "");
   node::NodeConfig node = node_config(config);
   node.database = (*postgres)->connection();
   node.state_dir = directory->path();

@@ -30,8 +30,8 @@ std::vector<std::string> parents_of(const std::string& path) {
 tl::expected<PostgresUser, std::string> choose_postgres_user() {
   if (geteuid() != 0) {
     const passwd* me = getpwuid(geteuid());
-    return PostgresUser{me != nullptr ? me->pw_name : std::to_string(geteuid()), geteuid(), getegid(),
-                        false};
+    return PostgresUser{me != nullptr ? me->pw_name : std::to_string(geteuid()), geteuid(),
+                        getegid(), false};
   }
   for (const char* name : {"postgres", "nobody"}) {
     const passwd* found = getpwnam(name);
@@ -51,7 +51,8 @@ bool become(const PostgresUser& user) {
 std::string closed_parent(const PostgresUser& user, const std::string& path) {
   if (!user.switches) return {};
   const std::vector<std::string> parents = parents_of(path);
-  // Only a process of that user knows for sure (groups, ACLs); its exit code is the number of the closed folder.
+  // Only a process of that user knows for sure (groups, ACLs); its exit code is the number of the
+  // closed folder.
   constexpr std::size_t kDeepest = 200;
   const pid_t child = fork();
   if (child == 0) {

@@ -37,13 +37,14 @@ constexpr milliseconds kLeftoversPoll{50};
 constexpr milliseconds kLeftoversTimeout{10'000};
 constexpr int kFastStopMs = 20'000;
 constexpr int kImmediateStopMs = 5'000;
-// A server that dies is started again at once, then after doubling waits; protocols.md promises 10 s.
+// A server that dies is started again at once, then after doubling waits; protocols.md promises 10
+// s.
 constexpr int kRestartWaitMsMin = 100;
 constexpr int kRestartWaitMsMax = 2'000;
 constexpr std::uintmax_t kLogBytesMax = 16u << 20;
 
-// Everything a private server needs and nothing that listens: small memory, few connections, no parallel queries, WAL
-// recycled rather than removed so that appends write into existing files.
+// Everything a private server needs and nothing that listens: small memory, few connections, no
+// parallel queries, WAL recycled rather than removed so that appends write into existing files.
 constexpr const char* kSettings = R"(# Written by flowd at each start; changes are lost.
 listen_addresses = ''
 unix_socket_permissions = 0700
@@ -116,7 +117,8 @@ std::string explain_log(const std::string& what, const std::string& text,
   // PostgreSQL says the second where the kernel took a part of a page.
   for (const char* full : {"No space left on device", "Check free disk space"}) {
     if (text.find(full) == std::string::npos) continue;
-    return explain_errno(ENOSPC, what + " in", directory + "/postgres") + "; PostgreSQL needs about 100 MB to begin with";
+    return explain_errno(ENOSPC, what + " in", directory + "/postgres") +
+           "; PostgreSQL needs about 100 MB to begin with";
   }
   return fmt::format("cannot {} in {}:{}", what, directory, tail_of(text, 6));
 }
@@ -161,7 +163,7 @@ std::string quote(std::string_view text) {
 struct Spawn {
   std::vector<std::string> arguments;
   const PostgresUser& user;
-  std::string output;   // file that gets both outputs, appended to
+  std::string output;  // file that gets both outputs, appended to
   std::string preload;
 };
 
@@ -171,7 +173,8 @@ pid_t spawn(const Spawn& what) {
   if (out < 0) return -1;
   if (what.user.switches) (void)!fchown(out, what.user.uid, what.user.gid);
   std::vector<char*> argv;
-  for (const std::string& argument : what.arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  for (const std::string& argument : what.arguments)
+    argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
   std::vector<std::string> environment = {"PATH=/usr/bin:/bin", "LC_ALL=C", "TZ=UTC"};
   if (!what.preload.empty()) environment.push_back("LD_PRELOAD=" + what.preload);
@@ -207,9 +210,12 @@ int exit_code_of(pid_t child) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-int open_pid(pid_t pid) { return static_cast<int>(syscall(SYS_pidfd_open, pid, 0)); }
+int open_pid(pid_t pid) {
+  return static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+}
 
-// postmaster.pid: pid, data directory, start time, port, socket folder, address, shared memory, status.
+// postmaster.pid: pid, data directory, start time, port, socket folder, address, shared memory,
+// status.
 struct PostmasterFile {
   pid_t pid = 0;
   std::string status;
@@ -236,10 +242,10 @@ bool is_postmaster_of(pid_t pid, const std::string& cluster) {
   return read_file(fmt::format("/proc/{}/comm", pid)).starts_with("postgres");
 }
 
-// A postmaster killed with our predecessor stays in the process table until its new parent reaps it,
-// and PostgreSQL takes a zombie for a running server. It takes its own parent's pid for a leftover:
-// written there, that pid keeps the file's other lines, by which PostgreSQL makes sure that no
-// backend of the dead server still works on the data.
+// A postmaster killed with our predecessor stays in the process table until its new parent reaps
+// it, and PostgreSQL takes a zombie for a running server. It takes its own parent's pid for a
+// leftover: written there, that pid keeps the file's other lines, by which PostgreSQL makes sure
+// that no backend of the dead server still works on the data.
 tl::expected<void, std::string> disown_lock_of_the_dead(const std::string& cluster, pid_t dead) {
   const std::string path = cluster + "/postmaster.pid";
   const std::string status = read_file(fmt::format("/proc/{}/status", dead));
@@ -262,7 +268,9 @@ std::string preload_of(pid_t pid) {
 }  // namespace
 
 PrivatePostgres::PrivatePostgres(PrivatePostgresOptions options, Log log)
-    : options_(std::move(options)), log_(std::move(log)), cluster_(options_.directory + "/postgres") {}
+    : options_(std::move(options)),
+      log_(std::move(log)),
+      cluster_(options_.directory + "/postgres") {}
 
 tl::expected<std::unique_ptr<PrivatePostgres>, std::string> PrivatePostgres::start(
     PrivatePostgresOptions options, Log log) {
@@ -279,7 +287,8 @@ tl::expected<std::unique_ptr<PrivatePostgres>, std::string> PrivatePostgres::sta
   return server;
 }
 
-// Everything that must be there before a server can run: binaries, cluster files, settings, the way to its socket.
+// Everything that must be there before a server can run: binaries, cluster files, settings, the way
+// to its socket.
 tl::expected<void, std::string> PrivatePostgres::prepare() {
   const auto binaries = find_binaries(options_.binaries);
   if (!binaries) return tl::unexpected(binaries.error());
@@ -287,16 +296,19 @@ tl::expected<void, std::string> PrivatePostgres::prepare() {
   if (access((cluster_ + "/PG_VERSION").c_str(), F_OK) != 0) {
     if (auto done = initialise(); !done) return done;
   }
-  // The server may name its socket relative to its data directory, where it works; we reach it through a descriptor then.
+  // The server may name its socket relative to its data directory, where it works; we reach it
+  // through a descriptor then.
   std::string folder = cluster_;
   const bool too_long = folder.size() > kSocketFolderBytes;
-  settings_ = fmt::format("{}unix_socket_directories = {}\n", kSettings, quote(too_long ? "." : folder));
+  settings_ =
+      fmt::format("{}unix_socket_directories = {}\n", kSettings, quote(too_long ? "." : folder));
   if (too_long) {
     socket_folder_ = ::open(cluster_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (socket_folder_ < 0) return tl::unexpected(explain_errno(errno, "open", cluster_));
     folder = fmt::format("/proc/{}/fd/{}", getpid(), socket_folder_);
   }
-  connection_ = fmt::format("host={} port=5432 user={} dbname=postgres", quote(folder), quote(options_.user.name));
+  connection_ = fmt::format("host={} port=5432 user={} dbname=postgres", quote(folder),
+                            quote(options_.user.name));
   return {};
 }
 
@@ -308,8 +320,8 @@ tl::expected<void, std::string> PrivatePostgres::initialise() {
   const std::string output = options_.directory + "/initdb.log";
   fs::remove(output, error);
   const pid_t child =
-      spawn({.arguments = {options_.binaries + "/initdb", "-D", fresh, "-U", options_.user.name, "-A", "trust",
-                           "--locale=C", "-E", "UTF8", "--no-instructions"},
+      spawn({.arguments = {options_.binaries + "/initdb", "-D", fresh, "-U", options_.user.name,
+                           "-A", "trust", "--locale=C", "-E", "UTF8", "--no-instructions"},
              .user = options_.user,
              .output = output,
              .preload = {}});
@@ -326,7 +338,8 @@ tl::expected<void, std::string> PrivatePostgres::initialise() {
   return {};
 }
 
-// True: a server of this cluster, with our settings, runs and is ready. One that runs otherwise is stopped.
+// True: a server of this cluster, with our settings, runs and is ready. One that runs otherwise is
+// stopped.
 tl::expected<bool, std::string> PrivatePostgres::take_over() {
   const std::string settings = cluster_ + "/postgresql.conf";
   const bool same_settings = read_file(settings) == settings_;
@@ -378,9 +391,9 @@ tl::expected<void, std::string> PrivatePostgres::await_ready() {
     const PostmasterFile found = read_postmaster_file(cluster_);
     if (found.pid == pid_ && found.status == "ready") return {};
     if (wait_for_exit(0)) {
-      return tl::unexpected(explain_log("start PostgreSQL",
-                                        read_file(options_.directory + "/postgres.log").substr(log_begin_),
-                                        options_.directory));
+      return tl::unexpected(explain_log(
+          "start PostgreSQL", read_file(options_.directory + "/postgres.log").substr(log_begin_),
+          options_.directory));
     }
     std::this_thread::sleep_for(kReadyPoll);
   }
@@ -395,8 +408,9 @@ tl::expected<void, std::string> PrivatePostgres::launch_ready() {
   while (true) {
     if (auto done = launch(); !done) return done;
     auto ready = await_ready();
-    const bool leftovers = !ready && (ready.error().find("pre-existing shared memory block") != std::string::npos ||
-                                      ready.error().find("postmaster.pid") != std::string::npos);
+    const bool leftovers =
+        !ready && (ready.error().find("pre-existing shared memory block") != std::string::npos ||
+                   ready.error().find("postmaster.pid") != std::string::npos);
     if (!leftovers || Clock::now() >= deadline) return ready;
     std::this_thread::sleep_for(kLeftoversPoll);
   }
@@ -419,8 +433,8 @@ bool PrivatePostgres::wait_for_exit(int timeout_ms) {
 }
 
 void PrivatePostgres::stop() {
-  for (const auto& [number, wait_ms] : {std::pair{SIGINT, kFastStopMs}, {SIGQUIT, kImmediateStopMs},
-                                        {SIGKILL, kImmediateStopMs}}) {
+  for (const auto& [number, wait_ms] :
+       {std::pair{SIGINT, kFastStopMs}, {SIGQUIT, kImmediateStopMs}, {SIGKILL, kImmediateStopMs}}) {
     if (pid_ <= 0) return;
     kill(pid_, number);
     if (wait_for_exit(wait_ms)) return;

@@ -62,13 +62,16 @@ int run_serve(const ServeOptions& options, const Environment& environment) {
   const auto address = parse_address(config->text("listen"));
   if (!address) return fail(fmt::format("`listen` is HOST:PORT, not `{}`", config->text("listen")));
   if (config->text("database.url").empty()) {
-    return fail("`database.url` is missing: say where PostgreSQL is (or use `flowd dev`, which brings its own)");
+    return fail(
+        "`database.url` is missing: say where PostgreSQL is (or use `flowd dev`, which brings its "
+        "own)");
   }
   const auto keys = load_keys(*config);
   if (!keys) return fail(keys.error());
   if (keys->empty()) {
-    return fail("there are no keys to check tokens with: set `auth.hs256_secret`, `auth.public_keys`, "
-                "`auth.private_key` or `auth.jwks`");
+    return fail(
+        "there are no keys to check tokens with: set `auth.hs256_secret`, `auth.public_keys`, "
+        "`auth.private_key` or `auth.jwks`");
   }
   GatewayOptions gateway_values = gateway_options(*config, *address);
   gateway_values.keys = *keys;
@@ -81,12 +84,16 @@ int run_serve(const ServeOptions& options, const Environment& environment) {
 
 int run_token(const TokenOptions& options, const Environment& environment) {
   const auto ttl = parse_duration(options.ttl);
-  if (!ttl || ttl->count() < 1000) return fail(fmt::format("--ttl is a duration such as 1h or 30d, not `{}`", options.ttl));
+  if (!ttl || ttl->count() < 1000)
+    return fail(fmt::format("--ttl is a duration such as 1h or 30d, not `{}`", options.ttl));
   if (options.tenant.empty()) return fail("--tenant is missing");
   if (!is_scope(options.scope)) {
-    return fail(fmt::format("--scope is client, worker, admin, publish:TOPIC or subscribe:GROUP, not `{}`", options.scope));
+    return fail(
+        fmt::format("--scope is client, worker, admin, publish:TOPIC or subscribe:GROUP, not `{}`",
+                    options.scope));
   }
-  if (!options.data.empty() && !options.config_file.empty()) return fail("give either --data or --config");
+  if (!options.data.empty() && !options.config_file.empty())
+    return fail("give either --data or --config");
   KeySet keys;
   if (options.config_file.empty()) {
     const auto secret = signing_secret(options.data.empty() ? ".sluice" : options.data);
@@ -103,7 +110,9 @@ int run_token(const TokenOptions& options, const Environment& environment) {
   }
   const Key* signer = keys.signer();
   if (signer == nullptr) {
-    return fail("the configuration has no key that can sign: set `auth.private_key` or `auth.hs256_secret`", kExitFailed);
+    return fail(
+        "the configuration has no key that can sign: set `auth.private_key` or `auth.hs256_secret`",
+        kExitFailed);
   }
   fmt::print("{}\n", make_token(*signer, {.tenant = options.tenant,
                                           .client = options.client,

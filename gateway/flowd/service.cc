@@ -21,7 +21,8 @@
 namespace sluice::gateway {
 namespace {
 
-tl::expected<std::string, std::string> read_key_file(const std::string& path, std::string_view key) {
+tl::expected<std::string, std::string> read_key_file(const std::string& path,
+                                                     std::string_view key) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   text << file.rdbuf();
@@ -52,12 +53,15 @@ std::string host_for_url(const std::string& host) {
 
 int exit_code_of(node::StartError::Kind kind) {
   switch (kind) {
-    case node::StartError::Kind::unreachable: return kExitUnreachable;
+    case node::StartError::Kind::unreachable:
+      return kExitUnreachable;
     case node::StartError::Kind::refused:
     case node::StartError::Kind::newer_format:
-    case node::StartError::Kind::corrupt: return kExitFailed;
+    case node::StartError::Kind::corrupt:
+      return kExitFailed;
     case node::StartError::Kind::config:
-    case node::StartError::Kind::state_dir: return kExitUsage;
+    case node::StartError::Kind::state_dir:
+      return kExitUsage;
   }
   return kExitFailed;
 }
@@ -69,16 +73,20 @@ std::optional<Address> parse_address(std::string_view text) {
   if (colon == std::string_view::npos) return std::nullopt;
   std::string_view host = text.substr(0, colon);
   const std::string_view digits = text.substr(colon + 1);
-  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  if (host.size() >= 2 && host.front() == '[' && host.back() == ']')
+    host = host.substr(1, host.size() - 2);
   Address address;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), address.port);
+  const auto [end, error] =
+      std::from_chars(digits.data(), digits.data() + digits.size(), address.port);
   if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
   address.host = host.empty() ? "0.0.0.0" : std::string(host);
   return address;
 }
 
 GatewayOptions gateway_options(const Config& config, const Address& address) {
-  const auto count = [&](std::string_view key) { return static_cast<std::size_t>(config.count(key)); };
+  const auto count = [&](std::string_view key) {
+    return static_cast<std::size_t>(config.count(key));
+  };
   GatewayOptions options;
   options.host = address.host;
   options.port = address.port;
@@ -115,8 +123,10 @@ tl::expected<KeySet, std::string> load_keys(const Config& config) {
   KeySet keys;
   // First the private key: `flowd token` signs with the first that can.
   std::vector<std::pair<std::string_view, std::string>> files;
-  if (const std::string& file = config.text("auth.private_key"); !file.empty()) files.emplace_back("auth.private_key", file);
-  for (const std::string& file : config.list("auth.public_keys")) files.emplace_back("auth.public_keys", file);
+  if (const std::string& file = config.text("auth.private_key"); !file.empty())
+    files.emplace_back("auth.private_key", file);
+  for (const std::string& file : config.list("auth.public_keys"))
+    files.emplace_back("auth.public_keys", file);
   for (const auto& [name, file] : files) {
     const auto pem = read_key_file(file, name);
     if (!pem) return tl::unexpected(pem.error());
@@ -157,14 +167,16 @@ int wait_for_signal() {
 }
 
 void set_up_log(const std::string& level) {
-  auto logger = std::make_shared<spdlog::logger>("flowd", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  auto logger =
+      std::make_shared<spdlog::logger>("flowd", std::make_shared<spdlog::sinks::stderr_sink_mt>());
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
   logger->set_level(spdlog::level::from_str(level));
   logger->flush_on(spdlog::level::info);
   spdlog::set_default_logger(std::move(logger));
 }
 
-int serve_until_signal(Gateway& gateway, node::NodeConfig config, const std::function<void()>& abandon) {
+int serve_until_signal(Gateway& gateway, node::NodeConfig config,
+                       const std::function<void()>& abandon) {
   raise_descriptor_limit();
   // Waiting for PostgreSQL and folding may take long; the signal is taken by a thread of its own.
   struct Watch {
@@ -190,9 +202,11 @@ int serve_until_signal(Gateway& gateway, node::NodeConfig config, const std::fun
     return exit_code_of(node.error().kind);
   }
   gateway.serve(**node);
-  const auto took = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began).count();
+  const auto took =
+      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began).count();
   const node::NodeStatus status = (*node)->status();
-  spdlog::info("engine ready in {:.0f} ms, {} records folded", took, status.counters.recovered_records);
+  spdlog::info("engine ready in {:.0f} ms, {} records folded", took,
+               status.counters.recovered_records);
   for (const std::string& warning : status.warnings) spdlog::warn("{}", warning);
   fmt::print("ready http://{}:{}\n", host_for_url(gateway.options().host), gateway.port());
   std::fflush(stdout);

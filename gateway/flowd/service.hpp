@@ -18,7 +18,8 @@ struct Address {
 // HOST:PORT, [IPv6]:PORT or :PORT. Nothing if it is none.
 std::optional<Address> parse_address(std::string_view text);
 
-// The options of both, from the values in force; database, state directory and keys are left to the caller.
+// The options of both, from the values in force; database, state directory and keys are left to the
+// caller.
 GatewayOptions gateway_options(const Config& config, const Address& address);
 node::NodeConfig node_config(const Config& config);
 
@@ -30,9 +31,11 @@ void block_signals();
 // Waits for SIGINT or SIGTERM.
 int wait_for_signal();
 
-// Starts the node, prints `ready …` and serves until a signal comes. `gateway` is bound. A signal that comes while the node still
-// starts ends the process with code 0 after `abandon` has stopped what must not be left running. Returns the exit code.
-int serve_until_signal(Gateway& gateway, node::NodeConfig config, const std::function<void()>& abandon);
+// Starts the node, prints `ready …` and serves until a signal comes. `gateway` is bound. A signal
+// that comes while the node still starts ends the process with code 0 after `abandon` has stopped
+// what must not be left running. Returns the exit code.
+int serve_until_signal(Gateway& gateway, node::NodeConfig config,
+                       const std::function<void()>& abandon);
 
 void set_up_log(const std::string& level);
 

@@ -40,7 +40,8 @@ void ClientSession::taken_over() {
 void ClientSession::on_text(std::string_view text) {
   FrameFields& frame = fields();
   const ClientParse parsed = parse_client_frame(text, frame);
-  if (!said_hello() && (parsed.kind != ClientParse::Kind::kFrame || parsed.verb != ClientVerb::kHello)) {
+  if (!said_hello() &&
+      (parsed.kind != ClientParse::Kind::kFrame || parsed.verb != ClientVerb::kHello)) {
     return close_bad_frame("the first frame is `hello`");
   }
   if (parsed.kind == ClientParse::Kind::kBad) return close_bad_frame(parsed.message);
@@ -51,11 +52,16 @@ void ClientSession::on_text(std::string_view text) {
   switch (parsed.verb) {
     case ClientVerb::kHello:
       return said_hello() ? close_bad_frame("a second `hello`") : hello(frame);
-    case ClientVerb::kSend: return send_event(frame);
-    case ClientVerb::kCancel: return cancel_run(frame);
-    case ClientVerb::kAck: return ack(frame.offset);
-    case ClientVerb::kRefresh: return refresh(frame);
-    case ClientVerb::kPing: return send_text(kPongFrame);
+    case ClientVerb::kSend:
+      return send_event(frame);
+    case ClientVerb::kCancel:
+      return cancel_run(frame);
+    case ClientVerb::kAck:
+      return ack(frame.offset);
+    case ClientVerb::kRefresh:
+      return refresh(frame);
+    case ClientVerb::kPing:
+      return send_text(kPongFrame);
   }
 }
 
@@ -133,11 +139,13 @@ void ClientSession::welcome(std::uint64_t offset, bool recovered) {
 }
 
 void ClientSession::reject(std::string_view id, ErrorCode code, std::string_view message,
-                           const std::vector<vm::JsonProblem>* errors, std::uint32_t retry_after_ms) {
+                           const std::vector<vm::JsonProblem>* errors,
+                           std::uint32_t retry_after_ms) {
   shard().counters().rejected.add();
   const ErrorRow& row = row_of(code);
   if (row.retryable && retry_after_ms == 0) {
-    retry_after_ms = code == ErrorCode::unavailable ? limits::kUnavailableRetryMs : limits::kBusyRetryMs;
+    retry_after_ms =
+        code == ErrorCode::unavailable ? limits::kUnavailableRetryMs : limits::kBusyRetryMs;
   }
   send([&](std::string& out) {
     append_rejected(out, {.id = id,
@@ -283,7 +291,9 @@ void ClientSession::on_rejected(std::uint64_t token, node::Refusal& refusal) {
   reject(release_pending(token), refusal);
 }
 
-void ClientSession::on_delivery(const node::Delivery& delivery) { feed_.on_live(delivery); }
+void ClientSession::on_delivery(const node::Delivery& delivery) {
+  feed_.on_live(delivery);
+}
 
 void ClientSession::deliver(const node::Delivery& delivery) {
   if (!open()) return;
@@ -306,8 +316,8 @@ void ClientSession::deliver(const node::Delivery& delivery) {
 void ClientSession::read_after(std::uint64_t offset) {
   shard().node().read_deliveries(
       {.tenant = tenant_, .client = client_, .after = offset, .limit = limits::kResumePage},
-      [shard = &shard(), id = WebsocketSession::id()](
-          tl::expected<std::vector<node::Delivery>, node::Refusal> page) {
+      [shard = &shard(),
+       id = WebsocketSession::id()](tl::expected<std::vector<node::Delivery>, node::Refusal> page) {
         shard->post([shard, id, page = std::move(page)] {
           const auto connection = shard->find(id);
           if (!connection || connection->closed()) return;

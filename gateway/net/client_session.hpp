@@ -43,12 +43,15 @@ class ClientSession final : public WebsocketSession,
   void refresh(const FrameFields& frame);
 
   void reject(std::string_view id, ErrorCode code, std::string_view message,
-              const std::vector<vm::JsonProblem>* errors = nullptr, std::uint32_t retry_after_ms = 0);
+              const std::vector<vm::JsonProblem>* errors = nullptr,
+              std::uint32_t retry_after_ms = 0);
   void reject(std::string_view id, const node::Refusal& refusal);
   // A place for a request under way; its number is the token of the answer.
   bool take_pending(std::string_view id, std::uint64_t* token);
   std::string release_pending(std::uint64_t token);
-  node::Reply reply(std::uint64_t token) { return {shard().number(), WebsocketSession::id(), token}; }
+  node::Reply reply(std::uint64_t token) {
+    return {shard().number(), WebsocketSession::id(), token};
+  }
 
   void deliver(const node::Delivery& delivery) override;
   void read_after(std::uint64_t offset) override;
@@ -76,7 +79,7 @@ class ClientSession final : public WebsocketSession,
   std::vector<Pending> pending_;
   std::vector<std::uint32_t> free_;
   std::size_t pending_count_ = 0;
-  std::string run_text_;  // scratch
+  std::string run_text_;           // scratch
   std::vector<std::string> runs_;  // scratch
 };
 

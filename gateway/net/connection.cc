@@ -75,7 +75,7 @@ bool Connection::read_once() {
   std::size_t room = limits::kReadBytes;
   const std::size_t kept = inbox_.size();
   if (own_buffer) {
-    room = std::max(closing_ ? 1 : owner_->bytes_wanted(kept), kReadMore);
+    room = std::clamp(closing_ ? 1 : owner_->bytes_wanted(kept), kReadMore, limits::kReadBytes);
     inbox_.resize(kept + room);
     into = inbox_.data() + kept;
   }

@@ -1,8 +1,10 @@
-// A TCP connection after its HTTP upgrade: raw bytes in, raw bytes out, with as few system calls as the traffic allows.
+// A TCP connection after its HTTP upgrade: raw bytes in, raw bytes out, with as few system calls as
+// the traffic allows.
 //
-// Writing: the owner appends to out() and calls touch(); at the end of the shard's turn everything appended is sent with one system
-// call. Reading: all bytes that are there come in one call of Owner::on_input, out of a buffer that the shard's connections share, so an
-// idle connection holds no buffer at all.
+// Writing: the owner appends to out() and calls touch(); at the end of the shard's turn everything
+// appended is sent with one system call. Reading: all bytes that are there come in one call of
+// Owner::on_input, out of a buffer that the shard's connections share, so an idle connection holds
+// no buffer at all.
 //
 // Thread rule: belongs to its shard's thread.
 #pragma once
@@ -24,8 +26,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   class Owner {
    public:
     virtual ~Owner() = default;
-    // Bytes that are there and not yet consumed. Returns how many were consumed from the front; the rest comes again, with what
-    // has come since, at the same or another address. The bytes may be changed in place.
+    // Bytes that are there and not yet consumed. Returns how many were consumed from the front; the
+    // rest comes again, with what has come since, at the same or another address. The bytes may be
+    // changed in place.
     virtual std::size_t on_input(char* begin, char* end) = 0;
     // How many more bytes make progress possible; sizes the next read.
     virtual std::size_t bytes_wanted(std::size_t left_over) const = 0;
@@ -62,7 +65,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Sends what is there now; called by the shard.
   void flush();
 
-  // No more input is handed over; the socket closes once everything is sent, at the latest after limits::kCloseTimeout.
+  // No more input is handed over; the socket closes once everything is sent, at the latest after
+  // limits::kCloseTimeout.
   void close_when_sent();
   // Closes now.
   void abort();

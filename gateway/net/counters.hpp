@@ -1,5 +1,5 @@
-// What the gateway counts, one set per shard: written by the shard's thread, read by any (relaxed: each number is right, the set need not
-// be of one moment).
+// What the gateway counts, one set per shard: written by the shard's thread, read by any (relaxed:
+// each number is right, the set need not be of one moment).
 #pragma once
 
 #include <array>
@@ -23,8 +23,8 @@ class Counter {
 };
 
 // Upper bounds of the latency histogram, in microseconds; one more bucket holds what is above.
-inline constexpr std::array<std::uint32_t, 12> kLatencyBoundsUs = {100,    250,    500,     1'000,   2'500,     5'000,
-                                                                   10'000, 25'000, 100'000, 500'000, 2'000'000, 10'000'000};
+inline constexpr std::array<std::uint32_t, 12> kLatencyBoundsUs = {
+    100, 250, 500, 1'000, 2'500, 5'000, 10'000, 25'000, 100'000, 500'000, 2'000'000, 10'000'000};
 
 struct Latency {
   std::array<Counter, kLatencyBoundsUs.size() + 1> buckets;

@@ -1,8 +1,10 @@
-// Puts one client's deliveries in order for one socket: what was missed comes in pages from storage, what is new comes live, and neither a
-// gap nor a repeat gets through. Pure; the owner does the reading and the writing.
+// Puts one client's deliveries in order for one socket: what was missed comes in pages from
+// storage, what is new comes live, and neither a gap nor a repeat gets through. Pure; the owner
+// does the reading and the writing.
 //
-// Offsets rise by 1. A live delivery that is next goes out at once; one beyond it means that something is missing, so a page is read, and
-// live ones that come meanwhile are parked. An offset that is in neither (trimmed by retention) is passed over once a page proves it.
+// Offsets rise by 1. A live delivery that is next goes out at once; one beyond it means that
+// something is missing, so a page is read, and live ones that come meanwhile are parked. An offset
+// that is in neither (trimmed by retention) is passed over once a page proves it.
 #pragma once
 
 #include <cstdint>
@@ -27,10 +29,12 @@ class DeliveryFeed {
 
   explicit DeliveryFeed(Owner& owner, std::size_t page) : owner_(owner), page_(page) {}
 
-  // Begins after `offset`; `highest` is the client's greatest offset now. Live ones before this call are ignored.
+  // Begins after `offset`; `highest` is the client's greatest offset now. Live ones before this
+  // call are ignored.
   void begin(std::uint64_t offset, std::uint64_t highest);
   void on_live(const node::Delivery& delivery);
-  // The answer to read_after: rising by offset; fewer than the page's size means that there are no more now.
+  // The answer to read_after: rising by offset; fewer than the page's size means that there are no
+  // more now.
   void on_page(const std::vector<node::Delivery>& page);
   // The answer could not be had; try again with resume().
   void on_read_failed() { reading_ = false; }

@@ -19,12 +19,13 @@ void append_place(std::string& out, const SourceSet& sources, Span span) {
   const compiler::Position end = file.position(span.end);
   out += ",\"file\":";
   vm::append_json_string(file.path(), out);
-  out += fmt::format(R"(,"line":{},"column":{},"end_line":{},"end_column":{})", begin.line, begin.column, end.line,
-                     end.column);
+  out += fmt::format(R"(,"line":{},"column":{},"end_line":{},"end_column":{})", begin.line,
+                     begin.column, end.line, end.column);
 }
 
 void append_diagnostic(std::string& out, const SourceSet& sources, const Diagnostic& diagnostic) {
-  out += fmt::format(R"({{"code":"{}","severity":"{}","message":)", compiler::info(diagnostic.code).name,
+  out += fmt::format(R"({{"code":"{}","severity":"{}","message":)",
+                     compiler::info(diagnostic.code).name,
                      diagnostic.severity == compiler::Severity::kError ? "error" : "warning");
   vm::append_json_string(diagnostic.message, out);
   append_place(out, sources, diagnostic.span);

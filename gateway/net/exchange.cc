@@ -58,7 +58,8 @@ std::string problem_body(const ErrorRow& row, const ProblemDetails& details,
   std::string body = R"({"type":"about:blank","title":)";
   vm::append_json_string(row.text, body);
   body += fmt::format(R"(,"status":{},"code":"{}","detail":)", status_of(row, details), row.name);
-  vm::append_json_string(details.message.empty() ? row.text : std::string_view(details.message), body);
+  vm::append_json_string(details.message.empty() ? row.text : std::string_view(details.message),
+                         body);
   body += R"(,"correlation":)";
   vm::append_json_string(correlation, body);
   const std::uint32_t retry_after_ms = retry_after_of(row, details.retry_after_ms);
@@ -113,7 +114,9 @@ void Exchange::problem(const node::Refusal& refusal) {
           {.message = refusal.message, .retry_after_ms = refusal.retry_after_ms});
 }
 
-std::chrono::milliseconds Exchange::limits_answer() { return limits::kAnswerTimeout; }
+std::chrono::milliseconds Exchange::limits_answer() {
+  return limits::kAnswerTimeout;
+}
 
 void Exchange::wait(std::chrono::milliseconds at_most) {
   deadline_ = std::chrono::steady_clock::now() + at_most;

@@ -1,4 +1,5 @@
-// One HTTP request and its answer, independent of the HTTP library. Routes get an Exchange and call respond() once, now or later.
+// One HTTP request and its answer, independent of the HTTP library. Routes get an Exchange and call
+// respond() once, now or later.
 //
 // Thread rule: belongs to its shard's thread.
 #pragma once
@@ -23,7 +24,8 @@ struct HttpRequest {
   std::vector<std::string> path;  // decoded segments, without empty ones at the end
   std::vector<std::pair<std::string, std::string>> query;
   std::string body;
-  std::string authorization, content_type, accept, idempotency_key, last_event_id, correlation, traceparent;
+  std::string authorization, content_type, accept, idempotency_key, last_event_id, correlation,
+      traceparent;
   // Of a WebSocket handshake.
   bool wants_websocket = false;
   std::string websocket_key, websocket_version, websocket_protocols;
@@ -43,11 +45,11 @@ struct HttpResponse {
 
 // What a problem says beyond its code.
 struct ProblemDetails {
-  std::string message;                                 // empty: the registry's text
-  std::uint32_t retry_after_ms = 0;                    // 0: the default of retryable codes
+  std::string message;               // empty: the registry's text
+  std::uint32_t retry_after_ms = 0;  // 0: the default of retryable codes
   const std::vector<vm::JsonProblem>* errors = nullptr;
-  std::string extra;                                   // more members: `,"diagnostics":[…]`
-  unsigned status = 0;                                 // 0: the code's own
+  std::string extra;    // more members: `,"diagnostics":[…]`
+  unsigned status = 0;  // 0: the code's own
 };
 
 // What a problem says about input that was not taken.
@@ -84,8 +86,8 @@ class Exchange : public std::enable_shared_from_this<Exchange>, public AnswerSin
   std::function<void()> when_time_is_up;  // instead of the 503
   std::function<void()> when_gone;        // called once the exchange is over, however
 
-  // Set by the session: gives up the socket, for a protocol other than HTTP. What was read beyond the request goes to `rest`. After
-  // it, respond() does nothing. -1: the socket is gone.
+  // Set by the session: gives up the socket, for a protocol other than HTTP. What was read beyond
+  // the request goes to `rest`. After it, respond() does nothing. -1: the socket is gone.
   std::function<int(std::string& rest)> take_socket;
 
   // The peer hung up.
@@ -100,7 +102,8 @@ class Exchange : public std::enable_shared_from_this<Exchange>, public AnswerSin
   // A callback for the node that runs `then` on this shard, if the exchange still waits by then.
   template <typename T>
   node::Callback<T> callback(std::function<void(Exchange&, T&&)> then) {
-    return [shard = &shard_, id = id_, then = std::move(then)](tl::expected<T, node::Refusal> result) mutable {
+    return [shard = &shard_, id = id_,
+            then = std::move(then)](tl::expected<T, node::Refusal> result) mutable {
       auto shared = std::make_shared<tl::expected<T, node::Refusal>>(std::move(result));
       shard->post([shard, id, then, shared] {
         const std::shared_ptr<Exchange> exchange = shard->find_exchange(id);
@@ -129,7 +132,8 @@ class Exchange : public std::enable_shared_from_this<Exchange>, public AnswerSin
 };
 
 // The body of a problem (RFC 9457).
-std::string problem_body(const ErrorRow& row, const ProblemDetails& details, std::string_view correlation);
+std::string problem_body(const ErrorRow& row, const ProblemDetails& details,
+                         std::string_view correlation);
 
 // 36 characters of a random UUID (version 4), for ids and correlations that nobody gave.
 std::string random_id();

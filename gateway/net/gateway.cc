@@ -26,16 +26,21 @@ void run_on(Shard& shard, const std::function<void()>& work) {
 }  // namespace
 
 Gateway::Gateway(GatewayOptions options) : options_(std::move(options)) {
-  for (unsigned i = 0; i < options_.threads; ++i) shards_.push_back(std::make_unique<Shard>(*this, i));
+  for (unsigned i = 0; i < options_.threads; ++i)
+    shards_.push_back(std::make_unique<Shard>(*this, i));
   listener_ = std::make_unique<Listener>(*this);
   compiler_ = std::make_unique<DeploymentCompiler>();
 }
 
 Gateway::~Gateway() = default;
 
-tl::expected<void, std::string> Gateway::bind() { return listener_->bind(options_.host, options_.port); }
+tl::expected<void, std::string> Gateway::bind() {
+  return listener_->bind(options_.host, options_.port);
+}
 
-std::uint16_t Gateway::port() const { return listener_->port(); }
+std::uint16_t Gateway::port() const {
+  return listener_->port();
+}
 
 void Gateway::serve(node::Node& node) {
   node_ = &node;
@@ -47,9 +52,11 @@ void Gateway::stop(const std::function<void()>& drain) {
   stopping_ = true;
   run_on(*shards_[0], [this] { listener_->stop(); });
   drain();
-  for (const auto& shard : shards_) run_on(*shard, [raw = shard.get()] { raw->shutdown_connections(); });
+  for (const auto& shard : shards_)
+    run_on(*shard, [raw = shard.get()] { raw->shutdown_connections(); });
   const auto until = std::chrono::steady_clock::now() + kGoodbye;
-  while (connections() > 0 && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(kGoodbyePoll);
+  while (connections() > 0 && std::chrono::steady_clock::now() < until)
+    std::this_thread::sleep_for(kGoodbyePoll);
   compiler_.reset();
   for (const auto& shard : shards_) run_on(*shard, [raw = shard.get()] { raw->close_all(); });
   for (const auto& shard : shards_) shard->stop_loop();
@@ -57,7 +64,9 @@ void Gateway::stop(const std::function<void()>& drain) {
   threads_.clear();
 }
 
-void Gateway::emit(unsigned shard, std::vector<node::Outgoing>&& messages) { shards_[shard]->emit(std::move(messages)); }
+void Gateway::emit(unsigned shard, std::vector<node::Outgoing>&& messages) {
+  shards_[shard]->emit(std::move(messages));
+}
 
 std::size_t Gateway::connections() const {
   std::uint64_t open = static_cast<std::uint64_t>(http_sessions());
@@ -68,7 +77,8 @@ std::size_t Gateway::connections() const {
   return open;
 }
 
-std::optional<Gateway::SessionPlace> Gateway::take_session(const std::string& key, SessionPlace place) {
+std::optional<Gateway::SessionPlace> Gateway::take_session(const std::string& key,
+                                                           SessionPlace place) {
   const std::lock_guard lock(sessions_mutex_);
   const auto [at, fresh] = sessions_.try_emplace(key, place);
   if (fresh) return std::nullopt;
@@ -79,9 +89,12 @@ void Gateway::leave_session(const std::string& key, SessionPlace place) {
   const std::lock_guard lock(sessions_mutex_);
   const auto found = sessions_.find(key);
   if (found == sessions_.end()) return;
-  if (found->second.shard == place.shard && found->second.connection == place.connection) sessions_.erase(found);
+  if (found->second.shard == place.shard && found->second.connection == place.connection)
+    sessions_.erase(found);
 }
 
-core::WorkerId Gateway::next_worker() { return core::WorkerId{worker_ids_.fetch_add(1, std::memory_order_relaxed)}; }
+core::WorkerId Gateway::next_worker() {
+  return core::WorkerId{worker_ids_.fetch_add(1, std::memory_order_relaxed)};
+}
 
 }  // namespace sluice::gateway

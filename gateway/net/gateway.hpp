@@ -1,7 +1,7 @@
 // The gateway: shards (io threads), the listener, and what they share. It is the node's Outbox.
 //
-// Life: make it, start the node with it as outbox, open() the port, serve(), then stop(). The node must be stopped before the gateway is
-// destroyed.
+// Life: make it, start the node with it as outbox, open() the port, serve(), then stop(). The node
+// must be stopped before the gateway is destroyed.
 #pragma once
 
 #include <chrono>
@@ -11,10 +11,9 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <tl/expected.hpp>
 #include <unordered_map>
 #include <vector>
-
-#include <tl/expected.hpp>
 
 #include "engine/node/node.hpp"
 #include "gateway/auth/keys.hpp"
@@ -47,12 +46,14 @@ class Gateway : public node::Outbox {
   explicit Gateway(GatewayOptions options);
   ~Gateway() override;
 
-  // Binds the port, without accepting yet: a taken port is known before anything else is started. Error: a sentence with the address.
+  // Binds the port, without accepting yet: a taken port is known before anything else is started.
+  // Error: a sentence with the address.
   [[nodiscard]] tl::expected<void, std::string> bind();
   std::uint16_t port() const;
   // Starts the io threads and accepts. REQUIRES: bind(); `node` outlives stop().
   void serve(node::Node& node);
-  // No new connections; `drain` is run (the node stops and its last answers leave); then all sockets are closed with 1012.
+  // No new connections; `drain` is run (the node stops and its last answers leave); then all
+  // sockets are closed with 1012.
   void stop(const std::function<void()>& drain);
 
   void emit(unsigned shard, std::vector<node::Outgoing>&& messages) override;
@@ -65,7 +66,8 @@ class Gateway : public node::Outbox {
   bool stopping() const { return stopping_; }
   std::size_t connections() const;
 
-  // Sessions by (tenant, client, session). Registers the connection and returns the one it takes the place of (shard, connection), if any.
+  // Sessions by (tenant, client, session). Registers the connection and returns the one it takes
+  // the place of (shard, connection), if any.
   struct SessionPlace {
     unsigned shard = 0;
     std::uint64_t connection = 0;

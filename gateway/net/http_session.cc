@@ -44,10 +44,12 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
     parser_.emplace();
     parser_->header_limit(limits::kHeaderBytes);
     parser_->body_limit(boost::none);  // decided once the target is known
-    stream_.expires_after(buffer_.size() > 0 || first_ ? limits::kRequestTimeout : limits::kIdleTimeout);
+    stream_.expires_after(buffer_.size() > 0 || first_ ? limits::kRequestTimeout
+                                                       : limits::kIdleTimeout);
     first_ = false;
-    http::async_read_header(stream_, buffer_, *parser_,
-                            [self = shared_from_this()](error_code error, std::size_t) { self->on_header(error); });
+    http::async_read_header(
+        stream_, buffer_, *parser_,
+        [self = shared_from_this()](error_code error, std::size_t) { self->on_header(error); });
   }
 
  private:
@@ -56,7 +58,8 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
     const auto& head = parser_->get();
     const std::size_t most = body_limit(shard_.gateway().options(), as_view(head.target()));
     const auto length = parser_->content_length();
-    if (length && *length > most) return refuse(ErrorCode::too_large, "the body is too large for this resource");
+    if (length && *length > most)
+      return refuse(ErrorCode::too_large, "the body is too large for this resource");
     parser_->body_limit(most);
     stream_.expires_after(limits::kRequestTimeout);
     if (beast::iequals(head[http::field::expect], "100-continue")) {
@@ -64,12 +67,14 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
       const std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
       (void)!::send(stream_.socket().native_handle(), go_on.data(), go_on.size(), MSG_NOSIGNAL);
     }
-    http::async_read(stream_, buffer_, *parser_,
-                     [self = shared_from_this()](error_code failed, std::size_t) { self->on_request(failed); });
+    http::async_read(
+        stream_, buffer_, *parser_,
+        [self = shared_from_this()](error_code failed, std::size_t) { self->on_request(failed); });
   }
 
   void on_read_error(error_code error) {
-    if (error == http::error::body_limit) return refuse(ErrorCode::too_large, "the body is too large for this resource");
+    if (error == http::error::body_limit)
+      return refuse(ErrorCode::too_large, "the body is too large for this resource");
     if (error == http::error::header_limit || error == http::error::buffer_overflow) {
       return refuse(ErrorCode::too_large, "the request's headers are too large");
     }
@@ -127,7 +132,8 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
     if (error) return on_read_error(error);
     shard_.counters().http_requests.add();
     auto request = take_request();
-    if (!request) return refuse(ErrorCode::bad_request, "the request's target is not a path with a query");
+    if (!request)
+      return refuse(ErrorCode::bad_request, "the request's target is not a path with a query");
     stream_.expires_never();
     exchange_ = make_exchange(std::move(*request));
     exchange_->take_socket = [weak = weak_from_this()](std::string& rest) {
@@ -149,7 +155,8 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
 
   // While an answer is awaited nothing is read; but a peer that has gone need not be waited for.
   void watch_for_hang_up() {
-    stream_.socket().async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code error) {
+    stream_.socket().async_wait(tcp::socket::wait_read, [self =
+                                                             shared_from_this()](error_code error) {
       if (error || !self->exchange_ || self->exchange_->answered()) return;
       char byte = 0;
       if (::recv(self->stream_.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) {
@@ -171,11 +178,12 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
     stream_.socket().cancel();  // the watch for a hang-up
     stream_.expires_after(limits::kRequestTimeout);
     // Written at once where the socket takes it, without a turn of the loop.
-    http::async_write(stream_, response_, [self = shared_from_this()](error_code error, std::size_t) {
-      self->exchange_.reset();
-      if (error || !self->keep_alive_) return self->end();
-      self->read();
-    });
+    http::async_write(stream_, response_,
+                      [self = shared_from_this()](error_code error, std::size_t) {
+                        self->exchange_.reset();
+                        if (error || !self->keep_alive_) return self->end();
+                        self->read();
+                      });
   }
 
   // Lets the peer read the answer before a body that was not read resets the connection.
@@ -205,7 +213,9 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
 
 }  // namespace
 
-int http_sessions() { return open_sessions.load(std::memory_order_relaxed); }
+int http_sessions() {
+  return open_sessions.load(std::memory_order_relaxed);
+}
 
 void start_http_session(Shard& shard, int socket) {
   error_code error;

@@ -1,4 +1,5 @@
-// One HTTP/1.1 connection: requests in, one at a time, each an Exchange for the router. Beast stays behind this header.
+// One HTTP/1.1 connection: requests in, one at a time, each an Exchange for the router. Beast stays
+// behind this header.
 #pragma once
 
 namespace sluice::gateway {

@@ -38,10 +38,11 @@ tl::expected<void, std::string> Listener::bind(const std::string& host, std::uin
   boost::system::error_code error;
   const auto failed = [&] {
     const bool taken = error == asio::error::address_in_use;
-    return tl::unexpected(taken ? fmt::format("port {} of {} is taken by another program; choose one with "
-                                              "--listen HOST:PORT (port 0 picks a free one)",
-                                              port, host)
-                                : fmt::format("cannot listen on {}:{}: {}", host, port, error.message()));
+    return tl::unexpected(
+        taken ? fmt::format("port {} of {} is taken by another program; choose one with "
+                            "--listen HOST:PORT (port 0 picks a free one)",
+                            port, host)
+              : fmt::format("cannot listen on {}:{}: {}", host, port, error.message()));
   };
   tcp::resolver resolver(io_->acceptor.get_executor());
   const auto found = resolver.resolve(host, std::to_string(port), tcp::resolver::passive, error);
@@ -52,7 +53,8 @@ tl::expected<void, std::string> Listener::bind(const std::string& host, std::uin
   io_->acceptor.set_option(tcp::acceptor::reuse_address(true), error);
   io_->acceptor.bind(endpoint, error);
   if (error) return failed();
-  // With SO_REUSEADDR two sockets may bind, and only one of them listen: so listen now. Connections wait in the backlog until start().
+  // With SO_REUSEADDR two sockets may bind, and only one of them listen: so listen now. Connections
+  // wait in the backlog until start().
   io_->acceptor.listen(asio::socket_base::max_listen_connections, error);
   if (error) return failed();
   port_ = io_->acceptor.local_endpoint(error).port();

@@ -1,4 +1,5 @@
-// Accepts connections and hands them to the shards in turn, at a bounded rate and up to a bounded number.
+// Accepts connections and hands them to the shards in turn, at a bounded rate and up to a bounded
+// number.
 //
 // Thread rule: made and bound by the main thread, then belongs to shard 0's thread.
 #pragma once
@@ -7,7 +8,6 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-
 #include <tl/expected.hpp>
 
 namespace sluice::gateway {

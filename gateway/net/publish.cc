@@ -18,13 +18,16 @@ InputError invalid(std::vector<JsonProblem> problems) {
   error.malformed = malformed;
   if (!problems.empty()) {
     const JsonProblem& first = problems.front();
-    error.message = first.path.empty() ? first.message : fmt::format("{}: {}", first.path, first.message);
+    error.message =
+        first.path.empty() ? first.message : fmt::format("{}: {}", first.path, first.message);
   }
   error.errors = std::move(problems);
   return error;
 }
 
-InputError invalid(std::string message) { return invalid({JsonProblem{"", std::move(message), false}}); }
+InputError invalid(std::string message) {
+  return invalid({JsonProblem{"", std::move(message), false}});
+}
 
 std::string list_problems(const std::vector<JsonProblem>& problems) {
   std::string text = "the result is not of the task's type: ";
@@ -38,11 +41,12 @@ std::string list_problems(const std::vector<JsonProblem>& problems) {
 
 }  // namespace
 
-tl::expected<node::PublishRequest, InputError> make_publish(Shard& shard, const PublishInput& input) {
+tl::expected<node::PublishRequest, InputError> make_publish(Shard& shard,
+                                                            const PublishInput& input) {
   ProgramView* view = shard.current_program();
   const auto unknown = [&] {
-    return tl::unexpected(InputError{ErrorCode::unknown_topic,
-                                     fmt::format("there is no topic `{}`", input.topic), {}});
+    return tl::unexpected(InputError{
+        ErrorCode::unknown_topic, fmt::format("there is no topic `{}`", input.topic), {}});
   };
   if (view == nullptr) return unknown();
   const auto found = view->topics.find(input.topic);
@@ -51,14 +55,16 @@ tl::expected<node::PublishRequest, InputError> make_publish(Shard& shard, const 
   const vm::TopicInfo& topic = program.topics[found->second];
   const auto type = view->topic_types[found->second];
   if (!type) {
-    return tl::unexpected(InputError{ErrorCode::fault, "the artifact lacks the type of the topic's event", {}});
+    return tl::unexpected(
+        InputError{ErrorCode::fault, "the artifact lacks the type of the topic's event", {}});
   }
   const auto value = vm::decode_checked(view->unit, *type, input.data);
   if (!value) return tl::unexpected(invalid(value.error()));
   node::PublishRequest request;
   if (topic.order_function) {
     auto key = vm::order_key(view->unit, found->second, *value);
-    if (!key) return tl::unexpected(invalid("the ordering key cannot be computed: " + key.error().message));
+    if (!key)
+      return tl::unexpected(invalid("the ordering key cannot be computed: " + key.error().message));
     request.order_key = std::move(*key);
   } else if (input.client.empty()) {
     return tl::unexpected(invalid("the topic is ordered by client, and no client is named"));
@@ -95,7 +101,8 @@ tl::expected<node::StartRequest, InputError> make_start(Shard& shard, const Star
   if (!values) return tl::unexpected(invalid(values.error()));
   std::vector<JsonProblem> problems;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
-    for (JsonProblem& problem : vm::check_constraints(view->unit, parameters[i].type, (*values)[i])) {
+    for (JsonProblem& problem :
+         vm::check_constraints(view->unit, parameters[i].type, (*values)[i])) {
       problem.path = fmt::format("/{}{}", parameters[i].name, problem.path);
       problems.push_back(std::move(problem));
     }

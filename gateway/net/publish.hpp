@@ -1,11 +1,11 @@
-// From an event as it came in (JSON text and names) to a node's request: the same for sockets and HTTP.
+// From an event as it came in (JSON text and names) to a node's request: the same for sockets and
+// HTTP.
 #pragma once
 
 #include <string>
 #include <string_view>
-#include <vector>
-
 #include <tl/expected.hpp>
+#include <vector>
 
 #include "engine/node/requests.hpp"
 #include "gateway/codes.hpp"
@@ -33,8 +33,10 @@ struct PublishInput {
   std::string_view traceparent;
   std::uint64_t ttl_ms = 0;
 };
-// Checks the data against the topic's event, computes the ordering key. The reply is left to the caller.
-tl::expected<node::PublishRequest, InputError> make_publish(Shard& shard, const PublishInput& input);
+// Checks the data against the topic's event, computes the ordering key. The reply is left to the
+// caller.
+tl::expected<node::PublishRequest, InputError> make_publish(Shard& shard,
+                                                            const PublishInput& input);
 
 struct StartInput {
   std::string_view tenant;

@@ -30,7 +30,9 @@ std::unordered_map<std::string_view, std::uint32_t> names_of(const auto& items) 
 }  // namespace
 
 ProgramView::ProgramView(std::shared_ptr<const node::Deployment> of)
-    : deployment(of), unit(of->program), topics(names_of(of->program->program().topics)),
+    : deployment(of),
+      unit(of->program),
+      topics(names_of(of->program->program().topics)),
       flows(names_of(of->program->program().flows)) {
   const vm::TypeTable& types = program().types;
   for (const vm::TopicInfo& topic : program().topics) {
@@ -49,28 +51,35 @@ struct Shard::Timers {
 };
 
 Shard::Shard(Gateway& gateway, unsigned number)
-    : gateway_(gateway), number_(number), io_(std::make_unique<asio::io_context>(1)),
+    : gateway_(gateway),
+      number_(number),
+      io_(std::make_unique<asio::io_context>(1)),
       timers_(std::make_unique<Timers>(*io_)),
       tokens_(gateway.options().keys, limits::kTokenCache),
       read_buffer_(std::make_unique<char[]>(limits::kReadBytes)),
       poll_workers_(std::make_unique<PollWorkers>(*this)) {}
 
 Shard::~Shard() {
-  // Handlers that are still queued hold connections; those must die before the tables that they refer to.
+  // Handlers that are still queued hold connections; those must die before the tables that they
+  // refer to.
   exchanges_.clear();
   connections_.clear();
   timers_.reset();
   io_.reset();
 }
 
-node::Node& Shard::node() { return gateway_.node(); }
+node::Node& Shard::node() {
+  return gateway_.node();
+}
 
 void Shard::run() {
   schedule_tick();
   io_->run();
 }
 
-void Shard::stop_loop() { io_->stop(); }
+void Shard::stop_loop() {
+  io_->stop();
+}
 
 void Shard::post(std::function<void()> work) {
   asio::post(*io_, [this, work = std::move(work)] {
@@ -104,14 +113,18 @@ void Shard::drain_mailbox() {
   end_turn();
 }
 
-std::uint64_t Shard::next_id() { return next_id_++; }
+std::uint64_t Shard::next_id() {
+  return next_id_++;
+}
 
 void Shard::add(std::shared_ptr<Connection> connection) {
   const std::uint64_t id = connection->id();
   connections_.insert_or_assign(id, std::move(connection));
 }
 
-void Shard::remove(std::uint64_t id) { connections_.erase(id); }
+void Shard::remove(std::uint64_t id) {
+  connections_.erase(id);
+}
 
 std::shared_ptr<Connection> Shard::find(std::uint64_t id) const {
   const auto found = connections_.find(id);
@@ -161,7 +174,8 @@ void Shard::add_deliveries(std::string_view tenant, std::string_view client, Del
   deliveries_[delivery_key_].push_back(sink);
 }
 
-void Shard::remove_deliveries(std::string_view tenant, std::string_view client, DeliverySink* sink) {
+void Shard::remove_deliveries(std::string_view tenant, std::string_view client,
+                              DeliverySink* sink) {
   client_key(delivery_key_, tenant, client);
   const auto found = deliveries_.find(delivery_key_);
   if (found == deliveries_.end()) return;
@@ -188,7 +202,9 @@ void Shard::hold(std::shared_ptr<Exchange> exchange) {
   exchanges_.insert_or_assign(exchange->id(), std::move(exchange));
 }
 
-void Shard::release(std::uint64_t id) { exchanges_.erase(id); }
+void Shard::release(std::uint64_t id) {
+  exchanges_.erase(id);
+}
 
 std::shared_ptr<Exchange> Shard::find_exchange(std::uint64_t id) const {
   const auto found = exchanges_.find(id);
@@ -202,15 +218,18 @@ ProgramView* Shard::view_of(std::shared_ptr<const node::Deployment> deployment) 
   if (!view) {
     view = std::make_unique<ProgramView>(std::move(deployment));
     if (programs_.size() > kPrograms) {
-      const auto oldest = std::min_element(programs_.begin(), programs_.end(),
-                                           [](const auto& a, const auto& b) { return a.first < b.first; });
+      const auto oldest =
+          std::min_element(programs_.begin(), programs_.end(),
+                           [](const auto& a, const auto& b) { return a.first < b.first; });
       if (oldest->first != number) programs_.erase(oldest);
     }
   }
   return programs_[number].get();
 }
 
-ProgramView* Shard::current_program() { return view_of(node().current_deployment()); }
+ProgramView* Shard::current_program() {
+  return view_of(node().current_deployment());
+}
 
 ProgramView* Shard::program(std::uint32_t deployment) {
   const auto found = programs_.find(deployment);
@@ -240,7 +259,8 @@ void Shard::dispatch(node::Outgoing& message) {
       if (AnswerSink* sink = sink_of(answer.reply)) sink->on_accepted(answer.reply.token, answer);
     }
     void operator()(node::Rejected& answer) {
-      if (AnswerSink* sink = sink_of(answer.reply)) sink->on_rejected(answer.reply.token, answer.refusal);
+      if (AnswerSink* sink = sink_of(answer.reply))
+        sink->on_rejected(answer.reply.token, answer.refusal);
     }
     void operator()(node::Settled& answer) {
       if (AnswerSink* sink = sink_of(answer.reply)) sink->on_settled(answer.reply.token);
@@ -252,7 +272,8 @@ void Shard::dispatch(node::Outgoing& message) {
       client_key(shard.delivery_key_, delivery.tenant, delivery.client);
       const auto found = shard.deliveries_.find(shard.delivery_key_);
       if (found == shard.deliveries_.end()) return;
-      for (std::size_t i = 0; i < found->second.size(); ++i) found->second[i]->on_delivery(delivery);
+      for (std::size_t i = 0; i < found->second.size(); ++i)
+        found->second[i]->on_delivery(delivery);
     }
     void operator()(node::TaskFrame& task) {
       if (WorkerSink* sink = worker_of(task.worker)) sink->on_task(task);

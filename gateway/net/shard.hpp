@@ -1,5 +1,5 @@
-// One io thread and all that belongs to it: connections, the ways by which a node's messages find them, and what is costly to share
-// between threads (verified tokens, evaluators of programs).
+// One io thread and all that belongs to it: connections, the ways by which a node's messages find
+// them, and what is costly to share between threads (verified tokens, evaluators of programs).
 //
 // Thread rule: everything on the shard's own thread, except emit(), post() and number().
 #pragma once
@@ -100,10 +100,12 @@ class Shard {
   std::shared_ptr<Connection> find(std::uint64_t id) const;
   std::size_t connections() const { return connections_.size(); }
   void touch(Connection& connection) { touched_.push_back(connection.weak_from_this()); }
-  // Sends what connections have collected. Called at the end of every turn of the loop that may have written.
+  // Sends what connections have collected. Called at the end of every turn of the loop that may
+  // have written.
   void end_turn();
   char* read_buffer() { return read_buffer_.get(); }
-  // Says goodbye to every socket; close_all() later cuts what is left and forgets everything that refers to the node.
+  // Says goodbye to every socket; close_all() later cuts what is left and forgets everything that
+  // refers to the node.
   void shutdown_connections();
   void close_all();
 
@@ -112,7 +114,9 @@ class Shard {
   void remove_answers(std::uint64_t id) { answers_.erase(id); }
   void add_deliveries(std::string_view tenant, std::string_view client, DeliverySink* sink);
   void remove_deliveries(std::string_view tenant, std::string_view client, DeliverySink* sink);
-  void add_worker(core::WorkerId worker, WorkerSink* sink) { workers_[core::number(worker)] = sink; }
+  void add_worker(core::WorkerId worker, WorkerSink* sink) {
+    workers_[core::number(worker)] = sink;
+  }
   void remove_worker(core::WorkerId worker) { workers_.erase(core::number(worker)); }
   using RunWatcher = std::function<void(const node::RunState&)>;
   // Watches a run for the sake of `key`; several may watch one run.
@@ -162,7 +166,8 @@ class Shard {
   std::unordered_map<std::string, std::vector<DeliverySink*>> deliveries_;
   std::string delivery_key_;  // scratch
   std::unordered_map<std::uint64_t, WorkerSink*> workers_;
-  std::unordered_map<core::RunId, std::vector<std::pair<std::uint64_t, RunWatcher>>, core::IdHash> watchers_;
+  std::unordered_map<core::RunId, std::vector<std::pair<std::uint64_t, RunWatcher>>, core::IdHash>
+      watchers_;
   std::unordered_map<std::uint64_t, std::shared_ptr<Exchange>> exchanges_;
   std::unordered_map<std::uint32_t, std::unique_ptr<ProgramView>> programs_;
   std::unique_ptr<PollWorkers> poll_workers_;

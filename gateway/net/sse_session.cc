@@ -14,15 +14,19 @@ namespace sluice::gateway {
 using std::chrono::steady_clock;
 
 SseSession::SseSession(Connection& connection, Start start)
-    : connection_(connection), start_(std::move(start)), session_("sse-" + random_id()),
-      feed_(*this, limits::kResumePage), last_output_(steady_clock::now()) {
+    : connection_(connection),
+      start_(std::move(start)),
+      session_("sse-" + random_id()),
+      feed_(*this, limits::kResumePage),
+      last_output_(steady_clock::now()) {
   connection_.shard().counters().streams.add();
 }
 
 void SseSession::begin() {
-  write(fmt::format("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
-                    "Connection: close\r\nx-correlation-id: {}\r\n\r\n: sluice\n\n",
-                    start_.correlation));
+  write(fmt::format(
+      "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
+      "Connection: close\r\nx-correlation-id: {}\r\n\r\n: sluice\n\n",
+      start_.correlation));
   Shard& shard = connection_.shard();
   shard.add_deliveries(start_.tenant, start_.client, this);
   shard.node().attach({.tenant = start_.tenant,
@@ -32,14 +36,15 @@ void SseSession::begin() {
                        .resume = true,
                        .resume_epoch = shard.node().delivery_epoch(),
                        .resume_offset = start_.after},
-                      [shard = &shard, id = connection_.id(), start = start_, session = session_](
-                          tl::expected<node::Attached, node::Refusal> attached) {
+                      [shard = &shard, id = connection_.id(), start = start_,
+                       session = session_](tl::expected<node::Attached, node::Refusal> attached) {
                         shard->post([=, attached = std::move(attached)]() mutable {
                           const auto connection = shard->find(id);
                           if (connection && !connection->closed()) {
                             static_cast<SseSession*>(connection->owner())->on_attached(attached);
                           } else if (attached) {
-                            shard->node().detach(start.tenant, start.client, session, shard->number());
+                            shard->node().detach(start.tenant, start.client, session,
+                                                 shard->number());
                           }
                         });
                       });
@@ -72,7 +77,8 @@ void SseSession::on_shutdown() {
 }
 
 void SseSession::on_tick(Time now) {
-  if (Shard::now_s() > start_.principal->expires_s + limits::kTokenLeeway.count()) return on_shutdown();
+  if (Shard::now_s() > start_.principal->expires_s + limits::kTokenLeeway.count())
+    return on_shutdown();
   if (connection_.unsent() > connection_.shard().gateway().options().unsent_bytes) {
     connection_.shard().counters().closed_slow.add();
     return connection_.abort();
@@ -81,7 +87,9 @@ void SseSession::on_tick(Time now) {
   if (now - last_output_ >= limits::kSseComment) write(": still here\n\n");
 }
 
-void SseSession::on_delivery(const node::Delivery& delivery) { feed_.on_live(delivery); }
+void SseSession::on_delivery(const node::Delivery& delivery) {
+  feed_.on_live(delivery);
+}
 
 void SseSession::deliver(const node::Delivery& delivery) {
   connection_.shard().counters().deliveries.add();
@@ -99,21 +107,24 @@ void SseSession::deliver(const node::Delivery& delivery) {
 
 void SseSession::read_after(std::uint64_t offset) {
   Shard& shard = connection_.shard();
-  shard.node().read_deliveries(
-      {.tenant = start_.tenant, .client = start_.client, .after = offset, .limit = limits::kResumePage},
-      [shard = &shard, id = connection_.id()](tl::expected<std::vector<node::Delivery>, node::Refusal> page) {
-        shard->post([shard, id, page = std::move(page)] {
-          const auto connection = shard->find(id);
-          if (!connection || connection->closed()) return;
-          auto* session = static_cast<SseSession*>(connection->owner());
-          if (page) {
-            session->feed_.on_page(*page);
-          } else {
-            session->feed_.on_read_failed();
-            session->retry_read_ = true;
-          }
-        });
-      });
+  shard.node().read_deliveries({.tenant = start_.tenant,
+                                .client = start_.client,
+                                .after = offset,
+                                .limit = limits::kResumePage},
+                               [shard = &shard, id = connection_.id()](
+                                   tl::expected<std::vector<node::Delivery>, node::Refusal> page) {
+                                 shard->post([shard, id, page = std::move(page)] {
+                                   const auto connection = shard->find(id);
+                                   if (!connection || connection->closed()) return;
+                                   auto* session = static_cast<SseSession*>(connection->owner());
+                                   if (page) {
+                                     session->feed_.on_page(*page);
+                                   } else {
+                                     session->feed_.on_read_failed();
+                                     session->retry_read_ = true;
+                                   }
+                                 });
+                               });
 }
 
 bool SseSession::has_room() const {

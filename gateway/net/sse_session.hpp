@@ -1,4 +1,5 @@
-// A client's deliveries as server-sent events: the same numbers as on the socket, `Last-Event-ID` instead of resume.
+// A client's deliveries as server-sent events: the same numbers as on the socket, `Last-Event-ID`
+// instead of resume.
 #pragma once
 
 #include <memory>
@@ -10,7 +11,9 @@
 
 namespace sluice::gateway {
 
-class SseSession final : public Connection::Owner, public DeliverySink, private DeliveryFeed::Owner {
+class SseSession final : public Connection::Owner,
+                         public DeliverySink,
+                         private DeliveryFeed::Owner {
  public:
   struct Start {
     std::string tenant;
@@ -20,14 +23,17 @@ class SseSession final : public Connection::Owner, public DeliverySink, private 
     std::shared_ptr<const Principal> principal;
   };
   SseSession(Connection& connection, Start start);
-  // Writes the response's head and asks the node for the deliveries. Call once, after Connection::start.
+  // Writes the response's head and asks the node for the deliveries. Call once, after
+  // Connection::start.
   void begin();
 
   void on_delivery(const node::Delivery& delivery) override;
 
  private:
   // A client says nothing on this stream.
-  std::size_t on_input(char* begin, char* end) override { return static_cast<std::size_t>(end - begin); }
+  std::size_t on_input(char* begin, char* end) override {
+    return static_cast<std::size_t>(end - begin);
+  }
   std::size_t bytes_wanted(std::size_t) const override { return 1; }
   void on_drained() override { feed_.resume(); }
   void on_tick(Time now) override;

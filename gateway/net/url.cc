@@ -56,7 +56,8 @@ bool parse_target(std::string_view target, std::vector<std::string>& path,
     const std::size_t equals = one.find('=');
     auto& [name, value] = query.emplace_back();
     if (!percent_decode(one.substr(0, equals), true, name)) return false;
-    if (equals != std::string_view::npos && !percent_decode(one.substr(equals + 1), true, value)) return false;
+    if (equals != std::string_view::npos && !percent_decode(one.substr(equals + 1), true, value))
+      return false;
   }
   return true;
 }

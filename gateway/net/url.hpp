@@ -8,7 +8,8 @@
 
 namespace sluice::gateway {
 
-// Splits `/a/b%20c?x=1&y` into decoded segments and pairs. False: no path, a bad escape, U+0000 or not UTF-8.
+// Splits `/a/b%20c?x=1&y` into decoded segments and pairs. False: no path, a bad escape, U+0000 or
+// not UTF-8.
 bool parse_target(std::string_view target, std::vector<std::string>& path,
                   std::vector<std::pair<std::string, std::string>>& query);
 

@@ -10,8 +10,12 @@ namespace sluice::gateway {
 using std::chrono::steady_clock;
 
 WebsocketSession::WebsocketSession(Connection& connection, Limits limits, std::string header_token)
-    : connection_(connection), limits_(limits), reader_(ws::Role::kServer, limits.frame_bytes),
-      header_token_(std::move(header_token)), opened_(steady_clock::now()), last_input_(opened_) {}
+    : connection_(connection),
+      limits_(limits),
+      reader_(ws::Role::kServer, limits.frame_bytes),
+      header_token_(std::move(header_token)),
+      opened_(steady_clock::now()),
+      last_input_(opened_) {}
 
 FrameFields& WebsocketSession::fields() {
   static thread_local FrameFields fields;
@@ -112,7 +116,8 @@ void WebsocketSession::close_soon(CloseCode code, std::string message) {
 }
 
 bool WebsocketSession::take_token(std::string_view frame_token) {
-  const std::string_view token = frame_token.empty() ? std::string_view(header_token_) : frame_token;
+  const std::string_view token =
+      frame_token.empty() ? std::string_view(header_token_) : frame_token;
   auto principal = shard().tokens().verify(token, Shard::now_s());
   if (!principal) {
     shard().counters().refused_tokens.add();
@@ -150,6 +155,8 @@ void WebsocketSession::on_tick(Time now) {
   on_session_tick(now);
 }
 
-void WebsocketSession::on_shutdown() { close(CloseCode::restarting, "the node restarts"); }
+void WebsocketSession::on_shutdown() {
+  close(CloseCode::restarting, "the node restarts");
+}
 
 }  // namespace sluice::gateway

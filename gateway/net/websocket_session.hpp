@@ -1,5 +1,6 @@
-// What the client's and the worker's socket have in common: RFC 6455 over a Connection, hello in time, heartbeats, tokens that expire, and
-// the ways to close. One JSON object per text frame; subclasses get the texts.
+// What the client's and the worker's socket have in common: RFC 6455 over a Connection, hello in
+// time, heartbeats, tokens that expire, and the ways to close. One JSON object per text frame;
+// subclasses get the texts.
 #pragma once
 
 #include <memory>
@@ -24,7 +25,9 @@ class WebsocketSession : public Connection::Owner {
   WebsocketSession(Connection& connection, Limits limits, std::string header_token);
 
   std::size_t on_input(char* begin, char* end) final;
-  std::size_t bytes_wanted(std::size_t left_over) const final { return reader_.bytes_wanted(left_over); }
+  std::size_t bytes_wanted(std::size_t left_over) const final {
+    return reader_.bytes_wanted(left_over);
+  }
   void on_tick(Time now) final;
   void on_shutdown() final;
 
@@ -55,7 +58,8 @@ class WebsocketSession : public Connection::Owner {
   // Closing from inside a dispatch over sinks: at the next turn.
   void close_soon(CloseCode code, std::string message);
 
-  // Verifies the token of a hello or refresh (`frame_token`, else the header's) and keeps it. Closes with 4401 and returns false if it is bad.
+  // Verifies the token of a hello or refresh (`frame_token`, else the header's) and keeps it.
+  // Closes with 4401 and returns false if it is bad.
   bool take_token(std::string_view frame_token);
   void hello_done() { hello_done_ = true; }
   bool said_hello() const { return hello_done_; }

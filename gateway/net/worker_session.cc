@@ -41,19 +41,26 @@ void WorkerSession::on_text(std::string_view text) {
     case WorkerVerb::kCredit:
       if (joined_) shard().node().worker_credit(worker_, static_cast<std::uint32_t>(frame.n));
       return;
-    case WorkerVerb::kRenew: return renew(frame);
+    case WorkerVerb::kRenew:
+      return renew(frame);
     case WorkerVerb::kDone:
-    case WorkerVerb::kFailed: return report(parsed.verb, frame);
-    case WorkerVerb::kBye: return leave(true);
-    case WorkerVerb::kRefresh: return refresh(frame);
-    case WorkerVerb::kPing: return send_text(kPongFrame);
-    case WorkerVerb::kPoll: return;
+    case WorkerVerb::kFailed:
+      return report(parsed.verb, frame);
+    case WorkerVerb::kBye:
+      return leave(true);
+    case WorkerVerb::kRefresh:
+      return refresh(frame);
+    case WorkerVerb::kPing:
+      return send_text(kPongFrame);
+    case WorkerVerb::kPoll:
+      return;
   }
 }
 
 void WorkerSession::hello(const FrameFields& frame) {
   if (!take_token(frame.token)) return;
-  if (!principal()->is_worker) return close(CloseCode::forbidden, "the token lacks the scope `worker`");
+  if (!principal()->is_worker)
+    return close(CloseCode::forbidden, "the token lacks the scope `worker`");
   hello_done();
   shard().add_answers(WebsocketSession::id(), this);
   send([&](std::string& out) {
@@ -92,22 +99,25 @@ void WorkerSession::refresh(const FrameFields& frame) {
 
 void WorkerSession::renew(const FrameFields& frame) {
   const auto lease = shard().node().lease(frame.lease);
-  if (!lease || !shard().node().lease_covers(*lease, principal()->tenant)) return say_stale(frame.lease);
+  if (!lease || !shard().node().lease_covers(*lease, principal()->tenant))
+    return say_stale(frame.lease);
   shard().node().worker_renew(worker_, *lease);
 }
 
-std::optional<node::ReportRequest> make_report(Shard& shard, const Principal& who, std::string_view lease_text,
-                                               WorkerVerb verb, const FrameFields& frame) {
+std::optional<node::ReportRequest> make_report(Shard& shard, const Principal& who,
+                                               std::string_view lease_text, WorkerVerb verb,
+                                               const FrameFields& frame) {
   shard.counters().reports.add();
   const auto lease = shard.node().lease(lease_text);
   if (!lease || !shard.node().lease_covers(*lease, who.tenant)) return std::nullopt;
   node::ReportRequest request;
   request.lease = *lease;
   if (verb == WorkerVerb::kFailed) {
-    request.outcome = node::ReportFailed{.kind = frame.kind,
-                                         .message = frame.message,
-                                         .retry = frame.retry,
-                                         .retry_after_ms = static_cast<std::uint32_t>(frame.retry_after_ms)};
+    request.outcome =
+        node::ReportFailed{.kind = frame.kind,
+                           .message = frame.message,
+                           .retry = frame.retry,
+                           .retry_after_ms = static_cast<std::uint32_t>(frame.retry_after_ms)};
     return request;
   }
   bool known = false;
@@ -146,7 +156,8 @@ std::string WorkerSession::release_pending(std::uint64_t token) {
   return std::move(pending_[token].lease);
 }
 
-// A report that could not be taken (the node stops): the worker keeps it and reports again after its reconnect.
+// A report that could not be taken (the node stops): the worker keeps it and reports again after
+// its reconnect.
 void WorkerSession::on_rejected(std::uint64_t token, node::Refusal& refusal) {
   release_pending(token);
   close_soon(CloseCode::restarting, refusal.message);
@@ -157,7 +168,9 @@ void WorkerSession::on_settled(std::uint64_t token) {
   send([&](std::string& out) { append_settled(out, lease); });
 }
 
-void WorkerSession::on_stale(std::uint64_t token) { say_stale(release_pending(token)); }
+void WorkerSession::on_stale(std::uint64_t token) {
+  say_stale(release_pending(token));
+}
 
 void WorkerSession::say_stale(std::string_view lease) {
   send([&](std::string& out) { append_stale(out, lease); });
@@ -188,7 +201,9 @@ void WorkerSession::on_cancel(const node::CancelTask& cancel) {
   send([&](std::string& out) { append_cancel(out, cancel.lease, cancel.why); });
 }
 
-void WorkerSession::on_stale_lease(const node::StaleLease& stale) { say_stale(stale.lease); }
+void WorkerSession::on_stale_lease(const node::StaleLease& stale) {
+  say_stale(stale.lease);
+}
 
 void WorkerSession::on_session_tick(Time) {
   if (connection().unsent() > limits().unsent_bytes) {

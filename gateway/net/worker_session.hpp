@@ -44,9 +44,10 @@ class WorkerSession final : public WebsocketSession, public AnswerSink, public W
   std::string run_text_;  // scratch
 };
 
-// A worker's report as a request: the lease is read and its tenant checked, the result decoded by the task's type (one that does not fit
-// becomes a failure `Invalid`). Nothing: answer `stale`.
-std::optional<node::ReportRequest> make_report(Shard& shard, const Principal& who, std::string_view lease_text,
-                                               WorkerVerb verb, const FrameFields& frame);
+// A worker's report as a request: the lease is read and its tenant checked, the result decoded by
+// the task's type (one that does not fit becomes a failure `Invalid`). Nothing: answer `stale`.
+std::optional<node::ReportRequest> make_report(Shard& shard, const Principal& who,
+                                               std::string_view lease_text, WorkerVerb verb,
+                                               const FrameFields& frame);
 
 }  // namespace sluice::gateway

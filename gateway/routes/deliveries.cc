@@ -26,7 +26,8 @@ void stream_deliveries(const ExchangePtr& exchange, std::string tenant, std::uin
   const int fd = exchange->take_socket ? exchange->take_socket(rest) : -1;
   const std::string client = exchange->request().path[2];
   Shard& shard = exchange->shard();
-  SseSession::Start start{std::move(tenant), client, after, exchange->correlation(), exchange->principal};
+  SseSession::Start start{std::move(tenant), client, after, exchange->correlation(),
+                          exchange->principal};
   exchange->abandon();
   if (fd < 0) return;
   const auto connection = std::make_shared<Connection>(shard, fd, shard.next_id());
@@ -49,7 +50,8 @@ void answer_page(Exchange& exchange, const std::vector<node::Delivery>& page, st
                                 .causation = delivery.causation,
                                 .outcome = delivery.outcome});
   }
-  body += page.size() == limit ? fmt::format(R"(],"next":"{}"}})", page.back().offset) : R"(],"next":null})";
+  body += page.size() == limit ? fmt::format(R"(],"next":"{}"}})", page.back().offset)
+                               : R"(],"next":null})";
   exchange.respond_json(200, std::move(body));
 }
 
@@ -60,7 +62,8 @@ void get_deliveries(const ExchangePtr& exchange) {
   const auto tenant = tenant_for(exchange, false);
   if (!tenant) return;
   if (!may_see(*exchange->principal, request.path[2])) {
-    return exchange->problem(ErrorCode::not_found, {.message = "there is no such client for this token"});
+    return exchange->problem(ErrorCode::not_found,
+                             {.message = "there is no such client for this token"});
   }
   const auto after = offset_for(exchange);
   if (!after) return;
@@ -73,7 +76,9 @@ void get_deliveries(const ExchangePtr& exchange) {
   exchange->node().read_deliveries(
       {.tenant = *tenant, .client = request.path[2], .after = *after, .limit = *limit},
       exchange->callback<std::vector<node::Delivery>>(
-          [limit = *limit](Exchange& open, std::vector<node::Delivery>&& page) { answer_page(open, page, limit); }));
+          [limit = *limit](Exchange& open, std::vector<node::Delivery>&& page) {
+            answer_page(open, page, limit);
+          }));
 }
 
 }  // namespace sluice::gateway

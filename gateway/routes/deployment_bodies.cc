@@ -17,11 +17,13 @@ tl::unexpected<InputError> bad(std::string message) {
   return tl::unexpected(InputError{ErrorCode::bad_request, std::move(message), {}});
 }
 
-tl::expected<void, InputError> add_source(Sources& sources, const std::string& path, std::string text) {
+tl::expected<void, InputError> add_source(Sources& sources, const std::string& path,
+                                          std::string text) {
   std::string pointer = "/";
   for (const char c : path) pointer += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
   const auto refuse = [&](const std::string& message) {
-    return tl::unexpected(InputError{ErrorCode::invalid, fmt::format("{}: {}", path, message), {{pointer, message, false}}});
+    return tl::unexpected(InputError{
+        ErrorCode::invalid, fmt::format("{}: {}", path, message), {{pointer, message, false}}});
   };
   if (const auto module = compiler::module_of_path(path); !module) return refuse(module.error());
   if (sources.size() == limits::kDeploymentFiles) return refuse("a deployment has too many files");
@@ -37,15 +39,18 @@ tl::expected<Sources, InputError> read_map(std::string_view body) {
     while (reader.next_key(&key)) {
       const std::string path(key);
       if (reader.kind() != JsonKind::string) {
-        return tl::unexpected(InputError{ErrorCode::invalid, fmt::format("{}: the text of a source is a string", path), {}});
+        return tl::unexpected(InputError{
+            ErrorCode::invalid, fmt::format("{}: the text of a source is a string", path), {}});
       }
       std::string text;
       if (!reader.read_string(&text)) break;
-      if (auto added = add_source(sources, path, std::move(text)); !added) return tl::unexpected(added.error());
+      if (auto added = add_source(sources, path, std::move(text)); !added)
+        return tl::unexpected(added.error());
     }
   }
   if (!reader.finish()) {
-    return bad(fmt::format("the body is not a JSON map of path to text: {} at byte {}", reader.error(), reader.error_offset()));
+    return bad(fmt::format("the body is not a JSON map of path to text: {} at byte {}",
+                           reader.error(), reader.error_offset()));
   }
   return sources;
 }
@@ -93,7 +98,8 @@ std::string path_of(std::string_view headers) {
   return {};
 }
 
-tl::expected<Sources, InputError> read_multipart(std::string_view content_type, std::string_view body) {
+tl::expected<Sources, InputError> read_multipart(std::string_view content_type,
+                                                 std::string_view body) {
   const std::string boundary = parameter_of(content_type, "boundary");
   if (boundary.empty() || boundary.size() > 70) return bad("multipart/form-data needs a boundary");
   const std::string delimiter = "--" + boundary;
@@ -107,12 +113,14 @@ tl::expected<Sources, InputError> read_multipart(std::string_view content_type, 
     const std::size_t skip = head == 0 ? 2 : 4;
     if (head == std::string_view::npos) return bad("a part has no headers");
     const std::size_t end = body.find("\r\n" + delimiter, head == 0 ? 0 : head + 2);
-    if (end == std::string_view::npos || end < head + (head == 0 ? 0 : 2)) return bad("a part does not end with the boundary");
+    if (end == std::string_view::npos || end < head + (head == 0 ? 0 : 2))
+      return bad("a part does not end with the boundary");
     const std::string path = path_of(body.substr(0, head));
     if (path.empty()) return bad("a part has neither a name nor a filename");
     const std::size_t from = head + skip;
     std::string text(from <= end ? body.substr(from, end - from) : std::string_view());
-    if (auto added = add_source(sources, path, std::move(text)); !added) return tl::unexpected(added.error());
+    if (auto added = add_source(sources, path, std::move(text)); !added)
+      return tl::unexpected(added.error());
     body.remove_prefix(end + 2 + delimiter.size());
   }
   return sources;
@@ -120,15 +128,19 @@ tl::expected<Sources, InputError> read_multipart(std::string_view content_type, 
 
 }  // namespace
 
-tl::expected<Sources, InputError> read_sources(std::string_view content_type, std::string_view body) {
+tl::expected<Sources, InputError> read_sources(std::string_view content_type,
+                                               std::string_view body) {
   const std::string type = media_type(content_type);
   auto sources = [&]() -> tl::expected<Sources, InputError> {
     if (type == "multipart/form-data") return read_multipart(content_type, body);
     if (type.empty() || type == "application/json") return read_map(body);
-    return tl::unexpected(InputError{ErrorCode::unsupported_media_type,
-                                     "send multipart/form-data, application/json or application/vnd.sluice.artifact", {}});
+    return tl::unexpected(
+        InputError{ErrorCode::unsupported_media_type,
+                   "send multipart/form-data, application/json or application/vnd.sluice.artifact",
+                   {}});
   }();
-  if (sources && sources->empty()) return tl::unexpected(InputError{ErrorCode::invalid, "there are no sources", {}});
+  if (sources && sources->empty())
+    return tl::unexpected(InputError{ErrorCode::invalid, "there are no sources", {}});
   return sources;
 }
 

@@ -4,7 +4,6 @@
 #include <map>
 #include <string>
 #include <string_view>
-
 #include <tl/expected.hpp>
 
 #include "gateway/net/publish.hpp"
@@ -13,7 +12,9 @@ namespace sluice::gateway {
 
 using Sources = std::map<std::string, std::string>;  // text by path
 
-// multipart/form-data (the path is the part's name, or its filename where the name is no path of a source) or a JSON map of path to text.
-tl::expected<Sources, InputError> read_sources(std::string_view content_type, std::string_view body);
+// multipart/form-data (the path is the part's name, or its filename where the name is no path of a
+// source) or a JSON map of path to text.
+tl::expected<Sources, InputError> read_sources(std::string_view content_type,
+                                               std::string_view body);
 
 }  // namespace sluice::gateway

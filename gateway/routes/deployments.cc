@@ -11,8 +11,8 @@ namespace sluice::gateway {
 namespace {
 
 void append_deployment(std::string& out, const node::Deployment& deployment) {
-  out += fmt::format(R"({{"id":"{}","hash":"{}","created":{},"flows":[)", deployment.number, deployment.hash,
-                     time_json(deployment.created_us));
+  out += fmt::format(R"({{"id":"{}","hash":"{}","created":{},"flows":[)", deployment.number,
+                     deployment.hash, time_json(deployment.created_us));
   const vm::Program& program = deployment.program->program();
   for (std::size_t i = 0; i < program.flows.size(); ++i) {
     if (i > 0) out += ',';
@@ -26,19 +26,22 @@ void append_deployment(std::string& out, const node::Deployment& deployment) {
   out += ']';
 }
 
-bool is_true(const std::optional<std::string>& value) { return value && (*value == "true" || value->empty()); }
+bool is_true(const std::optional<std::string>& value) {
+  return value && (*value == "true" || value->empty());
+}
 
 void deploy(const ExchangePtr& exchange, std::string artifact, std::string diagnostics) {
   const bool force = is_true(exchange->request().parameter("force"));
   exchange->wait(limits::kDeploymentTimeout);
-  exchange->node().deploy(std::move(artifact), force,
-                          exchange->callback<node::Deployed>([diagnostics = std::move(diagnostics)](
-                                                                 Exchange& open, node::Deployed&& deployed) {
-                            std::string body;
-                            append_deployment(body, *deployed.deployment);
-                            body += ",\"diagnostics\":" + diagnostics + "}";
-                            open.respond_json(deployed.known ? 200 : 201, std::move(body));
-                          }));
+  exchange->node().deploy(
+      std::move(artifact), force,
+      exchange->callback<node::Deployed>(
+          [diagnostics = std::move(diagnostics)](Exchange& open, node::Deployed&& deployed) {
+            std::string body;
+            append_deployment(body, *deployed.deployment);
+            body += ",\"diagnostics\":" + diagnostics + "}";
+            open.respond_json(deployed.known ? 200 : 201, std::move(body));
+          }));
 }
 
 void compile_and_deploy(const ExchangePtr& exchange, Sources sources) {
@@ -51,15 +54,17 @@ void compile_and_deploy(const ExchangePtr& exchange, Sources sources) {
           const ExchangePtr open = shard.find_exchange(id);
           if (!open || open->answered()) return;
           if (result->artifact.empty()) {
-            return open->problem(ErrorCode::compile,
-                                 {.message = fmt::format("the sources have {} error{}", result->errors,
-                                                         result->errors == 1 ? "" : "s"),
-                                  .extra = ",\"diagnostics\":" + result->diagnostics_json});
+            return open->problem(
+                ErrorCode::compile,
+                {.message = fmt::format("the sources have {} error{}", result->errors,
+                                        result->errors == 1 ? "" : "s"),
+                 .extra = ",\"diagnostics\":" + result->diagnostics_json});
           }
           deploy(open, std::move(result->artifact), std::move(result->diagnostics_json));
         });
       });
-  if (!taken) exchange->problem(ErrorCode::busy, {.message = "other deployments are being compiled"});
+  if (!taken)
+    exchange->problem(ErrorCode::busy, {.message = "other deployments are being compiled"});
 }
 
 }  // namespace
@@ -72,8 +77,9 @@ void post_deployment(const ExchangePtr& exchange) {
   }
   for (const std::string_view later : {"canary", "shadow"}) {
     if (request.parameter(later)) {
-      return exchange->problem(ErrorCode::bad_request,
-                               {.message = fmt::format("`{}` is not served by this version", later)});
+      return exchange->problem(
+          ErrorCode::bad_request,
+          {.message = fmt::format("`{}` is not served by this version", later)});
     }
   }
   if (media_type(request.content_type) == "application/vnd.sluice.artifact") {
@@ -93,7 +99,8 @@ void get_deployments(const ExchangePtr& exchange) {
   for (const auto& deployment : exchange->node().deployments()) {
     if (!std::exchange(first, false)) body += ',';
     append_deployment(body, *deployment);
-    body += current && current->number == deployment->number ? R"(,"active":true})" : R"(,"active":false})";
+    body += current && current->number == deployment->number ? R"(,"active":true})"
+                                                             : R"(,"active":false})";
   }
   exchange->respond_json(200, body + "],\"next\":null}");
 }
@@ -104,7 +111,8 @@ void get_deployment(const ExchangePtr& exchange) {
     if (std::to_string(deployment->number) != exchange->request().path[2]) continue;
     std::string body;
     append_deployment(body, *deployment);
-    body += current && current->number == deployment->number ? R"(,"active":true})" : R"(,"active":false})";
+    body += current && current->number == deployment->number ? R"(,"active":true})"
+                                                             : R"(,"active":false})";
     return exchange->respond_json(200, std::move(body));
   }
   exchange->problem(ErrorCode::not_found, {.message = "there is no such deployment"});

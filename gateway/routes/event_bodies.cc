@@ -16,12 +16,15 @@ using vm::JsonReader;
 // The body as a whole cannot be read: no JSON, or JSON with values that are refused.
 tl::unexpected<InputError> unreadable(const JsonReader& reader) {
   const std::string message = fmt::format("{} at byte {}", reader.error(), reader.error_offset());
-  return tl::unexpected(InputError{ErrorCode::invalid, message, {{"", message, reader.malformed()}}, reader.malformed()});
+  return tl::unexpected(InputError{
+      ErrorCode::invalid, message, {{"", message, reader.malformed()}}, reader.malformed()});
 }
 
 std::optional<InputError> check_id(std::string_view id) {
   if (!id.empty() && id.size() <= limits::kIdBytes) return std::nullopt;
-  return InputError{ErrorCode::invalid, fmt::format("the idempotency key has 1 to {} bytes", limits::kIdBytes), {}};
+  return InputError{ErrorCode::invalid,
+                    fmt::format("the idempotency key has 1 to {} bytes", limits::kIdBytes),
+                    {}};
 }
 
 // The key of one event: the request's, with its index in a batch; a random one where none is given.
@@ -74,9 +77,11 @@ EventInput read_cloud_event(std::string_view text) {
     problem("a CloudEvent has `specversion` 1.0");
   } else if (!has_data) {
     problem("the CloudEvent has no `data`");
-  } else if (!event.correlation.empty() && !is_visible_ascii(event.correlation, limits::kCorrelationBytes)) {
+  } else if (!event.correlation.empty() &&
+             !is_visible_ascii(event.correlation, limits::kCorrelationBytes)) {
     problem("`correlationid` has 1 to 128 visible ASCII characters");
-  } else if (!event.traceparent.empty() && !is_visible_ascii(event.traceparent, limits::kCorrelationBytes)) {
+  } else if (!event.traceparent.empty() &&
+             !is_visible_ascii(event.traceparent, limits::kCorrelationBytes)) {
     problem("`traceparent` is not one");
   } else {
     event.problem = check_id(event.id);
@@ -84,7 +89,8 @@ EventInput read_cloud_event(std::string_view text) {
   return event;
 }
 
-tl::expected<EventBody, InputError> read_array(std::string_view body, std::string_view key, bool cloud) {
+tl::expected<EventBody, InputError> read_array(std::string_view body, std::string_view key,
+                                               bool cloud) {
   EventBody events;
   events.batch = true;
   JsonReader reader(body);
@@ -93,8 +99,10 @@ tl::expected<EventBody, InputError> read_array(std::string_view body, std::strin
     std::string_view raw;
     if (!reader.skip(&raw)) break;
     if (events.events.size() == limits::kBatchEvents) {
-      return tl::unexpected(InputError{ErrorCode::too_large,
-                                       fmt::format("a batch has at most {} events", limits::kBatchEvents), {}});
+      return tl::unexpected(
+          InputError{ErrorCode::too_large,
+                     fmt::format("a batch has at most {} events", limits::kBatchEvents),
+                     {}});
     }
     EventInput event;
     if (cloud) {
@@ -118,8 +126,10 @@ tl::expected<EventBody, InputError> read_lines(std::string_view body, std::strin
     body.remove_prefix(end == std::string_view::npos ? body.size() : end + 1);
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     if (events.events.size() == limits::kBatchEvents) {
-      return tl::unexpected(InputError{ErrorCode::too_large,
-                                       fmt::format("a batch has at most {} events", limits::kBatchEvents), {}});
+      return tl::unexpected(
+          InputError{ErrorCode::too_large,
+                     fmt::format("a batch has at most {} events", limits::kBatchEvents),
+                     {}});
     }
     EventInput event;
     event.data = line;
@@ -140,7 +150,8 @@ std::string media_type(std::string_view content_type) {
   return type;
 }
 
-tl::expected<EventBody, InputError> read_events(std::string_view content_type, std::string_view idempotency_key,
+tl::expected<EventBody, InputError> read_events(std::string_view content_type,
+                                                std::string_view idempotency_key,
                                                 std::string_view body) {
   const std::string type = media_type(content_type);
   if (type == "application/x-ndjson") return read_lines(body, idempotency_key);
@@ -151,10 +162,11 @@ tl::expected<EventBody, InputError> read_events(std::string_view content_type, s
     return one;
   }
   if (!type.empty() && type != "application/json") {
-    return tl::unexpected(InputError{ErrorCode::unsupported_media_type,
-                                     "send application/json, application/x-ndjson, application/cloudevents+json or "
-                                     "application/cloudevents-batch+json",
-                                     {}});
+    return tl::unexpected(
+        InputError{ErrorCode::unsupported_media_type,
+                   "send application/json, application/x-ndjson, application/cloudevents+json or "
+                   "application/cloudevents-batch+json",
+                   {}});
   }
   JsonReader reader(body);
   if (reader.kind() == JsonKind::array) return read_array(body, idempotency_key, false);

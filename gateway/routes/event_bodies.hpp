@@ -4,17 +4,16 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
-
 #include <tl/expected.hpp>
+#include <vector>
 
 #include "gateway/net/publish.hpp"
 
 namespace sluice::gateway {
 
 struct EventInput {
-  std::string id;         // idempotency key; made where none is given
-  std::string_view data;  // JSON, a view into the body
+  std::string id;                        // idempotency key; made where none is given
+  std::string_view data;                 // JSON, a view into the body
   std::string correlation, traceparent;  // of CloudEvents extensions
   std::optional<InputError> problem;     // this one cannot be published
 };
@@ -23,8 +22,10 @@ struct EventBody {
   bool batch = false;  // answers as an array
 };
 
-// Error: the body as a whole cannot be read (its content type, or JSON that is broken outside of one event).
-tl::expected<EventBody, InputError> read_events(std::string_view content_type, std::string_view idempotency_key,
+// Error: the body as a whole cannot be read (its content type, or JSON that is broken outside of
+// one event).
+tl::expected<EventBody, InputError> read_events(std::string_view content_type,
+                                                std::string_view idempotency_key,
                                                 std::string_view body);
 
 // `application/json; charset=utf-8` -> `application/json`, in lower case.

@@ -55,7 +55,8 @@ void finish_batch(const ExchangePtr& exchange, const Publication& publication) {
   exchange->respond_json(status, std::move(body));
 }
 
-void settle(const ExchangePtr& exchange, Publication& publication, std::size_t index, Answer answer) {
+void settle(const ExchangePtr& exchange, Publication& publication, std::size_t index,
+            Answer answer) {
   Answer& place = publication.answers[index];
   if (place.status != 0) return;
   place = std::move(answer);
@@ -66,11 +67,14 @@ void settle(const ExchangePtr& exchange, Publication& publication, std::size_t i
 }
 
 // A single event's problem is the response; one of a batch is an element of its array.
-void settle_problem(const ExchangePtr& exchange, Publication& publication, std::size_t index, ErrorCode code,
-                    const ProblemDetails& details) {
+void settle_problem(const ExchangePtr& exchange, Publication& publication, std::size_t index,
+                    ErrorCode code, const ProblemDetails& details) {
   if (!publication.batch) return exchange->problem(code, details);
   const ErrorRow& row = row_of(code);
-  settle(exchange, publication, index, {details.status != 0 ? details.status : row.status, problem_body(row, details, exchange->correlation()), {}});
+  settle(exchange, publication, index,
+         {details.status != 0 ? details.status : row.status,
+          problem_body(row, details, exchange->correlation()),
+          {}});
 }
 
 struct Target {
@@ -82,18 +86,21 @@ void publish_one(const ExchangePtr& exchange, Publication& publication, std::siz
                  const EventInput& event, const Target& target) {
   const HttpRequest& request = exchange->request();
   if (event.problem) {
-    return settle_problem(exchange, publication, index, event.problem->code, details_of(*event.problem));
+    return settle_problem(exchange, publication, index, event.problem->code,
+                          details_of(*event.problem));
   }
-  const PublishInput input{.tenant = target.tenant,
-                           .client = target.client,
-                           .topic = request.path[2],
-                           .id = event.id,
-                           .data = event.data,
-                           .correlation = event.correlation.empty() ? exchange->correlation() : event.correlation,
-                           .traceparent = event.traceparent.empty() ? request.traceparent : event.traceparent};
+  const PublishInput input{
+      .tenant = target.tenant,
+      .client = target.client,
+      .topic = request.path[2],
+      .id = event.id,
+      .data = event.data,
+      .correlation = event.correlation.empty() ? exchange->correlation() : event.correlation,
+      .traceparent = event.traceparent.empty() ? request.traceparent : event.traceparent};
   auto made = make_publish(exchange->shard(), input);
   if (!made) {
-    return settle_problem(exchange, publication, index, made.error().code, details_of(made.error()));
+    return settle_problem(exchange, publication, index, made.error().code,
+                          details_of(made.error()));
   }
   made->reply = exchange->reply(index);
   exchange->shard().counters().sends.add();
@@ -112,9 +119,11 @@ void post_events(const ExchangePtr& exchange) {
   const auto client = client_for(exchange);
   if (!client) return;
   if (!exchange->principal->may_publish(request.path[2])) {
-    return exchange->problem(ErrorCode::forbidden, {.message = "the token does not allow this topic"});
+    return exchange->problem(ErrorCode::forbidden,
+                             {.message = "the token does not allow this topic"});
   }
-  if (!request.traceparent.empty() && !is_visible_ascii(request.traceparent, limits::kCorrelationBytes)) {
+  if (!request.traceparent.empty() &&
+      !is_visible_ascii(request.traceparent, limits::kCorrelationBytes)) {
     return exchange->problem(ErrorCode::bad_request, {.message = "`traceparent` is not one"});
   }
   auto body = read_events(request.content_type, request.idempotency_key, request.body);
@@ -126,12 +135,14 @@ void post_events(const ExchangePtr& exchange) {
   publication->answers.resize(body->events.size());
   publication->missing = body->events.size();
   if (body->events.empty()) return finish_batch(exchange, *publication);
-  exchange->when_accepted = [raw = exchange.get(), publication](std::uint64_t index, node::Accepted& answer) {
+  exchange->when_accepted = [raw = exchange.get(), publication](std::uint64_t index,
+                                                                node::Accepted& answer) {
     raw->shard().counters().accepted.add();
     settle(raw->shared_from_this(), *publication, index,
            {answer.duplicate ? 200u : 202u, accepted_body(answer), answer.correlation});
   };
-  exchange->when_rejected = [raw = exchange.get(), publication](std::uint64_t index, node::Refusal& refusal) {
+  exchange->when_rejected = [raw = exchange.get(), publication](std::uint64_t index,
+                                                                node::Refusal& refusal) {
     raw->shard().counters().rejected.add();
     settle_problem(raw->shared_from_this(), *publication, index, row_of_word(refusal.code).code,
                    {.message = refusal.message, .retry_after_ms = refusal.retry_after_ms});

@@ -78,12 +78,16 @@ std::string_view bearer_of(std::string_view authorization) {
 std::string_view lacks(Access access, const Principal& who) {
   switch (access) {
     case Access::kOpen:
-    case Access::kSocket: return {};
-    case Access::kOperator: return who.is_operator() ? "" : "this needs the scope `admin` with tenant `*`";
+    case Access::kSocket:
+      return {};
+    case Access::kOperator:
+      return who.is_operator() ? "" : "this needs the scope `admin` with tenant `*`";
     case Access::kUser:
-      return who.is_client || who.is_admin || !who.publish.empty() ? ""
-                                                                    : "this needs the scope `client` or `admin`";
-    case Access::kWorker: return who.is_worker ? "" : "this needs the scope `worker`";
+      return who.is_client || who.is_admin || !who.publish.empty()
+                 ? ""
+                 : "this needs the scope `client` or `admin`";
+    case Access::kWorker:
+      return who.is_worker ? "" : "this needs the scope `worker`";
   }
   return {};
 }
@@ -149,14 +153,17 @@ std::optional<std::string> tenant_for(const ExchangePtr& exchange, bool any_allo
   const auto named = exchange->request().parameter("tenant");
   if (!who.all_tenants()) {
     if (named && *named != who.tenant) {
-      exchange->problem(ErrorCode::not_found, {.message = "there is no such tenant for this token"});
+      exchange->problem(ErrorCode::not_found,
+                        {.message = "there is no such tenant for this token"});
       return std::nullopt;
     }
     return who.tenant;
   }
-  if (named && !named->empty() && *named != "*" && named->size() <= limits::kNameBytes) return *named;
+  if (named && !named->empty() && *named != "*" && named->size() <= limits::kNameBytes)
+    return *named;
   if (any_allowed && !named) return std::string();
-  exchange->problem(ErrorCode::bad_request, {.message = "the token is for all tenants: name one with ?tenant="});
+  exchange->problem(ErrorCode::bad_request,
+                    {.message = "the token is for all tenants: name one with ?tenant="});
   return std::nullopt;
 }
 
@@ -180,8 +187,9 @@ std::optional<std::uint32_t> limit_for(const ExchangePtr& exchange) {
   if (!text) return static_cast<std::uint32_t>(limits::kPageDefault);
   std::uint64_t limit = 0;
   if (!read_count(*text, &limit) || limit < 1 || limit > limits::kPageMax) {
-    exchange->problem(ErrorCode::bad_request,
-                      {.message = fmt::format("`limit` is a number from 1 to {}", limits::kPageMax)});
+    exchange->problem(
+        ErrorCode::bad_request,
+        {.message = fmt::format("`limit` is a number from 1 to {}", limits::kPageMax)});
     return std::nullopt;
   }
   return static_cast<std::uint32_t>(limit);

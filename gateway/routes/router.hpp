@@ -49,10 +49,12 @@ void get_readyz(const ExchangePtr& exchange);
 
 // ---- what several resources need
 
-// The tenant that a request of clients or admins works in: the token's, or for tenant `*` what ?tenant= names. Answers with a problem and
-// returns nothing if there is none. `any_allowed`: an operator may leave it out, which gives "" (all tenants).
+// The tenant that a request of clients or admins works in: the token's, or for tenant `*` what
+// ?tenant= names. Answers with a problem and returns nothing if there is none. `any_allowed`: an
+// operator may leave it out, which gives "" (all tenants).
 std::optional<std::string> tenant_for(const ExchangePtr& exchange, bool any_allowed);
-// On whose behalf: a client's token is itself; an admin may name one by ?client=. Answers with a problem if a client names another.
+// On whose behalf: a client's token is itself; an admin may name one by ?client=. Answers with a
+// problem if a client names another.
 std::optional<std::string> client_for(const ExchangePtr& exchange);
 // Whether the asker sees what belongs to this client: its own, or anything for an admin.
 bool may_see(const Principal& who, std::string_view client);

@@ -1,4 +1,5 @@
-// POST /v1/flows/{flow}/runs, GET /v1/runs, /v1/runs/{id}, /v1/runs/{id}/history, POST /v1/runs/{id}/cancel.
+// POST /v1/flows/{flow}/runs, GET /v1/runs, /v1/runs/{id}, /v1/runs/{id}/history, POST
+// /v1/runs/{id}/cancel.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -16,7 +17,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::string_view kFinal[] = {"completed", "failed", "cancelled", "superseded"};
-constexpr std::string_view kStates[] = {"running", "waiting", "retrying", "compensating", "completed", "failed", "cancelled", "superseded"};
+constexpr std::string_view kStates[] = {"running",   "waiting", "retrying",  "compensating",
+                                        "completed", "failed",  "cancelled", "superseded"};
 
 bool is_final(std::string_view state) {
   return std::find(std::begin(kFinal), std::end(kFinal), state) != std::end(kFinal);
@@ -67,8 +69,8 @@ void answer_started(Exchange& exchange, const Waiting& waiting, bool duplicate) 
   exchange.respond_json(duplicate ? 200 : 202, std::move(body));
 }
 
-void answer_outcome(Exchange& exchange, const Waiting& waiting, std::string_view state, const std::string& name,
-                    const std::string& json, const std::string& why) {
+void answer_outcome(Exchange& exchange, const Waiting& waiting, std::string_view state,
+                    const std::string& name, const std::string& json, const std::string& why) {
   std::string body = fmt::format(R"({{"run":"{}")", core::to_text(waiting.run));
   append_outcome(body, name, json);
   append_member(body, "state", state);
@@ -81,23 +83,30 @@ void answer_outcome(Exchange& exchange, const Waiting& waiting, std::string_view
 // From `accepted` on: until the run ends or the time is up.
 void wait_for_outcome(const ExchangePtr& exchange, Waiting waiting, milliseconds at_most) {
   Shard& shard = exchange->shard();
-  exchange->when_time_is_up = [raw = exchange.get(), waiting] { answer_started(*raw, waiting, false); };
-  exchange->when_gone = [&shard, run = waiting.run, id = exchange->id()] { shard.unwatch_run(run, id); };
+  exchange->when_time_is_up = [raw = exchange.get(), waiting] {
+    answer_started(*raw, waiting, false);
+  };
+  exchange->when_gone = [&shard, run = waiting.run, id = exchange->id()] {
+    shard.unwatch_run(run, id);
+  };
   exchange->wait(at_most);
   shard.watch_run(waiting.run, exchange->id(),
                   [weak = std::weak_ptr(exchange), waiting](const node::RunState& state) {
                     const auto open = weak.lock();
                     if (!open || open->answered() || !state.ended) return;
-                    answer_outcome(*open, waiting, state.state, state.outcome_name, state.outcome_json, state.why);
+                    answer_outcome(*open, waiting, state.state, state.outcome_name,
+                                   state.outcome_json, state.why);
                   });
   // It may have ended before the watch began.
   shard.node().read_run("", waiting.run,
-                        [shard = &shard, id = exchange->id(), waiting](tl::expected<node::RunRow, node::Refusal> row) {
+                        [shard = &shard, id = exchange->id(),
+                         waiting](tl::expected<node::RunRow, node::Refusal> row) {
                           if (!row || !is_final(row->state)) return;
                           shard->post([shard, id, waiting, row = std::move(*row)] {
                             const ExchangePtr open = shard->find_exchange(id);
                             if (!open || open->answered()) return;
-                            answer_outcome(*open, waiting, row.state, row.outcome_name, row.outcome_json, row.why);
+                            answer_outcome(*open, waiting, row.state, row.outcome_name,
+                                           row.outcome_json, row.why);
                           });
                         });
 }
@@ -108,7 +117,8 @@ std::optional<milliseconds> wait_for(const ExchangePtr& exchange) {
   if (!text) return milliseconds(0);
   const auto wait = parse_duration(*text);
   if (wait && *wait <= limits::kWaitMax) return *wait;
-  exchange->problem(ErrorCode::bad_request, {.message = "`wait` is a duration of at most 60s, such as 10s or 250ms"});
+  exchange->problem(ErrorCode::bad_request,
+                    {.message = "`wait` is a duration of at most 60s, such as 10s or 250ms"});
   return std::nullopt;
 }
 
@@ -145,28 +155,33 @@ void post_run(const ExchangePtr& exchange) {
     return exchange->problem(ErrorCode::unsupported_media_type, {.message = std::move(problem)});
   }
   if (request.idempotency_key.size() > limits::kIdBytes) {
-    return exchange->problem(ErrorCode::invalid, {.message = "the idempotency key has 1 to 200 bytes"});
+    return exchange->problem(ErrorCode::invalid,
+                             {.message = "the idempotency key has 1 to 200 bytes"});
   }
-  auto made = make_start(exchange->shard(), {.tenant = *tenant,
-                                             .client = *client,
-                                             .flow = request.path[2],
-                                             .id = request.idempotency_key,
-                                             .parameters = request.body.empty() ? "{}" : request.body,
-                                             .correlation = exchange->correlation(),
-                                             .traceparent = request.traceparent});
+  auto made =
+      make_start(exchange->shard(), {.tenant = *tenant,
+                                     .client = *client,
+                                     .flow = request.path[2],
+                                     .id = request.idempotency_key,
+                                     .parameters = request.body.empty() ? "{}" : request.body,
+                                     .correlation = exchange->correlation(),
+                                     .traceparent = request.traceparent});
   if (!made) {
     return exchange->problem(made.error().code, details_of(made.error()));
   }
   made->reply = exchange->reply(0);
-  exchange->when_accepted = [raw = exchange.get(), wait = *wait](std::uint64_t, node::Accepted& answer) {
-    if (answer.runs.empty()) return raw->problem(ErrorCode::fault, {.message = "the engine named no run"});
+  exchange->when_accepted = [raw = exchange.get(), wait = *wait](std::uint64_t,
+                                                                 node::Accepted& answer) {
+    if (answer.runs.empty())
+      return raw->problem(ErrorCode::fault, {.message = "the engine named no run"});
     Waiting waiting{answer.runs.front(), answer.correlation};
     raw->set_correlation(answer.correlation);
     if (wait.count() == 0) return answer_started(*raw, waiting, answer.duplicate);
     wait_for_outcome(raw->shared_from_this(), std::move(waiting), wait);
   };
   exchange->wait();
-  if (const auto refusal = exchange->node().start_run(std::move(*made))) exchange->problem(*refusal);
+  if (const auto refusal = exchange->node().start_run(std::move(*made)))
+    exchange->problem(*refusal);
 }
 
 void post_cancel(const ExchangePtr& exchange) {
@@ -176,7 +191,8 @@ void post_cancel(const ExchangePtr& exchange) {
   if (!run) return;
   const Principal& who = *exchange->principal;
   if (!who.is_admin && !who.is_client) {
-    return exchange->problem(ErrorCode::forbidden, {.message = "this needs the scope `client` or `admin`"});
+    return exchange->problem(ErrorCode::forbidden,
+                             {.message = "this needs the scope `client` or `admin`"});
   }
   const auto send = [raw = exchange.get(), run = *run](std::string owner) {
     const Principal& asker = *raw->principal;
@@ -199,9 +215,10 @@ void post_cancel(const ExchangePtr& exchange) {
   exchange->wait();
   if (!tenant->empty()) return send(*tenant);
   // An operator names no tenant: it is the run's.
-  exchange->node().read_run("", *run, exchange->callback<node::RunRow>([send](Exchange&, node::RunRow&& row) {
-    send(std::move(row.tenant));
-  }));
+  exchange->node().read_run("", *run,
+                            exchange->callback<node::RunRow>([send](Exchange&, node::RunRow&& row) {
+                              send(std::move(row.tenant));
+                            }));
 }
 
 void get_run(const ExchangePtr& exchange) {
@@ -210,14 +227,15 @@ void get_run(const ExchangePtr& exchange) {
   const auto run = run_of(exchange);
   if (!run) return;
   exchange->wait();
-  exchange->node().read_run(*tenant, *run, exchange->callback<node::RunRow>([](Exchange& open, node::RunRow&& row) {
-    if (!may_see(*open.principal, row.client)) {
-      return open.problem(ErrorCode::unknown_run, {.message = "there is no such run"});
-    }
-    std::string body;
-    append_run(body, row);
-    open.respond_json(200, std::move(body));
-  }));
+  exchange->node().read_run(
+      *tenant, *run, exchange->callback<node::RunRow>([](Exchange& open, node::RunRow&& row) {
+        if (!may_see(*open.principal, row.client)) {
+          return open.problem(ErrorCode::unknown_run, {.message = "there is no such run"});
+        }
+        std::string body;
+        append_run(body, row);
+        open.respond_json(200, std::move(body));
+      }));
 }
 
 void get_runs(const ExchangePtr& exchange) {
@@ -235,15 +253,19 @@ void get_runs(const ExchangePtr& exchange) {
   query.correlation = request.parameter("correlation").value_or("");
   query.cursor = request.parameter("cursor").value_or("");
   query.limit = *limit;
-  if (!query.state.empty() && std::find(std::begin(kStates), std::end(kStates), query.state) == std::end(kStates)) {
-    return exchange->problem(ErrorCode::bad_request, {.message = "`status` is a state of runs, such as running or failed"});
+  if (!query.state.empty() &&
+      std::find(std::begin(kStates), std::end(kStates), query.state) == std::end(kStates)) {
+    return exchange->problem(ErrorCode::bad_request,
+                             {.message = "`status` is a state of runs, such as running or failed"});
   }
   if (const auto since = request.parameter("since")) {
     static const vm::TypeTable types;
     std::string quoted;
     vm::append_json_string(*since, quoted);
     const auto time = vm::decode_json(types, vm::kTypeTimestamp, quoted);
-    if (!time) return exchange->problem(ErrorCode::bad_request, {.message = "`since` is an RFC 3339 time in UTC"});
+    if (!time)
+      return exchange->problem(ErrorCode::bad_request,
+                               {.message = "`since` is an RFC 3339 time in UTC"});
     query.since_us = time->as_int();
   }
   if (!who.is_admin) {
@@ -253,21 +275,22 @@ void get_runs(const ExchangePtr& exchange) {
     query.client = who.client;
   }
   exchange->wait();
-  exchange->node().read_runs(std::move(query), exchange->callback<node::RunPage>([](Exchange& open, node::RunPage&& page) {
-    std::string body = R"({"items":[)";
-    for (std::size_t i = 0; i < page.items.size(); ++i) {
-      if (i > 0) body += ',';
-      append_run(body, page.items[i]);
-    }
-    body += "],\"next\":";
-    if (page.next.empty()) {
-      body += "null";
-    } else {
-      vm::append_json_string(page.next, body);
-    }
-    body += '}';
-    open.respond_json(200, std::move(body));
-  }));
+  exchange->node().read_runs(
+      std::move(query), exchange->callback<node::RunPage>([](Exchange& open, node::RunPage&& page) {
+        std::string body = R"({"items":[)";
+        for (std::size_t i = 0; i < page.items.size(); ++i) {
+          if (i > 0) body += ',';
+          append_run(body, page.items[i]);
+        }
+        body += "],\"next\":";
+        if (page.next.empty()) {
+          body += "null";
+        } else {
+          vm::append_json_string(page.next, body);
+        }
+        body += '}';
+        open.respond_json(200, std::move(body));
+      }));
 }
 
 void get_history(const ExchangePtr& exchange) {
@@ -276,24 +299,27 @@ void get_history(const ExchangePtr& exchange) {
   const auto run = run_of(exchange);
   if (!run) return;
   exchange->wait();
-  exchange->node().read_history(*tenant, *run, exchange->callback<node::History>([](Exchange& open, node::History&& history) {
-    if (!may_see(*open.principal, history.run.client)) {
-      return open.problem(ErrorCode::unknown_run, {.message = "there is no such run"});
-    }
-    std::string body = R"({"items":[)";
-    for (std::size_t i = 0; i < history.items.size(); ++i) {
-      const node::HistoryRow& row = history.items[i];
-      body += fmt::format(R"({}{{"seq":{},"time":{})", i > 0 ? "," : "", row.seq, time_json(row.time_us));
-      append_member(body, "kind", row.kind);
-      if (row.verdict != "ok") append_member(body, "verdict", row.verdict);
-      if (!row.step.empty()) append_member(body, "step", row.step);
-      if (row.attempt > 0) body += fmt::format(",\"attempt\":{}", row.attempt);
-      append_member(body, "causation", row.causation);
-      body += ",\"data\":" + (row.data_json.empty() ? std::string("{}") : row.data_json) + "}";
-    }
-    body += history.complete ? R"(],"next":null,"complete":true})" : R"(],"next":null,"complete":false})";
-    open.respond_json(200, std::move(body));
-  }));
+  exchange->node().read_history(
+      *tenant, *run, exchange->callback<node::History>([](Exchange& open, node::History&& history) {
+        if (!may_see(*open.principal, history.run.client)) {
+          return open.problem(ErrorCode::unknown_run, {.message = "there is no such run"});
+        }
+        std::string body = R"({"items":[)";
+        for (std::size_t i = 0; i < history.items.size(); ++i) {
+          const node::HistoryRow& row = history.items[i];
+          body += fmt::format(R"({}{{"seq":{},"time":{})", i > 0 ? "," : "", row.seq,
+                              time_json(row.time_us));
+          append_member(body, "kind", row.kind);
+          if (row.verdict != "ok") append_member(body, "verdict", row.verdict);
+          if (!row.step.empty()) append_member(body, "step", row.step);
+          if (row.attempt > 0) body += fmt::format(",\"attempt\":{}", row.attempt);
+          append_member(body, "causation", row.causation);
+          body += ",\"data\":" + (row.data_json.empty() ? std::string("{}") : row.data_json) + "}";
+        }
+        body += history.complete ? R"(],"next":null,"complete":true})"
+                                 : R"(],"next":null,"complete":false})";
+        open.respond_json(200, std::move(body));
+      }));
 }
 
 }  // namespace sluice::gateway

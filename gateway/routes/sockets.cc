@@ -12,7 +12,8 @@ namespace {
 // The token that came with the request; looked at after the upgrade, so that browsers see 4401.
 std::string token_of(const HttpRequest& request) {
   const std::string& header = request.authorization;
-  if (const std::size_t space = header.find(' '); space != std::string::npos) return header.substr(space + 1);
+  if (const std::size_t space = header.find(' '); space != std::string::npos)
+    return header.substr(space + 1);
   return request.parameter("access_token").value_or(std::string());
 }
 
@@ -33,8 +34,9 @@ void upgrade(const ExchangePtr& exchange, std::string_view protocol) {
   const HttpRequest& request = exchange->request();
   const std::string accept = ws::accept_key(request.websocket_key);
   if (!request.wants_websocket || accept.empty() || request.websocket_version != "13") {
-    return exchange->problem(ErrorCode::bad_request,
-                             {.message = fmt::format("this is a WebSocket (version 13, subprotocol {})", protocol)});
+    return exchange->problem(
+        ErrorCode::bad_request,
+        {.message = fmt::format("this is a WebSocket (version 13, subprotocol {})", protocol)});
   }
   std::string rest;
   const int fd = exchange->take_socket ? exchange->take_socket(rest) : -1;
@@ -57,8 +59,12 @@ void upgrade(const ExchangePtr& exchange, std::string_view protocol) {
 
 }  // namespace
 
-void get_client_socket(const ExchangePtr& exchange) { upgrade<ClientSession>(exchange, "sluice.v1.json"); }
+void get_client_socket(const ExchangePtr& exchange) {
+  upgrade<ClientSession>(exchange, "sluice.v1.json");
+}
 
-void get_worker_socket(const ExchangePtr& exchange) { upgrade<WorkerSession>(exchange, "sluice.worker.v1.json"); }
+void get_worker_socket(const ExchangePtr& exchange) {
+  upgrade<WorkerSession>(exchange, "sluice.worker.v1.json");
+}
 
 }  // namespace sluice::gateway

@@ -33,7 +33,8 @@ FrameFields* read_body(const ExchangePtr& exchange, WorkerVerb verb) {
 void report(const ExchangePtr& exchange, WorkerVerb verb) {
   const FrameFields* frame = read_body(exchange, verb);
   if (frame == nullptr) return;
-  auto request = make_report(exchange->shard(), *exchange->principal, exchange->request().path[2], verb, *frame);
+  auto request = make_report(exchange->shard(), *exchange->principal, exchange->request().path[2],
+                             verb, *frame);
   if (!request) return exchange->problem(ErrorCode::stale);
   request->reply = exchange->reply(0);
   exchange->when_reported = [raw = exchange.get()](bool settled) {
@@ -41,7 +42,8 @@ void report(const ExchangePtr& exchange, WorkerVerb verb) {
     raw->problem(ErrorCode::stale);
   };
   exchange->wait();
-  if (const auto refusal = exchange->node().report(std::move(*request))) exchange->problem(*refusal);
+  if (const auto refusal = exchange->node().report(std::move(*request)))
+    exchange->problem(*refusal);
 }
 
 // A worker for the time of one renewal.
@@ -71,9 +73,10 @@ class Renewal final : public WorkerSink {
 void post_poll(const ExchangePtr& exchange) {
   const FrameFields* frame = read_body(exchange, WorkerVerb::kPoll);
   if (frame == nullptr) return;
-  const auto wait = frame->has(kFieldWait) ? std::chrono::milliseconds(std::min<std::uint64_t>(
-                                                 frame->wait_ms, static_cast<std::uint64_t>(limits::kPollMax.count())))
-                                           : limits::kPollMax;
+  const auto wait = frame->has(kFieldWait)
+                        ? std::chrono::milliseconds(std::min<std::uint64_t>(
+                              frame->wait_ms, static_cast<std::uint64_t>(limits::kPollMax.count())))
+                        : limits::kPollMax;
   const std::uint64_t n = frame->has(kFieldN) ? frame->n : 1;
   if (n < 1 || n > limits::kPollTasks) {
     return exchange->problem(ErrorCode::bad_request, {.message = "`n` is a number from 1 to 1000"});
@@ -85,9 +88,13 @@ void post_poll(const ExchangePtr& exchange) {
                                                    .wait = wait});
 }
 
-void post_done(const ExchangePtr& exchange) { report(exchange, WorkerVerb::kDone); }
+void post_done(const ExchangePtr& exchange) {
+  report(exchange, WorkerVerb::kDone);
+}
 
-void post_failed(const ExchangePtr& exchange) { report(exchange, WorkerVerb::kFailed); }
+void post_failed(const ExchangePtr& exchange) {
+  report(exchange, WorkerVerb::kFailed);
+}
 
 void post_renew(const ExchangePtr& exchange) {
   if (read_body(exchange, WorkerVerb::kRenew) == nullptr) return;
@@ -96,7 +103,9 @@ void post_renew(const ExchangePtr& exchange) {
     return exchange->problem(ErrorCode::stale);
   }
   exchange->wait(kRenewSilence);
-  exchange->when_time_is_up = [raw = exchange.get()] { raw->respond_json(200, std::string(kSettled)); };
+  exchange->when_time_is_up = [raw = exchange.get()] {
+    raw->respond_json(200, std::string(kSettled));
+  };
   const auto renewal = std::make_shared<Renewal>(exchange, *lease);
   exchange->when_gone = [renewal] {};
 }

@@ -17,9 +17,13 @@ constexpr std::uint8_t kLength16 = 126;
 constexpr std::uint8_t kLength64 = 127;
 constexpr std::size_t kControlBytesMax = 125;
 
-bool is_control(Opcode opcode) { return static_cast<std::uint8_t>(opcode) >= 8; }
+bool is_control(Opcode opcode) {
+  return static_cast<std::uint8_t>(opcode) >= 8;
+}
 
-bool is_known(std::uint8_t opcode) { return opcode <= 2 || (opcode >= 8 && opcode <= 10); }
+bool is_known(std::uint8_t opcode) {
+  return opcode <= 2 || (opcode >= 8 && opcode <= 10);
+}
 
 void append_length(std::string& out, std::size_t size, std::uint8_t mask_bit) {
   if (size < kLength16) {
@@ -122,8 +126,8 @@ Item FrameReader::next(char** begin, char* end) {
   }
 }
 
-// Consumes the frame's header and what has come of its payload. kTooLarge at the message's first refused frame,
-// kDropped at its end, else kNeedMore.
+// Consumes the frame's header and what has come of its payload. kTooLarge at the message's first
+// refused frame, kDropped at its end, else kNeedMore.
 Item FrameReader::start_dropping(char** begin, char* end, const Header& header) {
   const bool first = !dropping_;
   dropping_ = true;
@@ -274,7 +278,8 @@ std::string accept_key(std::string_view key) {
   text += kGuid;
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned size = 0;
-  if (EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha1(), nullptr) != 1) return {};
+  if (EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha1(), nullptr) != 1)
+    return {};
   std::array<unsigned char, 64> encoded{};
   const int written = EVP_EncodeBlock(encoded.data(), digest.data(), static_cast<int>(size));
   return {reinterpret_cast<const char*>(encoded.data()), static_cast<std::size_t>(written)};

@@ -1,8 +1,9 @@
 // RFC 6455 frames: a pure codec without I/O, shared by the server's sockets and the tests.
 //
-// Why not Beast's websocket::stream: it writes one message per system call and reads one message per await. A gateway
-// that forwards fifteen small frames per workflow spends its time there; with this codec a burst of fifty frames is one
-// read and one write. No extension is spoken, so every RSV bit is an error.
+// Why not Beast's websocket::stream: it writes one message per system call and reads one message
+// per await. A gateway that forwards fifteen small frames per workflow spends its time there; with
+// this codec a burst of fifty frames is one read and one write. No extension is spoken, so every
+// RSV bit is an error.
 //
 // Thread rule: a FrameReader belongs to one connection and is not shared.
 #pragma once
@@ -25,18 +26,23 @@ enum class Opcode : std::uint8_t {
   kPong = 10,
 };
 
-// Close codes of RFC 6455 that this side sends; the product's own (4000-4999) are rows of gateway/codes.def.
+// Close codes of RFC 6455 that this side sends; the product's own (4000-4999) are rows of
+// gateway/codes.def.
 inline constexpr std::uint16_t kCloseNormal = 1000;
 inline constexpr std::uint16_t kCloseGoingAway = 1001;
 inline constexpr std::uint16_t kCloseProtocolError = 1002;
 inline constexpr std::uint16_t kCloseUnsupported = 1003;
-inline constexpr std::uint16_t kCloseNoStatus = 1005;  // never on the wire: the peer's close frame was empty
+inline constexpr std::uint16_t kCloseNoStatus =
+    1005;  // never on the wire: the peer's close frame was empty
 inline constexpr std::uint16_t kCloseInvalidText = 1007;
 
 // Bytes of the longest frame header: 2 + 8 bytes of length + 4 of mask.
 inline constexpr std::size_t kHeaderBytesMax = 14;
 
-enum class Role : std::uint8_t { kServer, kClient };  // a server requires masked frames, a client unmasked ones
+enum class Role : std::uint8_t {
+  kServer,
+  kClient
+};  // a server requires masked frames, a client unmasked ones
 
 struct Item {
   enum class Kind : std::uint8_t {
@@ -46,7 +52,8 @@ struct Item {
     kPing,      // `payload`: to be sent back
     kPong,
     kClose,     // `code` (kCloseNoStatus if empty), `payload`: the reason
-    kTooLarge,  // said once when a message passes the limit; what follows of it is dropped by later calls
+    kTooLarge,  // said once when a message passes the limit; what follows of it is dropped by later
+                // calls
     kDropped,   // the message that was too large has ended
     kError,     // `code`: the close code to send, `payload`: why. The reader is dead from here on
   };
@@ -61,12 +68,14 @@ class FrameReader {
   FrameReader(Role role, std::size_t message_bytes_max)
       : role_(role), message_bytes_max_(message_bytes_max) {}
 
-  // Takes the next item out of [*begin, end) and moves *begin behind what was consumed. Frames are unmasked in place,
-  // so payloads of unfragmented messages are views into the input: no copy. At kNeedMore the caller keeps the rest
+  // Takes the next item out of [*begin, end) and moves *begin behind what was consumed. Frames are
+  // unmasked in place, so payloads of unfragmented messages are views into the input: no copy. At
+  // kNeedMore the caller keeps the rest
   // [*begin, end) and calls again with it and what has come since.
   Item next(char** begin, char* end);
 
-  // How many more bytes the frame under way needs beyond those left over, as far as known. At least 1.
+  // How many more bytes the frame under way needs beyond those left over, as far as known. At
+  // least 1.
   std::size_t bytes_wanted(std::size_t left_over) const;
 
  private:
@@ -89,11 +98,12 @@ class FrameReader {
   Role role_;
   std::size_t message_bytes_max_;
   bool dead_ = false;
-  bool in_message_ = false;    // fragments of a message have come, its last has not
-  bool dropping_ = false;      // the message under way was too large
-  bool drop_last_ = false;     // the frame being dropped is the message's last
+  bool in_message_ = false;  // fragments of a message have come, its last has not
+  bool dropping_ = false;    // the message under way was too large
+  bool drop_last_ = false;   // the frame being dropped is the message's last
   std::uint64_t drop_left_ = 0;
-  std::size_t frame_bytes_ = 0;  // whole size of the incomplete frame at the head of the input, 0 if unknown
+  std::size_t frame_bytes_ =
+      0;  // whole size of the incomplete frame at the head of the input, 0 if unknown
   Opcode message_opcode_ = Opcode::kText;
   std::string message_;  // fragments so far
   bool message_taken_ = false;
@@ -103,7 +113,8 @@ class FrameReader {
 void append_frame(std::string& out, Opcode opcode, std::string_view payload);
 // Appends a close frame; `reason` is cut to 123 bytes at a character's border.
 void append_close(std::string& out, std::uint16_t code, std::string_view reason);
-// Appends one masked frame (client to server); `fin` false begins or continues a fragmented message.
+// Appends one masked frame (client to server); `fin` false begins or continues a fragmented
+// message.
 void append_masked_frame(std::string& out, Opcode opcode, std::string_view payload,
                          std::array<unsigned char, 4> mask, bool fin = true);
 

@@ -21,7 +21,8 @@ TEST(EventBodies, OneEventIsTheBodyAndItsKeyTheHeaders) {
 }
 
 TEST(EventBodies, ABatchGivesEachItsOwnKey) {
-  for (const auto& [type, body] : {std::pair{"application/json", "[1, {\"a\":[2]} ]"}, {"application/x-ndjson", "1\n\n {\"a\":[2]} \r\n"}}) {
+  for (const auto& [type, body] : {std::pair{"application/json", "[1, {\"a\":[2]} ]"},
+                                   {"application/x-ndjson", "1\n\n {\"a\":[2]} \r\n"}}) {
     const auto batch = read_events(type, "k", body);
     ASSERT_TRUE(batch.has_value()) << type;
     EXPECT_TRUE(batch->batch);
@@ -39,18 +40,23 @@ TEST(EventBodies, ABatchGivesEachItsOwnKey) {
 }
 
 TEST(EventBodies, CloudEventsCarryTheirKey) {
-  const auto one = read_events("application/cloudevents+json", "ignored",
-                               R"({"specversion":"1.0","id":"x","source":"s","type":"t","data":{"a":1},"traceparent":"00-a"})");
+  const auto one = read_events(
+      "application/cloudevents+json", "ignored",
+      R"({"specversion":"1.0","id":"x","source":"s","type":"t",)"
+      R"("data":{"a":1},"traceparent":"00-a"})");
   ASSERT_TRUE(one.has_value());
   EXPECT_EQ(one->events.at(0).id, "x");
   EXPECT_EQ(one->events.at(0).data, R"({"a":1})");
   EXPECT_EQ(one->events.at(0).traceparent, "00-a");
-  const auto batch = read_events("application/cloudevents-batch+json", "",
-                                 R"([{"specversion":"1.0","id":"x","data":1},{"specversion":"0.3","id":"y","data":1},{"specversion":"1.0","id":"z"},5])");
+  const auto batch = read_events(
+      "application/cloudevents-batch+json", "",
+      R"([{"specversion":"1.0","id":"x","data":1},{"specversion":"0.3","id":"y","data":1},)"
+      R"({"specversion":"1.0","id":"z"},5])");
   ASSERT_TRUE(batch.has_value());
   ASSERT_EQ(batch->events.size(), 4u);
   EXPECT_FALSE(batch->events[0].problem.has_value());
-  for (int i = 1; i < 4; ++i) EXPECT_TRUE(batch->events[static_cast<std::size_t>(i)].problem.has_value()) << i;
+  for (int i = 1; i < 4; ++i)
+    EXPECT_TRUE(batch->events[static_cast<std::size_t>(i)].problem.has_value()) << i;
 }
 
 TEST(EventBodies, OtherContentTypesAreNamed) {
@@ -64,8 +70,10 @@ TEST(DeploymentBodies, SourcesComeAsAMapOrAsAForm) {
   ASSERT_TRUE(map.has_value());
   EXPECT_EQ(map->at("a/b.flow"), "module a.b");
   const std::string form =
-      "--XX\r\nContent-Disposition: form-data; name=\"a/b.flow\"; filename=\"b.flow\"\r\n\r\nmodule a.b\r\n\r\n--XX\r\n"
-      "content-disposition: form-data; name=\"file\"; filename=\"c.flow\"\r\nContent-Type: text/plain\r\n\r\n--X\r\n--XX--\r\n";
+      "--XX\r\nContent-Disposition: form-data; name=\"a/b.flow\"; "
+      "filename=\"b.flow\"\r\n\r\nmodule a.b\r\n\r\n--XX\r\n"
+      "content-disposition: form-data; name=\"file\"; filename=\"c.flow\"\r\nContent-Type: "
+      "text/plain\r\n\r\n--X\r\n--XX--\r\n";
   const auto parts = read_sources("multipart/form-data; boundary=XX", form);
   ASSERT_TRUE(parts.has_value()) << parts.error().message;
   EXPECT_EQ(parts->at("a/b.flow"), "module a.b\r\n");
@@ -101,9 +109,12 @@ TEST(DeploymentBodies, EverythingElseIsRefusedByName) {
 
 TEST(Bodies, MutationsDoNoHarm) {
   const std::string form =
-      "--XX\r\nContent-Disposition: form-data; name=\"a.flow\"\r\n\r\nmodule a\r\n--XX\r\nContent-Disposition: form-data; "
+      "--XX\r\nContent-Disposition: form-data; name=\"a.flow\"\r\n\r\nmodule "
+      "a\r\n--XX\r\nContent-Disposition: form-data; "
       "name=\"b.flow\"\r\n\r\nmodule b\r\n--XX--\r\n";
-  const std::string events = R"([{"specversion":"1.0","id":"x","data":{"a":[1,2]}},{"specversion":"1.0","id":"y","data":null}])";
+  const std::string events =
+      R"([{"specversion":"1.0","id":"x","data":{"a":[1,2]}},)"
+      R"({"specversion":"1.0","id":"y","data":null}])";
   std::mt19937 random(13);
   for (int round = 0; round < 30000; ++round) {
     std::string text = round % 2 == 0 ? form : events;
@@ -118,7 +129,8 @@ TEST(Bodies, MutationsDoNoHarm) {
     if (round % 2 == 0) {
       (void)read_sources("multipart/form-data; boundary=XX", text);
     } else {
-      for (const char* type : {"application/json", "application/cloudevents-batch+json", "application/x-ndjson"}) {
+      for (const char* type :
+           {"application/json", "application/cloudevents-batch+json", "application/x-ndjson"}) {
         const auto read = read_events(type, "k", text);
         if (!read) continue;
         for (const EventInput& event : read->events) {
@@ -136,10 +148,12 @@ TEST(Targets, AreDecodedOrRefused) {
   std::vector<std::pair<std::string, std::string>> query;
   ASSERT_TRUE(parse_target("/v1/clients/a%2Fb%20c/deliveries?after=1&x=a+b%26&y&&z=", path, query));
   EXPECT_EQ(path, (std::vector<std::string>{"v1", "clients", "a/b c", "deliveries"}));
-  EXPECT_EQ(query, (std::vector<std::pair<std::string, std::string>>{{"after", "1"}, {"x", "a b&"}, {"y", ""}, {"z", ""}}));
+  EXPECT_EQ(query, (std::vector<std::pair<std::string, std::string>>{
+                       {"after", "1"}, {"x", "a b&"}, {"y", ""}, {"z", ""}}));
   ASSERT_TRUE(parse_target("/", path, query));
   EXPECT_TRUE(path.empty());
-  for (const char* bad : {"", "v1", "*", "/a%2", "/a%zz", "/a%00", "/%ff", "/a?x=%"}) EXPECT_FALSE(parse_target(bad, path, query)) << bad;
+  for (const char* bad : {"", "v1", "*", "/a%2", "/a%zz", "/a%00", "/%ff", "/a?x=%"})
+    EXPECT_FALSE(parse_target(bad, path, query)) << bad;
 }
 
 }  // namespace

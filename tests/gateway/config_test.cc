@@ -16,11 +16,19 @@ namespace {
 
 TEST(ConfigFile, TomlAndJsonSayTheSame) {
   Config toml;
-  EXPECT_TRUE(read_config(toml, "listen = \"0.0.0.0:9\"\n[limits]\npending = 7\n[workers]\nlease = \"5s\"\n[auth]\npublic_keys = [\"a.pem\", \"b.pem\"]\n",
-                          "x.toml", {}).empty());
+  EXPECT_TRUE(read_config(toml,
+                          "listen = \"0.0.0.0:9\"\n[limits]\npending = 7\n[workers]\nlease = "
+                          "\"5s\"\n[auth]\npublic_keys = [\"a.pem\", \"b.pem\"]\n",
+                          "x.toml", {})
+                  .empty());
   Config json;
-  EXPECT_TRUE(read_config(json, R"({"listen":"0.0.0.0:9","limits":{"pending":7},"workers":{"lease":"5s"},"auth":{"public_keys":["a.pem","b.pem"]}})",
-                          "x.json", {}).empty());
+  EXPECT_TRUE(
+      read_config(
+          json,
+          R"({"listen":"0.0.0.0:9","limits":{"pending":7},"workers":{"lease":"5s"},)"
+          R"("auth":{"public_keys":["a.pem","b.pem"]}})",
+          "x.json", {})
+          .empty());
   for (const Config* config : {&toml, &json}) {
     EXPECT_EQ(config->text("listen"), "0.0.0.0:9");
     EXPECT_EQ(config->count("limits.pending"), 7);
@@ -34,7 +42,10 @@ TEST(ConfigFile, TomlAndJsonSayTheSame) {
 TEST(ConfigFile, TheEnvironmentGoesBeforeTheFile) {
   Config config;
   EXPECT_TRUE(read_config(config, "[limits]\npending = 7\n", "x.toml",
-                          {{"SLUICE_LIMITS_PENDING", "9"}, {"SLUICE_AUTH_PUBLIC_KEYS", "a.pem, b.pem"}, {"SLUICE_URL", "not ours"}}).empty());
+                          {{"SLUICE_LIMITS_PENDING", "9"},
+                           {"SLUICE_AUTH_PUBLIC_KEYS", "a.pem, b.pem"},
+                           {"SLUICE_URL", "not ours"}})
+                  .empty());
   EXPECT_EQ(config.count("limits.pending"), 9);
   EXPECT_EQ(config.list("auth.public_keys"), (std::vector<std::string>{"a.pem", "b.pem"}));
   EXPECT_EQ(config.origin("limits.pending"), "environment SLUICE_LIMITS_PENDING");
@@ -47,7 +58,9 @@ TEST(ConfigFile, EachMistakeIsNamed) {
     const char* wanted;
   } rows[] = {
       {"lisen = \"x\"", {}, "unknown key `lisen`; did you mean `listen`?"},
-      {"[limits]\nframe_byte = 5000", {}, "unknown key `limits.frame_byte`; did you mean `limits.frame_bytes`?"},
+      {"[limits]\nframe_byte = 5000",
+       {},
+       "unknown key `limits.frame_byte`; did you mean `limits.frame_bytes`?"},
       {"[limit]\npending = 5", {}, "unknown key `limit`"},
       {"[limits]\npending = 0", {}, "`limits.pending` is a number from 1 to 100000, not 0"},
       {"[limits]\npending = \"7\"", {}, "`limits.pending` has a value of the wrong type"},
@@ -60,8 +73,13 @@ TEST(ConfigFile, EachMistakeIsNamed) {
       {R"({"limits":{"pending":)", {}, "x is not JSON"},
       {R"({"limits":{"pendng":3}})", {}, "did you mean `limits.pending`?"},
       {R"({"limits":5})", {}, "unknown key `limits`"},
-      {"", {{"SLUICE_LIMITS_PENDIN", "3"}}, "unknown environment variable `SLUICE_LIMITS_PENDIN`; did you mean `SLUICE_LIMITS_PENDING`?"},
-      {"", {{"SLUICE_LIMITS_PENDING", "many"}}, "`limits.pending` (SLUICE_LIMITS_PENDING) is a number"},
+      {"",
+       {{"SLUICE_LIMITS_PENDIN", "3"}},
+       "unknown environment variable `SLUICE_LIMITS_PENDIN`; did you mean "
+       "`SLUICE_LIMITS_PENDING`?"},
+      {"",
+       {{"SLUICE_LIMITS_PENDING", "many"}},
+       "`limits.pending` (SLUICE_LIMITS_PENDING) is a number"},
   };
   for (const auto& row : rows) {
     Config config;
@@ -73,7 +91,9 @@ TEST(ConfigFile, EachMistakeIsNamed) {
 
 TEST(ConfigFile, SchemaAndValuesAreJsonAndKeepSecrets) {
   Config config;
-  EXPECT_TRUE(read_config(config, "[auth]\nhs256_secret = \"0123456789012345678901234567890123\"", "x", {}).empty());
+  EXPECT_TRUE(
+      read_config(config, "[auth]\nhs256_secret = \"0123456789012345678901234567890123\"", "x", {})
+          .empty());
   for (const std::string& text : {config_schema(), config_values(config)}) {
     vm::JsonReader reader(text);
     EXPECT_TRUE(reader.skip() && reader.finish()) << reader.error() << "\n" << text;
@@ -88,7 +108,9 @@ TEST(ConfigFile, SchemaAndValuesAreJsonAndKeepSecrets) {
 TEST(ConfigFile, DurationsAreThoseOfTheLanguage) {
   EXPECT_EQ(parse_duration("250ms")->count(), 250);
   EXPECT_EQ(parse_duration("7d")->count(), 7ll * 86400000);
-  for (const char* bad : {"", "5", "ms", "-1s", "1 s", "1.5s", "5S", "99999999999999999999s", "4000d"}) EXPECT_FALSE(parse_duration(bad)) << bad;
+  for (const char* bad :
+       {"", "5", "ms", "-1s", "1 s", "1.5s", "5S", "99999999999999999999s", "4000d"})
+    EXPECT_FALSE(parse_duration(bad)) << bad;
   for (const char* good : {"0ms", "250ms", "2s", "90s", "5m", "1h", "7d"}) {
     EXPECT_EQ(parse_duration(format_duration(*parse_duration(good))), parse_duration(good)) << good;
   }
@@ -108,27 +130,35 @@ void expect_generated(const std::string& name, const std::string& marker, const 
   const std::string begin = "<!-- " + marker + " -->\n";
   const std::size_t from = text.find(begin);
   const std::size_t to = text.find("<!-- end -->", from);
-  ASSERT_TRUE(from != std::string::npos && to != std::string::npos) << name << " has no place for " << marker;
+  ASSERT_TRUE(from != std::string::npos && to != std::string::npos)
+      << name << " has no place for " << marker;
   if (std::getenv("UPDATE_GOLDEN") != nullptr) {
     std::ofstream(path) << text.substr(0, from + begin.size()) + made + text.substr(to);
     return;
   }
-  EXPECT_EQ(text.substr(from + begin.size(), to - from - begin.size()), made) << name << ": run with UPDATE_GOLDEN=1";
+  EXPECT_EQ(text.substr(from + begin.size(), to - from - begin.size()), made)
+      << name << ": run with UPDATE_GOLDEN=1";
 }
 
-TEST(Documents, TheTableOfKeysIsThatOfTheProgram) { expect_generated("operations.md", "flowd config --format table", config_table()); }
+TEST(Documents, TheTableOfKeysIsThatOfTheProgram) {
+  expect_generated("operations.md", "flowd config --format table", config_table());
+}
 
 TEST(Documents, TheRegistryOfCodesIsThatOfTheProgram) {
-  std::string errors = "| code | HTTP | again later | meaning | what mends it |\n| --- | --- | --- | --- | --- |\n";
+  std::string errors =
+      "| code | HTTP | again later | meaning | what mends it |\n| --- | --- | --- | --- | --- |\n";
   for (const ErrorRow& row : error_rows()) {
-    errors += "| `" + std::string(row.name) + "` | " + std::to_string(row.status) + " | " + (row.retryable ? "yes" : "no") + " | " +
-              std::string(row.text) + " | " + std::string(row.mend) + " |\n";
+    errors += "| `" + std::string(row.name) + "` | " + std::to_string(row.status) + " | " +
+              (row.retryable ? "yes" : "no") + " | " + std::string(row.text) + " | " +
+              std::string(row.mend) + " |\n";
   }
   expect_generated("codes.md", "gateway/codes.def: errors", errors);
-  std::string closes = "| number | word | reconnects by itself | meaning |\n| --- | --- | --- | --- |\n";
+  std::string closes =
+      "| number | word | reconnects by itself | meaning |\n| --- | --- | --- | --- |\n";
   for (const CloseRow& row : close_rows()) {
-    closes += "| " + std::to_string(static_cast<unsigned>(row.code)) + " | `" + std::string(row.name) + "` | " +
-              (row.reconnect ? "yes" : "no") + " | " + std::string(row.text) + " |\n";
+    closes += "| " + std::to_string(static_cast<unsigned>(row.code)) + " | `" +
+              std::string(row.name) + "` | " + (row.reconnect ? "yes" : "no") + " | " +
+              std::string(row.text) + " |\n";
     // protocols.md: a number's range says whether a client reconnects.
     const auto number = static_cast<unsigned>(row.code);
     EXPECT_EQ(row.reconnect, number == 1012 || (number >= 4000 && number <= 4399)) << number;

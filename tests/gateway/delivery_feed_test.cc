@@ -1,4 +1,5 @@
-// The delivery feed against a model: whatever is missed, late, doubled or trimmed, the socket sees each retained delivery once, in order.
+// The delivery feed against a model: whatever is missed, late, doubled or trimmed, the socket sees
+// each retained delivery once, in order.
 #include "gateway/net/delivery_feed.hpp"
 
 #include <gtest/gtest.h>
@@ -84,10 +85,18 @@ TEST(DeliveryFeed, EachRetainedDeliveryOnceInOrder) {
             world.in_flight.erase(world.in_flight.begin());
           }
           break;
-        case 4: world.answer(false); break;
-        case 5: world.answer(true); break;
-        case 6: world.room = !world.room; break;
-        case 7: world.feed.resume(); break;
+        case 4:
+          world.answer(false);
+          break;
+        case 5:
+          world.answer(true);
+          break;
+        case 6:
+          world.room = !world.room;
+          break;
+        case 7:
+          world.feed.resume();
+          break;
       }
     }
     // One more live delivery, so that the feed knows how far there is to go.

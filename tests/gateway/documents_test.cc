@@ -31,7 +31,8 @@ TEST(Documents, OpenApiListsTheServedRoutes) {
       path = std::regex_replace(match[1].str(), std::regex("\\{[a-z]+\\}"), "*");
     } else if (std::regex_match(line, match, std::regex("    (get|post|put|delete):"))) {
       std::string method = match[1];
-      std::transform(method.begin(), method.end(), method.begin(), [](char c) { return static_cast<char>(c - 'a' + 'A'); });
+      std::transform(method.begin(), method.end(), method.begin(),
+                     [](char c) { return static_cast<char>(c - 'a' + 'A'); });
       listed.insert(method + " " + path);
     }
   }
@@ -44,8 +45,11 @@ TEST(Documents, AsyncApiListsTheServedFrames) {
   const std::string text = document("asyncapi.yaml");
   std::set<std::string> words;
   const std::regex constant("t: \\{ const: ([a-z]+) \\}");
-  for (auto it = std::sregex_iterator(text.begin(), text.end(), constant); it != std::sregex_iterator(); ++it) words.insert((*it)[1]);
-  std::set<std::string> served = {"welcome", "accepted", "rejected", "delivery", "slow", "ok", "pong", "error", "task", "settled", "stale"};
+  for (auto it = std::sregex_iterator(text.begin(), text.end(), constant);
+       it != std::sregex_iterator(); ++it)
+    words.insert((*it)[1]);
+  std::set<std::string> served = {"welcome", "accepted", "rejected", "delivery", "slow", "ok",
+                                  "pong",    "error",    "task",     "settled",  "stale"};
   for (const std::string_view verb : client_verbs()) served.emplace(verb);
   for (const std::string_view verb : worker_verbs()) served.emplace(verb);
   EXPECT_EQ(words, served);

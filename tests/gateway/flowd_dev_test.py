@@ -1,4 +1,7 @@
-"""`flowd dev` and its private PostgreSQL when things go wrong: full disks, deaths of either, folders that cannot be entered."""
+"""`flowd dev` and its private PostgreSQL when things go wrong.
+
+Full disks, deaths of either, folders that cannot be entered, settings that are wrong.
+"""
 
 import json
 import os
@@ -12,21 +15,27 @@ import urllib.error
 import urllib.request
 
 FLOWD = os.environ["SLUICE_FLOWD"]
-PROGRAM = {"t.flow": "module t\nevent E { n: int }\nevent Done { n: int }\ntopic es of E { order by client }\n"
-                     "flow f(e: E) -> Done on es timeout 1m { return Done { n: e.n } }\n"
-                     "on failure (why) { return Done { n: 0 } }\n"}
+PROGRAM = {"t.flow": """module t
+event E { n: int }
+event Done { n: int }
+topic es of E { order by client }
+flow f(e: E) -> Done on es timeout 1m { return Done { n: e.n } }
+on failure (why) { return Done { n: 0 } }
+"""}
 
 
 class Flowd:
-    """One `flowd dev` over a data folder; `ready` is its first line, or empty if it ended before."""
+    """One `flowd dev` over a data folder; `ready` is its first line, empty if it ended before."""
 
     def __init__(self, data, environment=None):
         self.data = data
-        self.log = open(os.path.join(tempfile.gettempdir(), f"flowd-dev-test-{os.getpid()}.log"), "a+")
+        log = os.path.join(tempfile.gettempdir(), f"flowd-dev-test-{os.getpid()}.log")
+        self.log = open(log, "a+")
         self.log_begin = self.log.seek(0, os.SEEK_END)
         self.began = time.monotonic()
-        self.process = subprocess.Popen([FLOWD, "dev", "--data", data, "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE,
-                                        stderr=self.log, text=True, env={**os.environ, **(environment or {})})
+        command = [FLOWD, "dev", "--data", data, "--listen", "127.0.0.1:0"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log, text=True,
+                                        env={**os.environ, **(environment or {})})
         self.ready = self.process.stdout.readline().strip()
         self.seconds = time.monotonic() - self.began
         self.url = self.ready.removeprefix("ready ")
@@ -38,11 +47,13 @@ class Flowd:
             return log.read()
 
     def token(self, *arguments):
-        return subprocess.run([FLOWD, "token", "--data", self.data, *arguments], capture_output=True, text=True, check=True).stdout.strip()
+        command = [FLOWD, "token", "--data", self.data, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
-    def call(self, path, body=None, token=None, kind="application/json", method=None):
-        request = urllib.request.Request(self.url + path, data=None if body is None else json.dumps(body).encode(), method=method)
-        request.add_header("Content-Type", kind)
+    def call(self, path, body=None, token=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data=data)
+        request.add_header("Content-Type", "application/json")
         if token:
             request.add_header("Authorization", "Bearer " + token)
         try:
@@ -91,7 +102,8 @@ class FlowdDev(unittest.TestCase):
         if os.path.exists(path):
             with open(path) as file:
                 pid = int(file.readline())
-            if os.path.realpath(f"/proc/{pid}/cwd") == os.path.realpath(os.path.join(self.data, "postgres")):
+            ours = os.path.realpath(os.path.join(self.data, "postgres"))
+            if os.path.realpath(f"/proc/{pid}/cwd") == ours:
                 os.kill(pid, signal.SIGINT)
                 wait_until(lambda: not alive(pid), 20)
         if self.mounted:
@@ -99,7 +111,9 @@ class FlowdDev(unittest.TestCase):
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def small_disk(self, megabytes):
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=755", "tmpfs", self.folder], capture_output=True)
+        options = f"size={megabytes}m,mode=755"
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", self.folder]
+        done = subprocess.run(command, capture_output=True)
         if done.returncode != 0:
             self.skipTest("a small disk cannot be mounted here")
         self.mounted = True
@@ -110,7 +124,8 @@ class FlowdDev(unittest.TestCase):
         return flowd
 
     def deploy(self, flowd):
-        status, answer = flowd.call("/v1/deployments", PROGRAM, flowd.token("--tenant", "*", "--scope", "admin"))
+        token = flowd.token("--tenant", "*", "--scope", "admin")
+        status, answer = flowd.call("/v1/deployments", PROGRAM, token)
         self.assertIn(status, (200, 201), answer)
         return status
 
@@ -204,7 +219,8 @@ class FlowdDev(unittest.TestCase):
         self.assertEqual(flowd.stop(), 0)
 
     def test_a_token_is_made_before_flowd_ever_ran(self):
-        token = subprocess.run([FLOWD, "token", "--data", self.data, "--tenant", "*", "--scope", "admin"], capture_output=True, text=True)
+        command = [FLOWD, "token", "--data", self.data, "--tenant", "*", "--scope", "admin"]
+        token = subprocess.run(command, capture_output=True, text=True)
         self.assertEqual(token.returncode, 0, token.stderr)
         flowd = self.start()
         self.assertEqual(flowd.call("/v1/deployments", token=token.stdout.strip())[0], 200)

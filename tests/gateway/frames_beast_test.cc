@@ -1,9 +1,11 @@
-// The codec against Beast's WebSocket client: two implementations of RFC 6455 understand each other.
+// The codec against Beast's WebSocket client: two implementations of RFC 6455 understand each
+// other.
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/beast/_experimental/test/stream.hpp>
+#include <boost/beast/core/buffers_to_string.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/websocket/stream.hpp>
 #include <thread>
@@ -36,8 +38,10 @@ struct Pair {
       head.append(buffer, server.read_some(boost::asio::buffer(buffer)));
     }
     const std::size_t at = head.find("Sec-WebSocket-Key: ") + 19;
-    const std::string answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
-                               accept_key(head.substr(at, head.find("\r\n", at) - at)) + "\r\n\r\n";
+    const std::string answer =
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
+        "Upgrade\r\nSec-WebSocket-Accept: " +
+        accept_key(head.substr(at, head.find("\r\n", at) - at)) + "\r\n\r\n";
     boost::asio::write(server, boost::asio::buffer(answer));
   }
 };

@@ -1,4 +1,5 @@
-// The RFC 6455 codec: what one side writes the other reads, however the bytes are cut; misuse is named; hostile bytes do no harm.
+// The RFC 6455 codec: what one side writes the other reads, however the bytes are cut; misuse is
+// named; hostile bytes do no harm.
 #include "gateway/ws/frames.hpp"
 
 #include <gtest/gtest.h>
@@ -19,15 +20,18 @@ struct Read {
   friend bool operator==(const Read&, const Read&) = default;
 };
 
-// Everything that a reader takes out of `bytes`, fed in pieces of the given sizes (the last one repeats).
-std::vector<Read> read_all(const std::string& bytes, const std::vector<std::size_t>& pieces, Role role = Role::kServer,
-                           std::size_t most = kMost) {
+// Everything that a reader takes out of `bytes`, fed in pieces of the given sizes (the last one
+// repeats).
+std::vector<Read> read_all(const std::string& bytes, const std::vector<std::size_t>& pieces,
+                           Role role = Role::kServer, std::size_t most = kMost) {
   FrameReader reader(role, most);
   std::vector<Read> items;
   std::string inbox;
   std::size_t at = 0;
   for (std::size_t i = 0; at < bytes.size(); ++i) {
-    const std::size_t want = pieces.empty() ? bytes.size() : std::max<std::size_t>(1, pieces[std::min(i, pieces.size() - 1)]);
+    const std::size_t want = pieces.empty()
+                                 ? bytes.size()
+                                 : std::max<std::size_t>(1, pieces[std::min(i, pieces.size() - 1)]);
     inbox += bytes.substr(at, want);
     at += std::min(want, bytes.size() - at);
     char* begin = inbox.data();
@@ -51,8 +55,10 @@ std::string masked(Opcode opcode, std::string_view payload, bool fin = true) {
 TEST(Frames, WhatIsWrittenIsReadHoweverItIsCut) {
   EXPECT_TRUE(rc::check("round trip", [] {
     const auto sizes = *rc::gen::container<std::vector<std::size_t>>(
-        rc::gen::oneOf(rc::gen::inRange<std::size_t>(0, 140), rc::gen::element<std::size_t>(125, 126, 127, 4000, 4999)));
-    const auto pieces = *rc::gen::nonEmpty(rc::gen::container<std::vector<std::size_t>>(rc::gen::inRange<std::size_t>(1, 700)));
+        rc::gen::oneOf(rc::gen::inRange<std::size_t>(0, 140),
+                       rc::gen::element<std::size_t>(125, 126, 127, 4000, 4999)));
+    const auto pieces = *rc::gen::nonEmpty(
+        rc::gen::container<std::vector<std::size_t>>(rc::gen::inRange<std::size_t>(1, 700)));
     std::string bytes;
     std::vector<Read> wanted;
     for (std::size_t i = 0; i < sizes.size(); ++i) {
@@ -62,7 +68,8 @@ TEST(Frames, WhatIsWrittenIsReadHoweverItIsCut) {
       for (std::size_t p = 0; p < parts; ++p) {
         const bool last = p + 1 == parts;
         bytes += masked(p == 0 ? Opcode::kText : Opcode::kContinuation,
-                        std::string_view(payload).substr(p * part, last ? std::string::npos : part), last);
+                        std::string_view(payload).substr(p * part, last ? std::string::npos : part),
+                        last);
         if (!last && *rc::gen::inRange(0, 3) == 0) {
           bytes += masked(Opcode::kPing, "between");
           wanted.push_back({Item::Kind::kPing, "between", 0});
@@ -76,7 +83,8 @@ TEST(Frames, WhatIsWrittenIsReadHoweverItIsCut) {
 
 TEST(Frames, ServerFramesAreReadByAClient) {
   std::string bytes;
-  for (const std::size_t size : {0u, 125u, 126u, 65535u, 65536u}) append_frame(bytes, Opcode::kText, std::string(size, 'x'));
+  for (const std::size_t size : {0u, 125u, 126u, 65535u, 65536u})
+    append_frame(bytes, Opcode::kText, std::string(size, 'x'));
   const auto items = read_all(bytes, {1000}, Role::kClient, 70000);
   ASSERT_EQ(items.size(), 5u);
   EXPECT_EQ(items[4].payload.size(), 65536u);
@@ -105,17 +113,23 @@ TEST(Frames, MisuseGetsTheCodeOfTheStandard) {
       {"fragmented ping", raw({0x09, 0x80, 0, 0, 0, 0}), kCloseProtocolError},
       {"long ping", raw({0x89, 0xfe, 0, 126}), kCloseProtocolError},
       {"16-bit length not minimal", raw({0x81, 0xfe, 0, 125, 0, 0, 0, 0}), kCloseProtocolError},
-      {"64-bit length not minimal", raw({0x81, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0}), kCloseProtocolError},
-      {"64-bit length with its top bit", raw({0x81, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}), kCloseProtocolError},
+      {"64-bit length not minimal", raw({0x81, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0}),
+       kCloseProtocolError},
+      {"64-bit length with its top bit", raw({0x81, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}),
+       kCloseProtocolError},
       {"continuation of nothing", masked(Opcode::kContinuation, "x"), kCloseProtocolError},
-      {"message inside a message", masked(Opcode::kText, "x", false) + masked(Opcode::kText, "y"), kCloseProtocolError},
+      {"message inside a message", masked(Opcode::kText, "x", false) + masked(Opcode::kText, "y"),
+       kCloseProtocolError},
       {"close of one byte", masked(Opcode::kClose, "x"), kCloseProtocolError},
       {"close code 1005", masked(Opcode::kClose, raw({0x03, 0xed})), kCloseProtocolError},
       {"close code 999", masked(Opcode::kClose, raw({0x03, 0xe7})), kCloseProtocolError},
-      {"close reason not UTF-8", masked(Opcode::kClose, raw({0x03, 0xe8, 0xff})), kCloseInvalidText},
+      {"close reason not UTF-8", masked(Opcode::kClose, raw({0x03, 0xe8, 0xff})),
+       kCloseInvalidText},
       {"text not UTF-8", masked(Opcode::kText, "\xc3("), kCloseInvalidText},
       {"text with a surrogate", masked(Opcode::kText, "\xed\xa0\x80"), kCloseInvalidText},
-      {"split character never finished", masked(Opcode::kText, "\xe2\x82", false) + masked(Opcode::kContinuation, "x"), kCloseInvalidText},
+      {"split character never finished",
+       masked(Opcode::kText, "\xe2\x82", false) + masked(Opcode::kContinuation, "x"),
+       kCloseInvalidText},
   };
   for (const Misuse& row : rows) {
     const auto items = read_all(row.bytes, {1});
@@ -127,16 +141,17 @@ TEST(Frames, MisuseGetsTheCodeOfTheStandard) {
 
 TEST(Frames, ATooLargeMessageIsToldOnceDroppedAndTheNextIsRead) {
   for (const std::size_t piece : {std::size_t{1}, std::size_t{7}, std::size_t{100000}}) {
-    const std::string one = masked(Opcode::kText, std::string(kMost + 1, 'x')) + masked(Opcode::kText, "after");
+    const std::string one =
+        masked(Opcode::kText, std::string(kMost + 1, 'x')) + masked(Opcode::kText, "after");
     const auto items = read_all(one, {piece});
     ASSERT_EQ(items.size(), 3u);
     EXPECT_EQ(items[0].kind, Item::Kind::kTooLarge);
     EXPECT_EQ(items[1].kind, Item::Kind::kDropped);
     EXPECT_EQ(items[2].payload, "after");
     const std::string many = masked(Opcode::kText, std::string(3000, 'x'), false) +
-                             masked(Opcode::kContinuation, std::string(3000, 'x'), false) + masked(Opcode::kPing, "p") +
-                             masked(Opcode::kContinuation, "", false) + masked(Opcode::kContinuation, "end") +
-                             masked(Opcode::kText, "after");
+                             masked(Opcode::kContinuation, std::string(3000, 'x'), false) +
+                             masked(Opcode::kPing, "p") + masked(Opcode::kContinuation, "", false) +
+                             masked(Opcode::kContinuation, "end") + masked(Opcode::kText, "after");
     const auto parts = read_all(many, {piece});
     ASSERT_EQ(parts.size(), 4u);
     EXPECT_EQ(parts[0].kind, Item::Kind::kTooLarge);
@@ -150,12 +165,18 @@ TEST(Frames, HostileBytesNeitherCrashNorGrow) {
   std::mt19937 random(7);
   for (int round = 0; round < 20000; ++round) {
     std::string bytes = masked(Opcode::kText, std::string(random() % 300, 'x'), random() % 2 == 0) +
-                        masked(Opcode::kContinuation, "tail") + masked(Opcode::kClose, "\x03\xe8" "bye");
-    for (unsigned flips = random() % 6; flips > 0; --flips) bytes[random() % bytes.size()] = static_cast<char>(random());
+                        masked(Opcode::kContinuation, "tail") +
+                        masked(Opcode::kClose,
+                               "\x03\xe8"
+                               "bye");
+    for (unsigned flips = random() % 6; flips > 0; --flips)
+      bytes[random() % bytes.size()] = static_cast<char>(random());
     bytes.resize(bytes.size() - random() % bytes.size());
     for (const Read& item : read_all(bytes, {1 + random() % 50})) {
       EXPECT_LE(item.payload.size(), kMost);
-      if (item.kind == Item::Kind::kText) EXPECT_TRUE(is_utf8(item.payload));
+      if (item.kind == Item::Kind::kText) {
+        EXPECT_TRUE(is_utf8(item.payload));
+      }
     }
   }
 }
@@ -164,7 +185,11 @@ TEST(Frames, HostileBytesNeitherCrashNorGrow) {
 bool is_utf8_slow(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     const auto byte = static_cast<unsigned char>(text[i]);
-    const std::size_t size = byte < 0x80 ? 1 : byte >> 5 == 6 ? 2 : byte >> 4 == 14 ? 3 : byte >> 3 == 30 ? 4 : 0;
+    const std::size_t size = byte < 0x80       ? 1
+                             : byte >> 5 == 6  ? 2
+                             : byte >> 4 == 14 ? 3
+                             : byte >> 3 == 30 ? 4
+                                               : 0;
     if (size == 0 || i + size > text.size()) return false;
     std::uint32_t point = size == 1 ? byte : byte & (0xffu >> (size + 1));
     for (std::size_t k = 1; k < size; ++k) {
@@ -173,7 +198,8 @@ bool is_utf8_slow(std::string_view text) {
       point = point << 6 | (next & 63u);
     }
     const std::uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    if (point < least[size] || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff)) return false;
+    if (point < least[size] || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff))
+      return false;
     i += size;
   }
   return true;
@@ -181,7 +207,8 @@ bool is_utf8_slow(std::string_view text) {
 
 TEST(Frames, Utf8AgreesWithTheReference) {
   std::mt19937 random(11);
-  const unsigned char interesting[] = {0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc2, 0xdf, 0xe0, 0xe1, 0xed, 0xef, 0xf0, 0xf4, 0xf5, 0xff, 'a'};
+  const unsigned char interesting[] = {0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc2,
+                                       0xdf, 0xe0, 0xe1, 0xed, 0xef, 0xf0, 0xf4, 0xf5, 0xff, 'a'};
   for (int round = 0; round < 200000; ++round) {
     std::string text(random() % 12, 'a');
     for (char& c : text) {

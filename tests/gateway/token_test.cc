@@ -34,7 +34,9 @@ Pem pem_of(EVP_PKEY* pkey) {
     BIO_free(bio);
     return text;
   };
-  Pem pem{write([&](BIO* bio) { PEM_write_bio_PrivateKey(bio, pkey, nullptr, nullptr, 0, nullptr, nullptr); }),
+  Pem pem{write([&](BIO* bio) {
+            PEM_write_bio_PrivateKey(bio, pkey, nullptr, nullptr, 0, nullptr, nullptr);
+          }),
           write([&](BIO* bio) { PEM_write_bio_PUBKEY(bio, pkey); })};
   EVP_PKEY_free(pkey);
   return pem;
@@ -54,7 +56,11 @@ const Pem& ed25519() {
 }
 
 std::string token_of(const Key& key, std::int64_t ttl_s = 60) {
-  return make_token(key, {.tenant = "acme", .client = "alice", .scope = "client publish:asks", .now_s = kNow, .ttl_s = ttl_s});
+  return make_token(key, {.tenant = "acme",
+                          .client = "alice",
+                          .scope = "client publish:asks",
+                          .now_s = kNow,
+                          .ttl_s = ttl_s});
 }
 
 KeySet set_of(Key key) {
@@ -67,8 +73,8 @@ std::string hand_made(std::string_view header, std::string_view claims, const st
   const std::string text = base64url_encode(header) + "." + base64url_encode(claims);
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned size = 0;
-  HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()), reinterpret_cast<const unsigned char*>(text.data()), text.size(),
-       digest, &size);
+  HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
+       reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest, &size);
   return text + "." + base64url_encode({reinterpret_cast<char*>(digest), size});
 }
 
@@ -94,7 +100,9 @@ TEST(Tokens, EachAlgorithmSignsWithThePrivateAndChecksWithThePublicKey) {
     EXPECT_FALSE(principal->may_publish("other"));
     // Any other key refuses it.
     for (const auto& other : rows) {
-      if (other.algorithm != row.algorithm) EXPECT_FALSE(verify_token(set_of(other.checker), token, kNow).has_value());
+      if (other.algorithm != row.algorithm) {
+        EXPECT_FALSE(verify_token(set_of(other.checker), token, kNow).has_value());
+      }
     }
   }
 }
@@ -102,9 +110,13 @@ TEST(Tokens, EachAlgorithmSignsWithThePrivateAndChecksWithThePublicKey) {
 TEST(Tokens, AnHs256TokenSignedWithThePublicKeyIsRefused) {
   const KeySet keys = set_of(*Key::from_pem("", rsa().open));
   const std::string claims = R"({"tenant":"*","scope":"admin","exp":1800000060})";
-  EXPECT_FALSE(verify_token(keys, hand_made(R"({"alg":"HS256"})", claims, rsa().open), kNow).has_value());
-  // The same token is good where that text really is an HS256 secret: the signature was not the reason.
-  EXPECT_TRUE(verify_token(set_of(*Key::from_secret("", rsa().open)), hand_made(R"({"alg":"HS256"})", claims, rsa().open), kNow).has_value());
+  EXPECT_FALSE(
+      verify_token(keys, hand_made(R"({"alg":"HS256"})", claims, rsa().open), kNow).has_value());
+  // The same token is good where that text really is an HS256 secret: the signature was not the
+  // reason.
+  EXPECT_TRUE(verify_token(set_of(*Key::from_secret("", rsa().open)),
+                           hand_made(R"({"alg":"HS256"})", claims, rsa().open), kNow)
+                  .has_value());
 }
 
 TEST(Tokens, WhatMustBeRefusedIs) {
@@ -129,12 +141,15 @@ TEST(Tokens, WhatMustBeRefusedIs) {
       {"header with duplicate alg", hand_made(R"({"alg":"none","alg":"HS256"})", good, kSecret)},
       {"claims no JSON", hand_made(R"({"alg":"HS256"})", "{", kSecret)},
       {"no exp", hand_made(R"({"alg":"HS256"})", R"({"tenant":"t","scope":"client"})", kSecret)},
-      {"exp as text", hand_made(R"({"alg":"HS256"})", R"({"tenant":"t","exp":"1800000060"})", kSecret)},
+      {"exp as text",
+       hand_made(R"({"alg":"HS256"})", R"({"tenant":"t","exp":"1800000060"})", kSecret)},
       {"exp absurd", hand_made(R"({"alg":"HS256"})", R"({"tenant":"t","exp":1e300})", kSecret)},
       {"no tenant", hand_made(R"({"alg":"HS256"})", R"({"exp":1800000060})", kSecret)},
-      {"not yet valid", hand_made(R"({"alg":"HS256"})", R"({"tenant":"t","exp":1800000060,"nbf":1800000020})", kSecret)},
+      {"not yet valid", hand_made(R"({"alg":"HS256"})",
+                                  R"({"tenant":"t","exp":1800000060,"nbf":1800000020})", kSecret)},
   };
-  for (const auto& row : rows) EXPECT_FALSE(verify_token(keys, row.token, kNow).has_value()) << row.name;
+  for (const auto& row : rows)
+    EXPECT_FALSE(verify_token(keys, row.token, kNow).has_value()) << row.name;
 }
 
 TEST(Tokens, ExpiryHasALeewayOfFiveSeconds) {
@@ -151,11 +166,14 @@ TEST(Tokens, NoChangedTokenPasses) {
   const KeySet keys = set_of(key);
   const std::string token = token_of(key);
   std::mt19937 random(5);
-  const std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.";
+  const std::string_view alphabet =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.";
   for (int round = 0; round < 20000; ++round) {
     std::string changed = token;
     changed[random() % changed.size()] = alphabet[random() % alphabet.size()];
-    if (changed != token) EXPECT_FALSE(verify_token(keys, changed, kNow).has_value()) << changed;
+    if (changed != token) {
+      EXPECT_FALSE(verify_token(keys, changed, kNow).has_value()) << changed;
+    }
   }
 }
 
@@ -167,19 +185,32 @@ TEST(Tokens, WeakKeysAreRefused) {
 }
 
 TEST(Tokens, JwksKeysOfEachKindCheck) {
-  // The example keys of RFC 7515 (RSA, P-256) and RFC 8037 (Ed25519) in form; an unknown kind is passed over.
+  // The example keys of RFC 7515 (RSA, P-256) and RFC 8037 (Ed25519) in form; an unknown kind is
+  // passed over.
   KeySet keys;
   const std::string secret = base64url_encode(kSecret);
-  ASSERT_TRUE(keys.add_jwks(R"({"keys":[{"kty":"oct","kid":"h","k":")" + secret + R"("},{"kty":"EC","crv":"P-521","x":"AA","y":"AA"},)"
-                            R"({"kty":"OKP","crv":"Ed25519","kid":"e","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},)"
-                            R"({"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"},)"
-                            R"({"kty":"oct","use":"enc","k":")" + secret + R"("}]})").has_value());
+  ASSERT_TRUE(
+      keys.add_jwks(
+              R"({"keys":[{"kty":"oct","kid":"h","k":")" + secret +
+              R"("},{"kty":"EC","crv":"P-521","x":"AA","y":"AA"},)"
+              R"({"kty":"OKP","crv":"Ed25519","kid":"e",)"
+              R"("x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},)"
+              R"({"kty":"EC","crv":"P-256",)"
+              R"("x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",)"
+              R"("y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"},)"
+              R"({"kty":"oct","use":"enc","k":")" +
+              secret + R"("}]})")
+          .has_value());
   ASSERT_EQ(keys.keys().size(), 3u);
   EXPECT_EQ(keys.keys()[1].algorithm(), Algorithm::kEdDsa);
   EXPECT_EQ(keys.keys()[2].algorithm(), Algorithm::kEs256);
   // The token of RFC 7515, A.3, with its own claims: the signature holds.
-  const std::string text = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
-  const auto signature = base64url_decode("DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q");
+  const std::string text =
+      "eyJhbGciOiJFUzI1NiJ9."
+      "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVl"
+      "fQ";
+  const auto signature = base64url_decode(
+      "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q");
   EXPECT_TRUE(keys.keys()[2].verify(text, *signature));
   EXPECT_FALSE(keys.keys()[2].verify(text + "x", *signature));
   EXPECT_TRUE(verify_token(keys, token_of(*Key::from_secret("h", kSecret)), kNow).has_value());
@@ -214,7 +245,7 @@ TEST(Tokens, Base64UrlHasOneFormPerValue) {
     if (std::string_view(bad) == "AB" || std::string_view(bad) == "AAB") continue;  // below
     EXPECT_FALSE(base64url_decode(bad).has_value()) << bad;
   }
-  EXPECT_FALSE(base64url_decode("AB").has_value());   // bits behind the end
+  EXPECT_FALSE(base64url_decode("AB").has_value());  // bits behind the end
   EXPECT_FALSE(base64url_decode("AAB").has_value());
 }
 

@@ -30,7 +30,8 @@ TEST(WorkerFrames, EachTextIsAFrameOrBad) {
       {R"({"t":"done","lease":"l","result":[1]})", true, ""},
       {R"({"t":"done","lease":"l"})", true, ""},
       {R"({"t":"done","result":1})", false, "`lease` is missing"},
-      {R"({"t":"failed","lease":"l","kind":"Busy","message":"m","retry":true,"retry_after_ms":5})", true, ""},
+      {R"({"t":"failed","lease":"l","kind":"Busy","message":"m","retry":true,"retry_after_ms":5})",
+       true, ""},
       {R"({"t":"failed","lease":"l"})", false, "`kind` is missing"},
       {R"({"t":"failed","lease":"l","kind":"Busy","retry":"yes"})", false, "`retry`"},
       {R"({"t":"bye"})", true, ""},
@@ -43,7 +44,8 @@ TEST(WorkerFrames, EachTextIsAFrameOrBad) {
   for (const Row& row : rows) {
     const WorkerParse parsed = parse_worker_frame(row.text, fields);
     EXPECT_EQ(parsed.good, row.good) << row.text << " -> " << parsed.message;
-    EXPECT_NE(parsed.message.find(row.message), std::string::npos) << row.text << " -> " << parsed.message;
+    EXPECT_NE(parsed.message.find(row.message), std::string::npos)
+        << row.text << " -> " << parsed.message;
   }
 }
 
@@ -52,7 +54,10 @@ TEST(WorkerFrames, NumbersAndTextsAreCutToTheirLimits) {
   EXPECT_TRUE(parse_worker_frame(R"({"t":"credit","n":9223372036854775807})", fields).good);
   EXPECT_EQ(fields.n, limits::kCreditMax);
   const std::string message(limits::kMessageBytes - 1, 'm');
-  EXPECT_TRUE(parse_worker_frame(R"({"t":"failed","lease":"l","kind":"Busy","message":")" + message + R"(é"})", fields).good);
+  EXPECT_TRUE(
+      parse_worker_frame(
+          R"({"t":"failed","lease":"l","kind":"Busy","message":")" + message + R"(é"})", fields)
+          .good);
   EXPECT_EQ(fields.message.size(), limits::kMessageBytes - 1);  // not in the middle of a character
 }
 
@@ -63,18 +68,34 @@ TEST(WorkerFrames, BodiesAreFramesWithoutTheirNames) {
   EXPECT_TRUE(parse_worker_body(WorkerVerb::kDone, "", fields).good);
   EXPECT_TRUE(parse_worker_body(WorkerVerb::kRenew, "", fields).good);
   EXPECT_FALSE(parse_worker_body(WorkerVerb::kFailed, "{}", fields).good);
-  EXPECT_TRUE(parse_worker_body(WorkerVerb::kPoll, R"({"worker":"w","tasks":["a"],"n":2,"wait_ms":10})", fields).good);
-  EXPECT_FALSE(parse_worker_body(WorkerVerb::kPoll, R"({"worker":"w","tasks":["a"],"n":"2"})", fields).good);
+  EXPECT_TRUE(parse_worker_body(WorkerVerb::kPoll,
+                                R"({"worker":"w","tasks":["a"],"n":2,"wait_ms":10})", fields)
+                  .good);
+  EXPECT_FALSE(
+      parse_worker_body(WorkerVerb::kPoll, R"({"worker":"w","tasks":["a"],"n":"2"})", fields).good);
   EXPECT_FALSE(parse_worker_body(WorkerVerb::kPoll, R"({"tasks":)", fields).good);
 }
 
 TEST(WorkerFrames, ATaskSaysEverything) {
   std::string out;
-  append_task(out, {.lease = "l", .task = "a", .args_json = R"(["x",1])", .key = "k", .tenant = "t", .client = "c", .run = "r",
-                    .step = "s/t", .correlation = "o", .priority = "normal", .attempt = 2, .lease_ms = 30, .deadline_ms = 9});
-  EXPECT_EQ(out,
-            R"({"t":"task","lease":"l","task":"a","args":["x",1],"attempt":2,"lease_ms":30,"deadline_ms":9,"key":"k",)"
-            R"("tenant":"t","client":"c","run":"r","step":"s/t","correlation":"o","priority":"normal"})");
+  append_task(out, {.lease = "l",
+                    .task = "a",
+                    .args_json = R"(["x",1])",
+                    .key = "k",
+                    .tenant = "t",
+                    .client = "c",
+                    .run = "r",
+                    .step = "s/t",
+                    .correlation = "o",
+                    .priority = "normal",
+                    .attempt = 2,
+                    .lease_ms = 30,
+                    .deadline_ms = 9});
+  EXPECT_EQ(
+      out,
+      R"({"t":"task","lease":"l","task":"a","args":["x",1],"attempt":2,"lease_ms":30,)"
+            R"("deadline_ms":9,"key":"k",)"
+      R"("tenant":"t","client":"c","run":"r","step":"s/t","correlation":"o","priority":"normal"})");
 }
 
 }  // namespace
