@@ -54,9 +54,8 @@ bool list_next(Activation& act, Value* r, const Instruction& i, bool* more) {
 
 }  // namespace
 
-// One CASE per row of vm/ops.def that is not the run's business. `i` is the instruction, `r` the registers. A helper that
-// answers false has set the failure. The switch compiles to one indexed jump; measured (bench/micro), computed goto was no
-// faster.
+// One CASE per row of vm/ops.def that is not the run's business. `i` is the instruction, `r` the
+// registers. A helper that answers false has set the failure.
 Stop execute(Unit& unit, Activation& act) {
   Frame frames[kCallDepthMax + 1];
   uint32_t depth = 0;

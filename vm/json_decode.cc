@@ -96,6 +96,8 @@ class Decoder {
   // on behind the value if it could.
   bool value(TypeId id, Value* out, const Place* place) {
     const Type& type = types_[id];
+    // What the finished value counts at least: a small text cannot ask for much memory.
+    if (++nodes_ * kScalarBytes > kValueBytesMax) return broken_limit(place);
     switch (type.kind) {
       case Kind::optional:
         if (reader_.kind() == JsonKind::null) return reader_.read_null() || broken(place);
@@ -281,7 +283,6 @@ class Decoder {
       Value item;
       if (!value(element, &item, &here)) good = false;
       if (!reader_.ok()) return broken(&here);
-      // A value of 16 bytes may come from two bytes of text: bounded as the value itself will be.
       if (here.index >= kValueCountMax) return broken_limit(place);
       if (good) stack_.push_back(std::move(item));
     }
@@ -444,6 +445,7 @@ class Decoder {
     return good && !too_big(*out, place);
   }
 
+  static constexpr uint64_t kScalarBytes = 9;  // Value::logical_bytes of a scalar
   static constexpr size_t kStackReserve = 32;  // fields under construction in a usual document
 
   const TypeTable& types_;
@@ -452,6 +454,7 @@ class Decoder {
   std::vector<Value> stack_;  // of the lists and records under construction
   std::vector<JsonProblem> problems_;
   bool told_ = false;
+  uint64_t nodes_ = 0;
 };
 
 }  // namespace

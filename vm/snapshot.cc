@@ -90,7 +90,7 @@ class Restorer {
     state->undo = entries();
     state->pending = entries();
     fibers(*state);
-    if (!reader_.at_end() || !fits(*state)) return nullptr;
+    if (!reader_.at_end() || !fits(*state) || !joins_fit(*state)) return nullptr;
     return state;
   }
 
@@ -250,6 +250,23 @@ class Restorer {
       return reader_.fail();
     }
     for (uint16_t r : point->live) fiber.registers[r] = value();
+  }
+
+  // A fiber that waits for its children has as many as its join takes results, and not all are
+  // done.
+  bool joins_fit(const RunState& state) const {
+    for (const auto& fiber : state.fibers) {
+      if (fiber->status != FiberStatus::at_join) continue;
+      uint32_t children = 0, done = 0;
+      for (const auto& other : state.fibers) {
+        if (other->parent != fiber->id) continue;
+        ++children;
+        done += other->status == FiberStatus::done ? 1 : 0;
+      }
+      const Instruction& join = state.function_of(*fiber).code[fiber->pc];
+      if (children != join.c || done == children) return false;
+    }
+    return true;
   }
 
   // What holds of the whole.

@@ -3,6 +3,8 @@
 #include "tests/vm/program_fixture.hpp"
 #include "tests/vm/random_program.hpp"
 #include "vm/disasm.hpp"
+#include "vm/hash.hpp"
+#include "vm/wire.hpp"
 
 // Random programs that the verifier accepts, driven with random results: never a crash, always an
 // end within the bounds, and a run that is restored from its snapshot before every input goes the
@@ -115,6 +117,31 @@ TEST(Fuzz, random_programs_run_within_their_bounds) {
   EXPECT_GT(totals.ended, kPrograms / 2);
   EXPECT_GT(totals.inputs, 2 * kPrograms);
   EXPECT_GT(totals.compensated, kPrograms / 4);
+}
+
+// Bytes changed below a right checksum: refused, or a run that can be driven on without harm.
+TEST(Fuzz, mutated_snapshots_are_refused_or_run) {
+  uint64_t accepted = 0;
+  for (uint64_t seed = 1; seed <= kPrograms; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Random random(seed);
+    auto verified = verify(random_program(random));
+    if (!verified) continue;
+    Unit unit(*verified);
+    vm::Run run(unit, 0, {Value::integer(3)}, {"run", std::nullopt, "t"});
+    Commands commands;
+    run.begin(commands);
+    for (uint64_t n = random.below(3); n > 0; --n) give(run, random_input(random, run), commands);
+    std::string bytes = run.snapshot();
+    std::string body = bytes.substr(0, 2) + mutated(random, bytes.substr(2, bytes.size() - 10));
+    wire::put_fixed64(body, hash64(body));
+    auto hostile = vm::Run::restore(unit, body);
+    if (!hostile) continue;
+    ++accepted;
+    for (int i = 0; i < 10; ++i) give(*hostile, random_input(random, *hostile), commands);
+    commands.clear();
+  }
+  EXPECT_GT(accepted, kPrograms / 20);
 }
 
 // Wild operands: most are refused, what is accepted must run.

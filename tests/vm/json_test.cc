@@ -219,13 +219,14 @@ TEST_F(Typed, fills_in_defaults_and_leaves_none_out) {
 
 TEST_F(Typed, every_kind_both_ways) {
   std::string full =
-      R"({"text":"q\"\\","n":-9223372036854775808,"tags":["a","b"],"at":"2026-11-23T06:25:58.123Z",)"
+      R"({"text":"q\"\\","n":-9223372036854775808,"tags":["a","b"],)"
+      R"("at":"2026-11-23T06:25:58.123Z",)"
       R"("wait":"1500ms","raw":"/w==","shape":{"case":"circle","r":1,"of":"x"},)"
       R"("by":{"a":1,"b":null},"x":0.1,"note":"n","next":{"text":"t","n":1,"tags":[],"note":"m"}})";
   EXPECT_EQ(round(full), full);
-  EXPECT_EQ(
-      round(R"({"shape":{"of":"x","r":2,"case":"circle"},"text":"t"})"),
-      R"({"text":"t","n":7,"tags":[],"shape":{"case":"circle","r":2,"of":"x"},"note":"none given"})");
+  EXPECT_EQ(round(R"({"shape":{"of":"x","r":2,"case":"circle"},"text":"t"})"),
+            R"({"text":"t","n":7,"tags":[],"shape":{"case":"circle","r":2,"of":"x"},)"
+            R"("note":"none given"})");
   EXPECT_EQ(round(R"({"text":"t","shape":"dot","x":3})"),
             R"({"text":"t","n":7,"tags":[],"shape":"dot","x":3,"note":"none given"})");
 }
@@ -288,6 +289,16 @@ TEST_F(Typed, problems_are_bounded) {
   auto value = decode_json(types, ask, text + "1]}");
   ASSERT_FALSE(value);
   EXPECT_EQ(value.error().size(), kJsonProblemsMax);
+}
+
+TEST_F(Typed, a_small_text_cannot_ask_for_much_memory) {
+  std::string row = "[";
+  for (int i = 0; i < 200'000; ++i) row += "1,";
+  std::string text = "[";
+  for (int i = 0; i < 15; ++i) text += row + "1],";
+  auto value = decode_json(types, types.list_of(types.list_of(kTypeInt)), text + "[]]");
+  ASSERT_FALSE(value);
+  EXPECT_EQ(value.error().back().message, "is too large");
 }
 
 TEST_F(Typed, documents_inside_frames) {
