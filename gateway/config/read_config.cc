@@ -149,8 +149,7 @@ class FileReader {
       default:
         break;
     }
-    reader.skip(&raw);
-    wrong(key);
+    if (reader.skip(&raw)) wrong(key);  // what is no JSON is said once, at the end
   }
 
   void read_json_array(JsonReader& reader, const std::string& key) {

@@ -31,7 +31,7 @@ class World : public DeliveryFeed::Owner {
   bool room = true;
 
   void deliver(const node::Delivery& one) override {
-    RC_ASSERT(seen.empty() || one.offset > seen.back());
+    RC_ASSERT((seen.empty() || one.offset > seen.back()));
     seen.push_back(one.offset);
   }
   void read_after(std::uint64_t offset) override {

@@ -31,6 +31,7 @@ class Flowd:
         self.data = data
         log = os.path.join(tempfile.gettempdir(), f"flowd-dev-test-{os.getpid()}.log")
         self.log = open(log, "a+")
+        FlowdDev.opened.append(self.log)
         self.log_begin = self.log.seek(0, os.SEEK_END)
         self.began = time.monotonic()
         command = [FLOWD, "dev", "--data", data, "--listen", "127.0.0.1:0"]
@@ -66,10 +67,14 @@ class Flowd:
         with open(os.path.join(self.data, "postgres/postmaster.pid")) as file:
             return int(file.readline())
 
+    def wait(self):
+        code = self.process.wait(60)
+        self.process.stdout.close()
+        return code
+
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)
-        self.process.stdout.close()
-        return self.process.wait(60)
+        return self.wait()
 
 
 def alive(pid):
@@ -90,6 +95,8 @@ def wait_until(what, seconds):
 
 
 class FlowdDev(unittest.TestCase):
+    opened = []
+
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="sluice-dev-")
         os.chmod(self.folder, 0o755)
@@ -97,6 +104,8 @@ class FlowdDev(unittest.TestCase):
         self.mounted = False
 
     def tearDown(self):
+        while self.opened:
+            self.opened.pop().close()
         # What a failed test left running is found by its data folder only.
         path = os.path.join(self.data, "postgres/postmaster.pid")
         if os.path.exists(path):
@@ -133,7 +142,7 @@ class FlowdDev(unittest.TestCase):
         self.small_disk(20)
         flowd = Flowd(self.data)
         self.assertEqual(flowd.ready, "")
-        self.assertEqual(flowd.process.wait(60), 1)
+        self.assertEqual(flowd.wait(), 1)
         self.assertIn("the disk is full", flowd.errors())
         self.assertFalse(os.path.exists(os.path.join(self.data, "postgres")))
 
@@ -154,7 +163,7 @@ class FlowdDev(unittest.TestCase):
                 pass
         full = Flowd(self.data)
         self.assertEqual(full.ready, "")
-        self.assertEqual(full.process.wait(60), 1)
+        self.assertEqual(full.wait(), 1)
         self.assertIn("the disk is full", full.errors())
         os.unlink(filler)
         again = self.start()
@@ -209,7 +218,7 @@ class FlowdDev(unittest.TestCase):
         closed = os.path.join(self.folder, "closed")
         os.mkdir(closed, 0o700)
         flowd = Flowd(os.path.join(closed, "below/data"))
-        self.assertEqual(flowd.process.wait(60), 1)
+        self.assertEqual(flowd.wait(), 1)
         self.assertIn(f"cannot enter {closed}:", flowd.errors())
 
     def test_a_folder_whose_path_is_too_long_for_a_socket(self):
@@ -228,7 +237,7 @@ class FlowdDev(unittest.TestCase):
 
     def test_settings_that_are_wrong_are_named(self):
         flowd = Flowd(self.data, {"SLUICE_LIMITS_PENDIN": "3"})
-        self.assertEqual(flowd.process.wait(60), 2)
+        self.assertEqual(flowd.wait(), 2)
         self.assertIn("did you mean `SLUICE_LIMITS_PENDING`?", flowd.errors())
 
 
