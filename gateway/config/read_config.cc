@@ -176,8 +176,10 @@ void read_file(Config& config, std::string_view text, std::string_view name,
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   if (first != std::string_view::npos && text[first] == '{') {
     JsonReader json(text);
+    const std::size_t before = problems.size();
     reader.read_json(json, "");
     if (!json.finish()) {
+      problems.resize(before);  // a text that is cut off is one mistake
       problems.push_back(
           fmt::format("{} is not JSON: {} at byte {}", name, json.error(), json.error_offset()));
     }

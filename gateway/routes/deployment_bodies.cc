@@ -39,6 +39,7 @@ tl::expected<Sources, InputError> read_map(std::string_view body) {
     while (reader.next_key(&key)) {
       const std::string path(key);
       if (reader.kind() != JsonKind::string) {
+        if (!reader.skip()) break;  // no value at all
         return tl::unexpected(InputError{
             ErrorCode::invalid, fmt::format("{}: the text of a source is a string", path), {}});
       }

@@ -53,7 +53,7 @@ TEST(Ids, TextAndPartitionComeBack) {
     RC_ASSERT(partition_of(id) == home);
     const std::string text = to_text(id);
     RC_ASSERT(text[14] == '7');
-    RC_ASSERT(text[19] == '8' || text[19] == '9' || text[19] == 'a' || text[19] == 'b');
+    RC_ASSERT((text[19] == '8' || text[19] == '9' || text[19] == 'a' || text[19] == 'b'));
     RC_ASSERT(parse_run_id(text) == id);
   }));
 }

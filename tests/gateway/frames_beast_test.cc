@@ -62,7 +62,7 @@ TEST(FramesBeast, EachReadsWhatTheOtherWrites) {
     while (true) {
       const Item item = reader.next(&at, bytes.data() + bytes.size());
       if (item.kind == Item::Kind::kNeedMore) break;
-      RC_ASSERT(item.kind == Item::Kind::kText || item.kind == Item::Kind::kPing);
+      RC_ASSERT((item.kind == Item::Kind::kText || item.kind == Item::Kind::kPing));
       if (item.kind == Item::Kind::kText) read.emplace_back(item.payload);
     }
     RC_ASSERT(read == messages);

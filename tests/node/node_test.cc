@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "engine/node/rebuild.hpp"
 #include "tests/node/test_gateway.hpp"
 #include "tests/support/private_postgres.hpp"
 
@@ -248,6 +249,33 @@ TEST_F(NodeTest, ARunIsFoundListedAndToldWhileItLivesAndAfter) {
   EXPECT_EQ(history->items[8].kind, "done");
   EXPECT_EQ(history->items[8].step, "answer/s4");
   gateway.serve(nullptr);
+}
+
+TEST_F(NodeTest, TheProjectionIsMadeAgainFromTheJournal) {
+  auto node = start(config(), gateway);
+  deploy(*node);
+  gateway.serve(node.get());
+  gateway.join_worker(*node);
+  run_pipelines(*node, 20, "c");
+  gateway.set_work([](Node&, const TaskFrame&) {});
+  ASSERT_TRUE(gateway.wait_answer(gateway.publish(*node, "open", "1")));
+  gateway.serve(nullptr);
+  node->stop();
+  const char* const columns =
+      "run, part, tenant, deployment, flow, client, state, step, attempt, started, ended, why,"
+      " outcome_name, outcome_json, correlation";
+  PrivatePostgres::query(database, fmt::format("create table kept as select {} from run", columns));
+  EXPECT_EQ(PrivatePostgres::query(database, "select count(*) from kept"), "21");
+  PrivatePostgres::query(database, "truncate run");
+  const auto rebuilt = rebuild_runs(database);
+  ASSERT_TRUE(rebuilt.has_value()) << rebuilt.error().message;
+  EXPECT_EQ(rebuilt->partitions_cut, 0u);
+  EXPECT_EQ(PrivatePostgres::query(database, "select count(*) from run"), "21");
+  EXPECT_EQ(PrivatePostgres::query(
+                database, fmt::format("select count(*) from (select {} from run except select *"
+                                      " from kept) r",
+                                      columns)),
+            "0");
 }
 
 TEST_F(NodeTest, WrongConfigurationsAndMissingServersAreSaid) {

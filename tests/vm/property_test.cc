@@ -48,7 +48,7 @@ TEST(Property, documents_come_back_from_their_json) {
     if (!back) RC_FAIL(back.error()[0].path + ": " + back.error()[0].message + " in " + json);
     RC_ASSERT(*back == value);
     JsonReader reader(json);
-    RC_ASSERT(reader.skip() && reader.finish());
+    RC_ASSERT((reader.skip() && reader.finish()));
   }));
 }
 
@@ -63,7 +63,7 @@ TEST(Property, mutated_json_is_refused_or_of_its_type) {
     if (value) {
       RC_ASSERT(conforms(types, tree, *value));
       JsonReader reader(json);
-      RC_ASSERT(reader.skip() && reader.finish());
+      RC_ASSERT((reader.skip() && reader.finish()));
     } else {
       RC_ASSERT(!value.error().empty());
       for (const JsonProblem& problem : value.error()) RC_ASSERT(valid_text(problem.path));
@@ -77,7 +77,7 @@ TEST(Property, strings_come_back_from_their_json) {
     std::string text = random_text(random, 40), json, back;
     append_json_string(text, json);
     JsonReader reader(json);
-    RC_ASSERT(reader.read_string(&back) && reader.finish());
+    RC_ASSERT((reader.read_string(&back) && reader.finish()));
     RC_ASSERT(back == text);
   }));
 }
