@@ -152,9 +152,10 @@ Doc Printer::field_block(const std::vector<ast::Field>& fields, Span place) {
   const bool one_line = on_one_line(place);
   for (std::size_t i = 0; i < fields.size(); ++i) {
     const bool goes_on = i + 1 < fields.size() && operators.contains(fields[i + 1].name.text);
+    const bool after = i > 0 && operators.contains(fields[i].name.text);
     const std::string comma = goes_on && !one_line ? "," : "";
-    items.push_back(
-        {fields[i].span, [this, &fields, i, comma] { return row(field(fields[i]), comma); }});
+    items.push_back({fields[i].span,
+                     [this, &fields, i, comma] { return row(field(fields[i]), comma); }, after});
   }
   return braced(place, items, ", ");
 }

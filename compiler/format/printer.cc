@@ -114,7 +114,9 @@ Doc Printer::braced(Span braces, const std::vector<Item>& items, std::string_vie
   if (on_one_line(braces) && !comments) {
     DocList inner;
     for (const Item& each : items) {
-      inner.push_back(inner.empty() ? Doc::line(" ") : Doc::line(std::string(separator)));
+      inner.push_back(inner.empty()
+                          ? Doc::line(" ")
+                          : Doc::line(std::string(separator), each.after_comma ? "," : ""));
       inner.push_back(each.print());
     }
     return Doc::group(

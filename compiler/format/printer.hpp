@@ -28,6 +28,8 @@ class Printer {
   struct Item {
     Span span;
     std::function<Doc()> print;
+    // If the line before it is broken, a comma ends what stands there.
+    bool after_comma = false;
   };
 
   // ---- lists of items (printer.cc)
