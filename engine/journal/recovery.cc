@@ -145,8 +145,9 @@ Database::Result<Day> day_of_record(Database& database, core::PartitionId partit
 tl::expected<Recovered, RecoveryError> recover(Database& database,
                                                const core::Partition::Config& config,
                                                core::ProgramSource& programs,
-                                               const RecoveryHooks& hooks) {
-  auto stored = read_checkpoint(database, config.id);
+                                               const RecoveryHooks& hooks, FoldFrom begin) {
+  Database::Result<std::optional<StoredCheckpoint>> stored;
+  if (begin == FoldFrom::checkpoint) stored = read_checkpoint(database, config.id);
   if (!stored) return tl::unexpected(RecoveryError(stored.error()));
   std::optional<core::Partition> partition;
   Tip tip;

@@ -68,9 +68,14 @@ struct RecoveryHooks {
   std::function<void(core::RunRow&&)> run_changed;
 };
 
+// Where a fold begins. From the beginning, when the projection is to be made again or a partition
+// is to be audited: only while its first record is still there.
+enum class FoldFrom : std::uint8_t { checkpoint, beginning };
+
 tl::expected<Recovered, RecoveryError> recover(Database& database,
                                                const core::Partition::Config& config,
                                                core::ProgramSource& programs,
-                                               const RecoveryHooks& hooks);
+                                               const RecoveryHooks& hooks,
+                                               FoldFrom from = FoldFrom::checkpoint);
 
 }  // namespace sluice::journal

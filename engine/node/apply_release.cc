@@ -7,7 +7,7 @@
 namespace sluice::node {
 namespace {
 
-// Rows of changed live runs that one partition gives at a time.
+// Rows of changed live runs that one call gives.
 constexpr std::size_t kChangedRunsMax = 2'000;
 
 RunState state_of(const core::RunRow& row) {
@@ -181,12 +181,16 @@ void ApplyThread::poll_changed_runs() {
   for (const auto partition : mine_) {
     Owned* owned = serving(partition);
     if (owned == nullptr || !owned->serving) continue;
-    if (!owned->projected_more && now_us_ - owned->projected_at_us < kProjectionMs * 1000) continue;
-    owned->projected_at_us = now_us_;
-    auto rows = owned->partition.changed_runs(kChangedRunsMax);
-    owned->projected_more = rows.size() == kChangedRunsMax;
-    const core::Seq seq = owned->partition.last_seq();
-    for (auto& row : rows) answer(*owned, core::RunChanged{seq, std::move(row)});
+    if (now_us_ - owned->projected_at_us >= kProjectionMs * 1000) project(*owned);
+  }
+}
+
+void ApplyThread::project(Owned& owned) {
+  owned.projected_at_us = now_us_;
+  const core::Seq seq = owned.partition.last_seq();
+  for (auto rows = owned.partition.changed_runs(kChangedRunsMax); !rows.empty();
+       rows = owned.partition.changed_runs(kChangedRunsMax)) {
+    for (auto& row : rows) answer(owned, core::RunChanged{seq, std::move(row)});
   }
 }
 

@@ -184,6 +184,8 @@ void ApplyThread::step_checkpoints() {
 }
 
 void ApplyThread::begin_checkpoint(Owned& owned) {
+  // A fold from here on brings back no row of what changed before: all of them are written first.
+  project(owned);
   StoreThread::Completion completion;
   completion.partition = owned.partition.id();
   completion.epoch = owned.epoch;

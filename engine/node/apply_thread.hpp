@@ -60,7 +60,6 @@ class ApplyThread {
     std::int64_t checkpoint_at_us = 0;  // monotonic, of the last one's end
     std::int64_t state_hash_at_us = 0;
     std::int64_t projected_at_us = 0;
-    bool projected_more = false;
     // The one under way.
     std::optional<StoreThread::Completion> checkpoint;
     bool rows_done = false;
@@ -147,6 +146,7 @@ class ApplyThread {
   void abandon(core::Effect& effect);
   void flush_ready();
   void poll_changed_runs();
+  void project(Owned& owned);
 
   // ---- apply_state.cc: partitions come, are checkpointed, go
   void adopt_next();

@@ -64,12 +64,15 @@ std::array<std::uint8_t, kMacBytes> mac_of(const LeaseKey& key, const Bytes& byt
       .bytes();
 }
 
-int value_of(char c) {
-  if (c >= 'A' && c <= 'Z') return c - 'A';
-  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-  if (c >= '0' && c <= '9') return c - '0' + 52;
-  return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
+// Each character's six bits; -1: it is none of the alphabet.
+constexpr std::array<std::int8_t, 256> kValues = [] {
+  std::array<std::int8_t, 256> values{};
+  values.fill(-1);
+  for (int i = 0; i < 64; ++i) {
+    values[static_cast<unsigned char>(kAlphabet[i])] = static_cast<std::int8_t>(i);
+  }
+  return values;
+}();
 
 }  // namespace
 
@@ -108,7 +111,7 @@ std::optional<Lease> read_lease(const LeaseKey& key, std::string_view text) {
   int have = 0;
   std::size_t at = 0;
   for (const char c : text) {
-    const int value = value_of(c);
+    const int value = kValues[static_cast<unsigned char>(c)];
     if (value < 0) return std::nullopt;
     bits = bits << 6 | static_cast<std::uint32_t>(value);
     have += 6;

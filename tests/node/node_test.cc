@@ -259,6 +259,7 @@ TEST_F(NodeTest, TheProjectionIsMadeAgainFromTheJournal) {
   run_pipelines(*node, 20, "c");
   gateway.set_work([](Node&, const TaskFrame&) {});
   ASSERT_TRUE(gateway.wait_answer(gateway.publish(*node, "open", "1")));
+  ASSERT_TRUE(gateway.wait([&] { return gateway.tasks.size() == 81; }));
   gateway.serve(nullptr);
   node->stop();
   const char* const columns =
