@@ -63,6 +63,7 @@ bool JsonReader::refuse(const char* message) {
 }
 
 void JsonReader::skip_space() {
+  if (at_<end_&& static_cast<unsigned char>(*at_)> ' ') return;
   while (at_ < end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\t' || *at_ == '\r')) ++at_;
 }
 
@@ -292,6 +293,8 @@ bool JsonReader::scan_string(std::string_view* value, std::string* scratch) {
 }
 
 bool JsonReader::read_string(std::string_view* value) {
+  // Whoever has asked for the kind stands on the quote already.
+  if (at_ < end_ && *at_ == '"' && ok()) return scan_string(value, &scratch_);
   if (kind() != JsonKind::string) {
     return kind() == JsonKind::invalid ? fail("expected a value") : refuse("expected a string");
   }
