@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 
 #include "compiler/limits.hpp"
 #include "tests/compiler/testing.hpp"
@@ -178,13 +178,18 @@ TEST(Parse, WhatFollowsAMistakeIsStillRead) {
   EXPECT_EQ(statements(*parsed).size(), 2u) << parsed->findings();
 }
 
+// Seconds of this process's own work: what else runs on the machine does not count.
+double cpu_seconds() {
+  return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
+}
+
 TEST(Parse, RefusesWhatIsTooLargeAtOnce) {
-  const auto begin = std::chrono::steady_clock::now();
+  const double begin = cpu_seconds();
   const auto parsed = parse_text(std::string(10'000'000, 'x'));
-  const auto took = std::chrono::steady_clock::now() - begin;
+  const double took = cpu_seconds() - begin;
   EXPECT_EQ(parsed->diagnostics.items().at(0).code, Code::E0119);
   EXPECT_EQ(parsed->diagnostics.items().size(), 1u);
-  EXPECT_LT(took, std::chrono::seconds(1));
+  EXPECT_LT(took, 1.0);
 }
 
 TEST(Parse, RefusesWhatIsNotUtf8) {
@@ -218,7 +223,7 @@ TEST(Parse, NestingAndChainsEndAtTheirLimits) {
   EXPECT_TRUE(parse_body(lines)->result.ok);
 }
 
-TEST(Parse, FiftyThousandLinesInTime) {
+TEST(Parse, TwentyThousandLinesInTime) {
   std::string text;
   for (int i = 0; i < 2'000; ++i) {
     text += fmt::format(
@@ -229,15 +234,13 @@ TEST(Parse, FiftyThousandLinesInTime) {
         i);
   }
   ASSERT_LT(text.size(), kSourceBytesMax);
-  const auto begin = std::chrono::steady_clock::now();
+  const double begin = cpu_seconds();
   const auto parsed = parse_text(text);
-  const auto took = std::chrono::steady_clock::now() - begin;
+  const double took = cpu_seconds() - begin;
   EXPECT_TRUE(parsed->result.ok) << parsed->findings();
-  // 20,000 lines; the bar of 50,000 in 2 s, with room for a debug build and a busy machine.
-  EXPECT_LT(took, std::chrono::seconds(20));
-  RecordProperty(
-      "milliseconds",
-      static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()));
+  // 20,000 lines: 0.35 s as built for release; the rest is room for debug and sanitizer builds.
+  EXPECT_LT(took, 10.0);
+  RecordProperty("cpu_milliseconds", static_cast<int>(took * 1'000));
 }
 
 }  // namespace
