@@ -244,16 +244,19 @@ bool is_postmaster_of(pid_t pid, const std::string& cluster) {
 
 // A postmaster killed with our predecessor stays in the process table until its new parent reaps
 // it, and PostgreSQL takes a zombie for a running server. It takes its own parent's pid for a
-// leftover: written there, that pid keeps the file's other lines, by which PostgreSQL makes sure
-// that no backend of the dead server still works on the data.
-tl::expected<void, std::string> disown_lock_of_the_dead(const std::string& cluster, pid_t dead) {
-  const std::string path = cluster + "/postmaster.pid";
-  const std::string status = read_file(fmt::format("/proc/{}/status", dead));
-  if (status.find("State:\tZ") == std::string::npos) return {};
-  const std::string lines = read_file(path);
-  const std::size_t rest = lines.find('\n');
-  if (rest == std::string::npos) return {};
-  return write_file(path, fmt::format("{}{}", getpid(), lines.substr(rest)));
+// leftover: written into its two lock files, that pid keeps their other lines, by which PostgreSQL
+// makes sure that no backend of the dead server still works on the data.
+tl::expected<void, std::string> disown_locks_of_the_dead(const std::string& cluster) {
+  for (const char* name : {"/postmaster.pid", "/.s.PGSQL.5432.lock"}) {
+    const std::string lines = read_file(cluster + name);
+    const std::size_t rest = lines.find('\n');
+    if (rest == std::string::npos) continue;
+    const std::string status = read_file(fmt::format("/proc/{}/status", lines.substr(0, rest)));
+    if (status.find("State:\tZ") == std::string::npos) continue;
+    const std::string ours = fmt::format("{}{}", getpid(), lines.substr(rest));
+    if (auto done = write_file(cluster + name, ours); !done) return done;
+  }
+  return {};
 }
 
 std::string preload_of(pid_t pid) {
@@ -352,10 +355,8 @@ tl::expected<bool, std::string> PrivatePostgres::take_over() {
     }
     log_(fmt::format("stopping the PostgreSQL of an earlier flowd (process {})", found.pid));
     stop();
-  } else if (found.pid > 1) {
-    if (auto done = disown_lock_of_the_dead(cluster_, found.pid); !done) {
-      return tl::unexpected(done.error());
-    }
+  } else if (auto done = disown_locks_of_the_dead(cluster_); !done) {
+    return tl::unexpected(done.error());
   }
   if (!same_settings) {
     if (auto done = write_file(settings, settings_); !done) return tl::unexpected(done.error());
@@ -410,7 +411,7 @@ tl::expected<void, std::string> PrivatePostgres::launch_ready() {
     auto ready = await_ready();
     const bool leftovers =
         !ready && (ready.error().find("pre-existing shared memory block") != std::string::npos ||
-                   ready.error().find("postmaster.pid") != std::string::npos);
+                   ready.error().find("lock file") != std::string::npos);
     if (!leftovers || Clock::now() >= deadline) return ready;
     std::this_thread::sleep_for(kLeftoversPoll);
   }
