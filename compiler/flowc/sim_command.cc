@@ -108,21 +108,29 @@ int rehearse(const SimOptions& options, std::shared_ptr<const vm::VerifiedProgra
   const vm::Program& program = request.program->program();
   const auto topic = find_topic(program, options.topic);
   if (!topic) return fail(kUsage, topic.error());
-  request.topic = *topic;
   const vm::EventInfo& event = program.events[program.topics[*topic].event];
   const auto type = record_type(program.types, event.record);
   if (!type) return fail(kFindings, "the program does not name the type of its event");
   vm::Unit unit(request.program);
   const auto data = event_value(unit, *type, options.event);
   if (!data) return report_problems(event.name, data.error());
-  request.data = vm::encode_value(*data);
   request.seed = options.seed;
   if (const int code = load_script(options, request); code != kDone) return code;
-  const auto rehearsal = sim::rehearse(request);
-  if (!rehearsal) return fail(kFindings, rehearsal.error());
-  std::cout << (options.json ? sim::rehearsal_json(*rehearsal) : sim::rehearsal_text(*rehearsal));
+  sim::Input input;
+  input.index = *topic;
+  input.client = request.script.client;
+  input.data = vm::encode_value(*data);
+  request.inputs.push_back(std::move(input));
+  if (request.script.cancel_after_ms) {
+    request.inputs.push_back(
+        {sim::Input::Kind::cancel, *request.script.cancel_after_ms, 0, "", ""});
+  }
+  const sim::Rehearsal rehearsal = sim::rehearse(request);
+  if (!rehearsal.refused.empty()) return fail(kFindings, rehearsal.refused.front().second);
+  if (!rehearsal.stopped.empty()) return fail(kFindings, rehearsal.stopped);
+  std::cout << (options.json ? sim::rehearsal_json(rehearsal) : sim::rehearsal_text(rehearsal));
   const bool completed =
-      std::all_of(rehearsal->runs.begin(), rehearsal->runs.end(),
+      std::all_of(rehearsal.runs.begin(), rehearsal.runs.end(),
                   [](const auto& run) { return run.row.state == core::RunState::completed; });
   return completed ? kDone : kFindings;
 }

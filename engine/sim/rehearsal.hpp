@@ -1,19 +1,22 @@
-// A rehearsal: one event through the production partition and dispatcher in virtual time, with
-// scripted workers. What `flowc sim` shows. Pure: the same program, event and script give the same
-// rehearsal to the byte.
+// A rehearsal: what comes in from outside, through the production partition and dispatcher in
+// virtual time, with scripted workers. What `flowc sim` shows and what `flowc test` is made of.
+// Pure: the same program, inputs and script give the same rehearsal to the byte.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
+#include <utility>
 #include <vector>
 
 #include "engine/core/effect.hpp"
 #include "engine/core/history.hpp"
+#include "engine/core/record.hpp"
 #include "vm/verifier.hpp"
 
 namespace sluice::sim {
@@ -23,8 +26,9 @@ struct ScriptedAttempt {
   enum class Kind : std::uint8_t {
     returns,
     fails,
-    hangs,  // keeps its lease and never answers
-    dies,   // never answers and loses its lease
+    hangs,      // keeps its lease and never answers
+    dies,       // never answers and loses its lease
+    times_out,  // hangs until its time is up, or says so when nothing limits it
   };
   Kind kind = Kind::returns;
   std::string result;  // encode_value of the task's result
@@ -59,18 +63,50 @@ struct Script {
 // are of the task's result type. The error is a sentence that names the place.
 tl::expected<Script, std::string> read_script(const vm::Program& program, std::string_view json);
 
-struct Rehearsal {
-  std::vector<core::RunHistory> runs;  // of the flows on the topic, in their order
-  std::vector<core::Delivery> deliveries;
-  core::TimeUs start = 0;
+// Something that comes in from outside.
+struct Input {
+  enum class Kind : std::uint8_t {
+    event,   // on topic `index`
+    start,   // of flow `index`, through the API
+    cancel,  // of every live run of the client
+  };
+  Kind kind = Kind::event;
+  std::uint64_t after_ms = 0;  // from the rehearsal's start
+  std::uint32_t index = 0;
+  std::string client = "client";  // empty: nobody's; of a cancel: everybody's runs
+  std::string data;               // encode_value of the event, or of the list of the arguments
+};
+
+// The engine's process dies at a boundary of its journal, and another one goes on: the partition is
+// made anew from its journal, the dispatcher from the partition's open obligations, and the workers
+// connect again and reclaim what they hold.
+struct Crash {
+  std::size_t after = 0;  // so many records since the first input; 0: no crash
+  // Whether what the last record led to has left before. If not, whoever sent that record's input
+  // has no answer and sends it again.
+  bool effects_left = false;
+  bool from_checkpoint = false;  // one of half way, and the tail; otherwise the whole journal
 };
 
 struct RehearsalRequest {
   std::shared_ptr<const vm::VerifiedProgram> program;
-  std::uint32_t topic = 0;
-  std::string data;  // encode_value of the event
+  std::vector<Input> inputs;
   Script script;
   std::uint64_t seed = 0;  // draws the jitter of backoffs
+  Crash crash;
+};
+
+struct Rehearsal {
+  std::vector<core::RunHistory> runs;  // in the order of their beginnings
+  std::vector<core::Delivery> deliveries;
+  core::TimeUs start = 0;
+  std::vector<core::Kind> journal;  // the kinds of its records, from the first input on
+  // Inputs that the engine refused, and why; by their index.
+  std::vector<std::pair<std::size_t, std::string>> refused;
+  // Why it was given up: a run did not end within the bounds, or the engine broke its own rules
+  // (then `broken`). Empty: every run ended.
+  std::string stopped;
+  bool broken = false;
 };
 
 // Virtual time, and records, reports and renewals, after which a rehearsal is given up: it would
@@ -78,11 +114,16 @@ struct RehearsalRequest {
 inline constexpr core::TimeUs kRehearsalUs = 365ll * 24 * 3600 * 1'000'000;
 inline constexpr std::size_t kRehearsalHappenings = 500'000;
 
-// Fails when the event is refused or a run does not end within those bounds.
-tl::expected<Rehearsal, std::string> rehearse(const RehearsalRequest& request);
+Rehearsal rehearse(const RehearsalRequest& request);
 
-// For people: a line per record, and below it what it led to.
-std::string rehearsal_text(const Rehearsal& rehearsal);
+// How it ended, as those outside see it: the runs with their states and answers, and what each
+// client was told, in its order. Equal texts are equal outcomes.
+std::string outcome_text(const Rehearsal& rehearsal);
+
+// For people: a line per record, and below it what it led to. Lines for which `mark` is true (of an
+// effect, or of the record itself: null) begin with `>`.
+using Mark = std::function<bool(const core::HistoryEntry&, const core::Effect*)>;
+std::string rehearsal_text(const Rehearsal& rehearsal, const Mark& mark = {});
 // For programs: {"runs":[{"run","flow","state","outcome"?,"why"?,"history":[…]}]}, times in ms from
 // the start, history as GET /v1/runs/{id}/history tells it.
 std::string rehearsal_json(const Rehearsal& rehearsal);

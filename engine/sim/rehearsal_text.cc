@@ -83,22 +83,31 @@ std::string effect_text(const core::Effect& effect, const core::RunId& run) {
   return {};
 }
 
-void append_run(const Rehearsal& rehearsal, const core::RunHistory& history, std::string& out) {
+void append_run(const Rehearsal& rehearsal, const core::RunHistory& history, const Mark& mark,
+                std::string& out) {
+  const auto margin = [&](const core::HistoryEntry& entry, const core::Effect* effect) {
+    return mark && mark(entry, effect) ? '>' : ' ';
+  };
   const core::RunRow& row = history.row;
   out += fmt::format("{}  run {}\n", row.flow, to_text(row.run));
   for (const core::HistoryEntry& entry : history.entries) {
-    out += fmt::format("{:>{}}  {:<{}}  {}\n", after(entry.time - rehearsal.start), kTimeWidth,
-                       entry.kind, kKindWidth, input_text(entry));
+    out += fmt::format("{}{:>{}}  {:<{}}  {}\n", margin(entry, nullptr),
+                       after(entry.time - rehearsal.start), kTimeWidth - 1, entry.kind, kKindWidth,
+                       input_text(entry));
     for (const core::Effect& effect : entry.effects) {
       const std::string text = effect_text(effect, row.run);
-      if (!text.empty())
-        out += fmt::format("{:{}}    {:{}}{}\n", "", kTimeWidth, "", kKindWidth, text);
+      if (text.empty()) continue;
+      out += fmt::format("{}{:{}}    {:{}}{}\n", margin(entry, &effect), "", kTimeWidth - 1, "",
+                         kKindWidth, text);
     }
   }
   out += fmt::format("{}", core::run_state_word(row.state));
   if (!row.outcome_name.empty()) out += fmt::format(": {} {}", row.outcome_name, row.outcome_json);
   if (!row.why.empty()) out += fmt::format("  (why: {})", row.why);
-  out += fmt::format("  after {}\n", after(row.ended - row.started).substr(1));
+  if (core::is_final(row.state)) {
+    out += fmt::format("  after {}", after(row.ended - row.started).substr(1));
+  }
+  out += '\n';
 }
 
 std::string quoted(std::string_view text) {
@@ -133,11 +142,11 @@ void append_json(const Rehearsal& rehearsal, const core::RunHistory& history, st
 
 }  // namespace
 
-std::string rehearsal_text(const Rehearsal& rehearsal) {
+std::string rehearsal_text(const Rehearsal& rehearsal, const Mark& mark) {
   std::string out;
   for (const core::RunHistory& history : rehearsal.runs) {
     if (!out.empty()) out += '\n';
-    append_run(rehearsal, history, out);
+    append_run(rehearsal, history, mark, out);
   }
   return out.empty() ? "no flow runs on this topic\n" : out;
 }
