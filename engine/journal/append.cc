@@ -102,24 +102,73 @@ void Batch::clear() {
   delivery_rows_.clear();
 }
 
+AppendForm Batch::form() const {
+  if (!one_day_) return AppendForm::any;
+  // A partition's first record has no tip to look for.
+  if (records_ != 1 || parts_[0].before.seq == 0) return AppendForm::one_day;
+  switch (delivery_rows_.count()) {
+    case 0:
+      return AppendForm::one_record;
+    case 1:
+      return AppendForm::one_delivery;
+    default:
+      return AppendForm::one_day;
+  }
+}
+
+void Batch::Parameters::add(const char* bytes, int length) {
+  values[count] = bytes;
+  lengths[count] = length;
+  formats[count] = 1;
+  ++count;
+}
+
 Batch::Parameters Batch::parameters(const RowTypes& types) {
   Parameters out;
-  const std::array<std::string_view, kParameters> bytes = {part_rows_.finish(types.part),
-                                                           record_rows_.finish(types.record),
-                                                           delivery_rows_.finish(types.delivery)};
-  for (int i = 0; i < kParameters; ++i) {
-    out.values[i] = bytes[i].data();
-    out.lengths[i] = static_cast<int>(bytes[i].size());
-    out.formats[i] = 1;
+  const AppendForm batch_form = form();
+  if (batch_form == AppendForm::one_record || batch_form == AppendForm::one_delivery) {
+    const auto add = [&out](const char* bytes, int length) { out.add(bytes, length); };
+    part_rows_.only_row(add);
+    record_rows_.only_row(add);
+    if (batch_form == AppendForm::one_delivery) delivery_rows_.only_row(add);
+    return out;
+  }
+  for (const auto bytes : {part_rows_.finish(types.part), record_rows_.finish(types.record),
+                           delivery_rows_.finish(types.delivery)}) {
+    out.add(bytes.data(), static_cast<int>(bytes.size()));
   }
   return out;
 }
 
-std::string append_name(Day day, bool one_day) {
-  return fmt::format("append_{}{}", day, one_day ? "" : "_any");
+std::string append_name(Day day, AppendForm form) {
+  constexpr std::array<const char*, 4> suffix = {"_one", "_one_delivery", "", "_any"};
+  return fmt::format("append_{}{}", day, suffix[static_cast<std::size_t>(form)]);
 }
 
-std::string append_statement(Day day, bool one_day) {
+namespace {
+
+// Parameters are the fields of part_row, record_row and delivery_row, one after the other.
+std::string one_statement(Day day, bool delivery) {
+  const std::string insert = fmt::format(
+      "insert into journal_{0} (part, seq, day, at, kind, verdict, core, epoch, tenant, run,"
+      " run_prev, cause_part, cause_seq, correlation, chain, digest, body)"
+      " select $9::int2, $10::int8, {0}, $11::timestamptz, ($12::int4 >> 16)::int2,"
+      "   ($12::int4 >> 12 & 15)::int2, ($12::int4 & 4095)::int2, $2::int8, $13::int4, $14::uuid,"
+      "   $15::int8, $16::int2, $17::int8, $18::uuid, $7::bytea, $8::bytea, $19::bytea"
+      " from partition p where p.part = $1::int2 and p.epoch = $2::int8 and $6::int8 = $10::int8"
+      "   and exists (select from journal_{0} j where j.part = $1::int2 and j.seq = $3::int8"
+      "     and j.day = $4::int4 and j.chain = $5::bytea)"
+      " for share of p returning part",
+      day);
+  if (!delivery) return insert + ", clock_timestamp()";
+  return fmt::format(
+      "with ins as ({1}) insert into delivery_{0} (part, client, \"offset\", day, seq, body)"
+      " select $20::int2, $21::int8, $22::int8, {0}, $23::int8, $24::bytea from ins"
+      " returning part, clock_timestamp()",
+      day, insert);
+}
+
+std::string many_statement(Day day, bool one_day) {
   const std::string leaf = fmt::format("journal_{}", day);
   return fmt::format(
       "with w as materialized (select * from unnest($1::part_row[])),"
@@ -140,6 +189,15 @@ std::string append_statement(Day day, bool one_day) {
       "   join tip on tip.part = d.part)"
       " select part, clock_timestamp() from tip",
       leaf, one_day ? leaf : "journal", day);
+}
+
+}  // namespace
+
+std::string append_statement(Day day, AppendForm form) {
+  if (form == AppendForm::one_record || form == AppendForm::one_delivery) {
+    return one_statement(day, form == AppendForm::one_delivery);
+  }
+  return many_statement(day, form == AppendForm::one_day);
 }
 
 }  // namespace sluice::journal

@@ -7,6 +7,10 @@
 // partition that is not returned has lost its ownership or its tail; the others are untouched. No
 // row is updated, so a forgotten snapshot elsewhere costs nothing.
 //
+// A batch of one record with at most one delivery has statements of its own that do the same with
+// scalar parameters: starting the general one costs PostgreSQL more than the insert, and while
+// little is under way each record is such a batch.
+//
 // A sealed batch is immutable: after a lost connection it is resent as the same bytes, until it is
 // in or its partitions are gone (append_session.hpp).
 #pragma once
@@ -52,6 +56,14 @@ struct BatchPart {
   std::uint32_t records = 0;
 };
 
+// Which statement a batch needs, besides its day.
+enum class AppendForm : std::uint8_t {
+  one_record,    // one record, its tip of the same day
+  one_delivery,  // that and the only delivery
+  one_day,       // any records, every tip of the same day
+  any
+};
+
 // Object ids of the composite types that the statement's parameters are arrays of (migrations.cc).
 struct RowTypes {
   std::uint32_t part = 0;
@@ -70,8 +82,8 @@ class Batch {
   std::size_t bytes() const { return record_rows_.size() + delivery_rows_.size(); }
   // All records of a batch are of one day: they go to one leaf. 0 while it is empty.
   Day day() const { return day_; }
-  // No tip is of another day: the statement need not look into older leaves.
-  bool one_day() const { return one_day_; }
+  // REQUIRES: sealed.
+  AppendForm form() const;
 
   // Index of the partition's part, opened at its first record. `before` counts only then.
   std::size_t open(core::PartitionId partition, std::uint64_t epoch, const Tip& before);
@@ -88,12 +100,14 @@ class Batch {
 
   const std::vector<BatchPart>& parts() const { return parts_; }
 
-  // The statement's parameters in its order, as binary. REQUIRES: sealed.
-  static constexpr int kParameters = 3;
+  // The parameters of form()'s statement in its order, as binary. REQUIRES: sealed.
+  static constexpr int kParametersMax = 24;
   struct Parameters {
-    std::array<const char*, kParameters> values;
-    std::array<int, kParameters> lengths;
-    std::array<int, kParameters> formats;
+    int count = 0;
+    std::array<const char*, kParametersMax> values;
+    std::array<int, kParametersMax> lengths;
+    std::array<int, kParametersMax> formats;
+    void add(const char* bytes, int length);
   };
   Parameters parameters(const RowTypes& types);
 
@@ -110,9 +124,9 @@ class Batch {
   RowArray delivery_rows_;
 };
 
-// Text of the append for the leaf of `day`. `one_day` as of Batch.
-std::string append_statement(Day day, bool one_day);
+// Text of the append for the leaf of `day`.
+std::string append_statement(Day day, AppendForm form);
 // Its name on a connection.
-std::string append_name(Day day, bool one_day);
+std::string append_name(Day day, AppendForm form);
 
 }  // namespace sluice::journal

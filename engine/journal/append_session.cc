@@ -159,14 +159,14 @@ void AppendSession::append(Batch& batch) {
   SLUICE_CHECK(state_ == State::idle && batch.sealed());
   state_ = State::busy;
   batch_ = &batch;
-  statement_ = append_name(batch.day(), batch.one_day());
+  statement_ = append_name(batch.day(), batch.form());
   if (std::find(prepared_.begin(), prepared_.end(), statement_) != prepared_.end()) {
     step_ = Step::appending;
     send_append();
     return;
   }
   step_ = Step::preparing;
-  const std::string text = append_statement(batch.day(), batch.one_day());
+  const std::string text = append_statement(batch.day(), batch.form());
   if (PQsendPrepare(connection_.get(), statement_.c_str(), text.c_str(), 0, nullptr) == 0) {
     error_ =
         DatabaseError{DatabaseError::Kind::lost, "", first_line(PQerrorMessage(connection_.get()))};
@@ -177,8 +177,8 @@ void AppendSession::append(Batch& batch) {
 bool AppendSession::send_append() {
   const Batch::Parameters p = batch_->parameters(types_);
   const bool sent =
-      PQsendQueryPrepared(connection_.get(), statement_.c_str(), Batch::kParameters,
-                          p.values.data(), p.lengths.data(), p.formats.data(), 1) != 0;
+      PQsendQueryPrepared(connection_.get(), statement_.c_str(), p.count, p.values.data(),
+                          p.lengths.data(), p.formats.data(), 1) != 0;
   if (!sent) {
     error_ =
         DatabaseError{DatabaseError::Kind::lost, "", first_line(PQerrorMessage(connection_.get()))};

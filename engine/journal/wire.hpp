@@ -5,6 +5,7 @@
 // Integers are big-endian; timestamps are microseconds since 2000-01-01 UTC.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -41,6 +42,23 @@ inline void append_u32(std::string& out, std::uint32_t v) {
 inline void append_u64(std::string& out, std::uint64_t v) {
   const std::uint64_t swapped = __builtin_bswap64(v);
   out.append(reinterpret_cast<const char*>(&swapped), 8);
+}
+
+// Values of a binary result. REQUIRES: `p` holds that many bytes.
+inline std::uint16_t load_u16(const char* p) {
+  std::uint16_t v;
+  std::memcpy(&v, p, 2);
+  return __builtin_bswap16(v);
+}
+inline std::uint32_t load_u32(const char* p) {
+  std::uint32_t v;
+  std::memcpy(&v, p, 4);
+  return __builtin_bswap32(v);
+}
+inline std::uint64_t load_u64(const char* p) {
+  std::uint64_t v;
+  std::memcpy(&v, p, 8);
+  return __builtin_bswap64(v);
 }
 
 // One array parameter. clear() keeps the memory, so a thread's batches stop allocating.
@@ -171,6 +189,21 @@ class RowArray {
   std::size_t count() const { return count_; }
   std::size_t size() const { return out_.size(); }
 
+  // Calls each(bytes, length) for the fields of the only row, in order; a null has no bytes and
+  // length 0. REQUIRES: count() == 1. What `bytes` points to is valid until the next change.
+  template <typename Each>
+  void only_row(Each each) const {
+    const char* at = out_.data() + kHead + 4;
+    const std::uint32_t fields = load_u32(at);
+    at += 4;
+    for (std::uint32_t i = 0; i < fields; ++i) {
+      const auto length = static_cast<std::int32_t>(load_u32(at + 4));
+      at += 8;
+      each(length < 0 ? nullptr : at, std::max(length, 0));
+      at += std::max(length, 0);
+    }
+  }
+
   // The parameter's bytes, valid until the next change. `type` is the composite type's object id in
   // this database.
   std::string_view finish(std::uint32_t type) {
@@ -196,22 +229,5 @@ class RowArray {
   std::size_t row_ = 0;
   std::uint32_t count_ = 0;
 };
-
-// Values of a binary result. REQUIRES: `p` holds that many bytes.
-inline std::uint16_t load_u16(const char* p) {
-  std::uint16_t v;
-  std::memcpy(&v, p, 2);
-  return __builtin_bswap16(v);
-}
-inline std::uint32_t load_u32(const char* p) {
-  std::uint32_t v;
-  std::memcpy(&v, p, 4);
-  return __builtin_bswap32(v);
-}
-inline std::uint64_t load_u64(const char* p) {
-  std::uint64_t v;
-  std::memcpy(&v, p, 8);
-  return __builtin_bswap64(v);
-}
 
 }  // namespace sluice::journal

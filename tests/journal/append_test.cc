@@ -52,6 +52,120 @@ TEST_F(JournalTest, AWrongTipDoesNotPass) {
   EXPECT_EQ(query("select count(*) from journal"), "1");
 }
 
+// A partition with a tip, and a next batch of one record: with a delivery or without.
+class SmallBatchTest : public JournalTest, public testing::WithParamInterface<AppendForm> {
+ protected:
+  std::unique_ptr<Batch> next_batch() {
+    driver.publish("ann", "1");
+    append_all(driver);
+    auto effects = driver.publish("ann", "2");
+    if (GetParam() == AppendForm::one_delivery) {
+      for (int step = 0; step < 4; ++step) {
+        const auto offer = core::test::only<core::Offer>(effects);
+        driver.grant(offer);
+        effects = driver.done(offer, "r");
+      }
+      while (written + 1 < driver.journal.size()) {
+        EXPECT_EQ(append(*seal(driver)).size(), 1u);
+      }
+    }
+    before = tip;
+    stored = query(kStored);
+    auto batch = seal(driver);
+    EXPECT_EQ(batch->form(), GetParam());
+    return batch;
+  }
+  static constexpr const char* kStored =
+      "select (select count(*) from journal) || ' ' || (select count(*) from delivery)";
+  Driver driver;
+  Tip before;
+  std::string stored;
+};
+
+TEST_P(SmallBatchTest, PassesOnce) {
+  auto batch = next_batch();
+  EXPECT_EQ(append(*batch), std::vector{kPartition});
+  EXPECT_NE(query(kStored), stored);
+  session.append(*batch);
+  EXPECT_TRUE(std::holds_alternative<Session::Refused>(next_event(session)));
+  EXPECT_EQ(judge(batch->parts(), resolve()).front(), Verdict::committed);
+}
+
+TEST_P(SmallBatchTest, AStaleEpochChangesNothing) {
+  auto batch = next_batch();
+  ASSERT_TRUE(retake_partitions(database, node, {kPartition}).has_value());
+  EXPECT_TRUE(append(*batch).empty());
+  EXPECT_EQ(query(kStored), stored);
+}
+
+TEST_P(SmallBatchTest, AnEpochThatIsRaisedWhileItWaitsChangesNothing) {
+  auto batch = next_batch();
+  Database taker = connected(target);
+  ASSERT_TRUE(taker.script("begin; update partition set epoch = epoch + 1 where part = 0"));
+  session.append(*batch);
+  while (query("select count(*) from pg_stat_activity where wait_event_type = 'Lock'") == "0") {
+    (void)session.step();
+  }
+  ASSERT_TRUE(taker.script("commit"));
+  const auto event = next_event(session);
+  ASSERT_TRUE(std::holds_alternative<Session::Appended>(event));
+  EXPECT_TRUE(std::get<Session::Appended>(event).passed.empty());
+  EXPECT_EQ(query(kStored), stored);
+}
+
+TEST_P(SmallBatchTest, ATipThatIsNotThereChangesNothing) {
+  next_batch();
+  const auto again = [this](core::Hash128 chain) {
+    --written;
+    tip = before;
+    tip.chain = chain;
+    return seal(driver);
+  };
+  core::Hash128 wrong = before.chain;
+  wrong.high ^= 1;
+  EXPECT_TRUE(append(*again(wrong)).empty());
+  const std::string at = " where part = 0 and seq = " + std::to_string(before.seq);
+  query("update journal set day = day + 1" + at);
+  EXPECT_TRUE(append(*again(before.chain)).empty());
+  EXPECT_EQ(query(kStored), stored);
+  query("update journal set day = day - 1" + at);
+  EXPECT_EQ(append(*again(before.chain)), std::vector{kPartition});
+}
+
+INSTANTIATE_TEST_SUITE_P(Forms, SmallBatchTest,
+                         testing::Values(AppendForm::one_record, AppendForm::one_delivery),
+                         [](const auto& form) {
+                           return form.param == AppendForm::one_record ? "one_record"
+                                                                       : "one_delivery";
+                         });
+
+TEST_F(JournalTest, WhatIsStoredIsTheSameByAnyStatement) {
+  Driver driver;
+  auto effects = driver.publish("ann", "1");
+  for (int step = 0; step < 4; ++step) {
+    const auto offer = core::test::only<core::Offer>(effects);
+    driver.grant(offer);
+    effects = driver.done(offer, "r");
+  }
+  const std::string all =
+      "select (select string_agg((to_jsonb(j) - 'chain' - 'digest')::text, ' ' order by seq) from"
+      " journal j) || (select string_agg(d::text, ' ' order by seq) from delivery d)";
+  append_all(driver);
+  const std::string one_by_one = query(all);
+  query("truncate journal, delivery");
+  Batch batch;
+  const auto part = batch.open(kPartition, epoch, {});
+  for (const auto& entry : driver.journal) batch.add(part, entry.record, entry.applied);
+  for (const auto& delivery : core::test::all_of<core::Delivery>(driver.effects)) {
+    batch.deliver(part, delivery, core::encode_delivery(delivery));
+  }
+  batch.close(part, {driver.journal.back().digest, true, driver.journal.back().state});
+  batch.seal();
+  ASSERT_EQ(batch.form(), AppendForm::one_day);
+  EXPECT_EQ(append(batch), std::vector{kPartition});
+  EXPECT_EQ(query(all), one_by_one);
+}
+
 TEST_F(JournalTest, OneBadPartitionDoesNotHoldUpTheOthers) {
   core::Partition::Config other;
   other.id = core::PartitionId{1};
@@ -182,10 +296,10 @@ TEST_F(JournalTest, MidnightIsANewLeafAndTheTipIsFoundInTheOld) {
   EXPECT_EQ(append(*before).size(), 1u);
   auto after = seal(driver);
   EXPECT_EQ(after->day(), kDay + 1);
-  EXPECT_FALSE(after->one_day());
+  EXPECT_EQ(after->form(), AppendForm::any);
   EXPECT_EQ(append(*after).size(), 1u);
   auto later = seal(driver);
-  EXPECT_TRUE(later->one_day());
+  EXPECT_EQ(later->form(), AppendForm::one_record);
   EXPECT_EQ(append(*later).size(), 1u);
   EXPECT_EQ(query("select count(*) from journal_" + std::to_string(kDay)), "1");
   EXPECT_EQ(query("select count(*) from journal_" + std::to_string(kDay + 1)), "2");
