@@ -172,6 +172,7 @@ void ApplyThread::retry_soon() {
 void ApplyThread::on_connected(const journal::AppendSession::Connected& connected) {
   if (!online_) {
     online_ = true;
+    inbox_.gone_since_us.store(0, std::memory_order_relaxed);
     --shared_.disconnected_threads;
   }
   if (was_connected_) {
@@ -196,6 +197,7 @@ void ApplyThread::on_connected(const journal::AppendSession::Connected& connecte
 void ApplyThread::on_broken(const journal::DatabaseError& error) {
   if (online_) {
     online_ = false;
+    inbox_.gone_since_us.store(now_us_, std::memory_order_relaxed);
     ++shared_.disconnected_threads;
     log_line(shared_, "the connection for appending is gone: " + error.message);
   }

@@ -84,6 +84,11 @@ inline constexpr std::uint32_t kBusyRetryMsMax = 5'000;
 // What `unavailable` tells clients to wait.
 inline constexpr std::uint32_t kUnavailableRetryMs = 500;
 
+// A client's request is taken, and answered later, while the database has been gone for less than
+// this; then it is refused `unavailable` at once. Longer than a connection that only has to be made
+// anew, shorter than anyone's patience.
+inline constexpr std::int64_t kDatabaseGoneMs = 1'000;
+
 // How long a stop waits for its last batches and checkpoints.
 inline constexpr std::int64_t kHaltMs = 5'000;
 

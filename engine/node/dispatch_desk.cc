@@ -18,6 +18,12 @@ dispatch::LeaseName name_of(const Lease& lease) {
   return name;
 }
 
+bool stale(const dispatch::Actions& actions) {
+  return std::any_of(actions.begin(), actions.end(), [](const dispatch::Action& action) {
+    return std::holds_alternative<dispatch::StaleLease>(action);
+  });
+}
+
 }  // namespace
 
 DispatchDesk::DispatchDesk(Shared& shared) : shared_(shared), outgoings_(shared.config.shards) {}
@@ -132,11 +138,11 @@ void DispatchDesk::perform(Outgoings& out, const std::vector<Lease>& named) {
       shared_.inbox(input.partition).post(std::move(input));
       forget(lapse->key);
       Counters::add(shared_.counters.attempts_lapsed);
-    } else if (const auto* stale = std::get_if<dispatch::StaleLease>(&action)) {
+    } else if (const auto* refused = std::get_if<dispatch::StaleLease>(&action)) {
       for (const auto& lease : named) {
-        if (name_of(lease).key == stale->key && lease.nonce == stale->nonce) {
-          out.add(shard_of(stale->worker),
-                  StaleLease{stale->worker, mint_lease(shared_.cluster.lease_key, lease)});
+        if (name_of(lease).key == refused->key && lease.nonce == refused->nonce) {
+          out.add(shard_of(refused->worker),
+                  StaleLease{refused->worker, mint_lease(shared_.cluster.lease_key, lease)});
         }
       }
     }
@@ -197,11 +203,7 @@ void DispatchDesk::worker_joined(const WorkerHello& hello, std::optional<core::T
   // What it still works on comes first: new work counts against its credit.
   for (const auto& lease : hello.reclaim) {
     dispatcher_->reclaim(hello.worker, name_of(lease), present, actions_);
-    const auto is_stale = [](const dispatch::Action& action) {
-      return std::holds_alternative<dispatch::StaleLease>(action);
-    };
-    if (std::none_of(actions_.begin(), actions_.end(), is_stale))
-      handed_[name_of(lease).key] = lease;
+    if (!stale(actions_)) handed_[name_of(lease).key] = lease;
     perform(outgoings_, {lease});
   }
   dispatcher_->worker_joined(hello.worker, tenant, hello.tasks, credit, present, actions_);
@@ -220,11 +222,15 @@ void DispatchDesk::worker_credit(WorkerId worker, std::uint32_t credit) {
   outgoings_.emit(shared_.outbox);
 }
 
-void DispatchDesk::worker_renew(WorkerId worker, const Lease& lease) {
+bool DispatchDesk::worker_renew(WorkerId worker, const Lease& lease) {
   const std::lock_guard lock(mutex_);
   dispatcher_->renew(worker, name_of(lease), now(), actions_);
-  perform(outgoings_, {lease});
+  const bool holds = !stale(actions_);
+  // After a failover a renewal brings the lease back: a cancellation must be able to name it.
+  if (holds) handed_[name_of(lease).key] = lease;
+  perform(outgoings_);
   outgoings_.emit(shared_.outbox);
+  return holds;
 }
 
 void DispatchDesk::worker_left(WorkerId worker, bool bye) {

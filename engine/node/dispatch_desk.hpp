@@ -45,7 +45,7 @@ class DispatchDesk {
   void worker_expected(WorkerId worker, std::uint32_t credit);
   void worker_joined(const WorkerHello& hello, std::optional<core::TenantId> tenant);
   void worker_credit(WorkerId worker, std::uint32_t credit);
-  void worker_renew(WorkerId worker, const Lease& lease);
+  bool worker_renew(WorkerId worker, const Lease& lease);
   void worker_left(WorkerId worker, bool bye);
 
   dispatch::DispatcherStats stats() const;

@@ -96,6 +96,9 @@ class Inbox {
   // is decided by.
   std::atomic<std::size_t> waiting_requests{0};
   std::atomic<std::size_t> waiting_bytes{0};
+  // By monotonic_us(), since when the reader has no connection to append on; 0: it has one. Kept by
+  // the reader: what `unavailable` is decided by.
+  std::atomic<std::int64_t> gone_since_us{0};
 
  private:
   void wake(std::unique_lock<std::mutex>& lock);

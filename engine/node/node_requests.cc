@@ -47,6 +47,11 @@ void Node::Impl::with_tenant(const std::string& tenant,
 std::optional<Refusal> Node::Impl::admits(core::PartitionId partition, std::size_t bytes) {
   if (shared->stopping) return unavailable("the node is stopping");
   const Inbox& inbox = shared->inbox(partition);
+  const std::int64_t gone_since = inbox.gone_since_us.load(std::memory_order_relaxed);
+  if (gone_since > 0 && monotonic_us() - gone_since > kDatabaseGoneMs * 1000) {
+    Counters::add(shared->counters.rejected);
+    return unavailable("the database is not there at the moment");
+  }
   const std::size_t requests = inbox.waiting_requests.load(std::memory_order_relaxed);
   const std::size_t held = inbox.waiting_bytes.load(std::memory_order_relaxed);
   if (requests < shared->config.inbox_requests_max &&
@@ -255,8 +260,8 @@ void Node::Impl::join(std::shared_ptr<WorkerHello> hello) {
 void Node::worker_credit(WorkerId worker, std::uint32_t credit) {
   impl_->desk->worker_credit(worker, credit);
 }
-void Node::worker_renew(WorkerId worker, const Lease& lease) {
-  impl_->desk->worker_renew(worker, lease);
+bool Node::worker_renew(WorkerId worker, const Lease& lease) {
+  return impl_->desk->worker_renew(worker, lease);
 }
 void Node::worker_left(WorkerId worker, bool bye) {
   impl_->desk->worker_left(worker, bye);

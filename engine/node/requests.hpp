@@ -159,7 +159,7 @@ struct CancelTask {
   std::string lease;
   std::string why;
 };
-struct StaleLease {  // answers a `reclaim` or a renewal that no longer holds
+struct StaleLease {  // answers a `reclaim` that no longer holds
   WorkerId worker{};
   std::string lease;
 };

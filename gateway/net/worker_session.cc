@@ -101,7 +101,7 @@ void WorkerSession::renew(const FrameFields& frame) {
   const auto lease = shard().node().lease(frame.lease);
   if (!lease || !shard().node().lease_covers(*lease, principal()->tenant))
     return say_stale(frame.lease);
-  shard().node().worker_renew(worker_, *lease);
+  if (!shard().node().worker_renew(worker_, *lease)) say_stale(frame.lease);
 }
 
 std::optional<node::ReportRequest> make_report(Shard& shard, const Principal& who,

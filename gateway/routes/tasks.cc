@@ -13,9 +13,6 @@ namespace {
 
 constexpr std::string_view kSettled = R"({"t":"settled"})";
 
-// A renewal has no answer of its own: silence for this long means that it holds.
-constexpr std::chrono::milliseconds kRenewSilence{25};
-
 FrameFields& scratch_fields() {
   static thread_local FrameFields fields;
   return fields;
@@ -45,28 +42,6 @@ void report(const ExchangePtr& exchange, WorkerVerb verb) {
   if (const auto refusal = exchange->node().report(std::move(*request)))
     exchange->problem(*refusal);
 }
-
-// A worker for the time of one renewal.
-class Renewal final : public WorkerSink {
- public:
-  Renewal(const ExchangePtr& exchange, const node::Lease& lease)
-      : exchange_(exchange), worker_(exchange->shard().gateway().next_worker()) {
-    exchange->shard().add_worker(worker_, this);
-    exchange->node().worker_renew(worker_, lease);
-  }
-  ~Renewal() override {
-    if (const auto open = exchange_.lock()) open->shard().remove_worker(worker_);
-  }
-  void on_task(node::TaskFrame&) override {}
-  void on_cancel(const node::CancelTask&) override {}
-  void on_stale_lease(const node::StaleLease&) override {
-    if (const auto open = exchange_.lock()) open->problem(ErrorCode::stale);
-  }
-
- private:
-  std::weak_ptr<Exchange> exchange_;
-  core::WorkerId worker_;
-};
 
 }  // namespace
 
@@ -99,15 +74,11 @@ void post_failed(const ExchangePtr& exchange) {
 void post_renew(const ExchangePtr& exchange) {
   if (read_body(exchange, WorkerVerb::kRenew) == nullptr) return;
   const auto lease = exchange->node().lease(exchange->request().path[2]);
-  if (!lease || !exchange->node().lease_covers(*lease, exchange->principal->tenant)) {
+  if (!lease || !exchange->node().lease_covers(*lease, exchange->principal->tenant) ||
+      !exchange->node().worker_renew(core::WorkerId{}, *lease)) {
     return exchange->problem(ErrorCode::stale);
   }
-  exchange->wait(kRenewSilence);
-  exchange->when_time_is_up = [raw = exchange.get()] {
-    raw->respond_json(200, std::string(kSettled));
-  };
-  const auto renewal = std::make_shared<Renewal>(exchange, *lease);
-  exchange->when_gone = [renewal] {};
+  exchange->respond_json(200, std::string(kSettled));
 }
 
 }  // namespace sluice::gateway

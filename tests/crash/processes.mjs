@@ -30,7 +30,7 @@ function postmasterFile(folder, depth = 4) {
   return null;
 }
 
-function kill(pid, signal = 'SIGKILL') {
+export function kill(pid, signal = 'SIGKILL') {
   try {
     process.kill(pid, signal);
     return true;
@@ -58,11 +58,20 @@ export class Engine {
     return this.#child !== null;
   }
 
+  /** How flowd is started, and where `flowd token` finds the key. */
+  get command() {
+    return ['dev', '--data', this.data, '--listen', this.listen];
+  }
+
+  get keyOptions() {
+    return ['--data', this.data];
+  }
+
   /** Starts flowd; resolves when it serves (true) or has ended before that (false). */
   start() {
     this.starts += 1;
     appendFileSync(this.log, `--- start ${this.starts}\n`);
-    const child = spawn(this.flowd, ['dev', '--data', this.data, '--listen', this.listen], {
+    const child = spawn(this.flowd, this.command, {
       stdio: ['ignore', 'pipe', openSync(this.log, 'a')],
       env: { ...process.env, SLUICE_WORKERS_LEASE: kLease },
     });
@@ -109,7 +118,7 @@ export class Engine {
   }
 
   async token(...options) {
-    const { stdout } = await run(this.flowd, ['token', '--data', this.data, ...options]);
+    const { stdout } = await run(this.flowd, ['token', ...this.keyOptions, ...options]);
     return stdout.trim();
   }
 

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from '../../clients/js/index.mjs';
 
-const kWindow = 8; // unanswered events of one client
+const kWindow = 8; // unanswered events of one client, unless it is told otherwise
 
 /**
  * One client. It notes for the checker what it sent and heard. `orderly` clients send an event only
@@ -18,8 +18,8 @@ export class Asker {
   #client;
   #stopped = false;
 
-  constructor({ name, url, token, random, orderly, ownIds }) {
-    Object.assign(this, { name, url, token, random, orderly, ownIds });
+  constructor({ name, url, token, random, orderly, ownIds, window = kWindow }) {
+    Object.assign(this, { name, url, token, random, orderly, ownIds, window });
     this.#open({});
   }
 
@@ -53,10 +53,10 @@ export class Asker {
     return this.#answered.size;
   }
 
-  /** Sends until `stop()`, keeping at most kWindow events unanswered. */
+  /** Sends until `stop()`, keeping at most `window` events unanswered. */
   async work() {
     while (!this.#stopped) {
-      if (this.sends.length - this.answered >= kWindow) {
+      if (this.sends.length - this.answered >= this.window) {
         await pause(5);
         continue;
       }

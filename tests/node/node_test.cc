@@ -150,6 +150,32 @@ TEST_F(NodeTest, RunsGoOnAfterARestartWhereTheyWere) {
   gateway.serve(nullptr);
 }
 
+TEST_F(NodeTest, ARenewalHoldsBringsALeaseBackAfterARestartOrIsStale) {
+  auto node = start(config(), gateway);
+  deploy(*node);
+  gateway.join_worker(*node);
+  gateway.publish(*node, "c", "1");
+  ASSERT_TRUE(gateway.wait([&] { return gateway.tasks.size() == 1; }));
+  const std::string text = gateway.tasks[0].lease;
+  EXPECT_TRUE(node->worker_renew(WorkerId{1}, *node->lease(text)));
+  EXPECT_TRUE(node->worker_renew(WorkerId{}, *node->lease(text)));
+  node.reset();
+  node = start(config(), gateway);
+  gateway.join_worker(*node, 2, 0);
+  const Lease lease = *node->lease(text);
+  ASSERT_TRUE(node->worker_renew(WorkerId{2}, lease));
+  // Whoever renewed it is told when the run is cancelled, and then it is over.
+  CancelRequest cancel;
+  cancel.tenant = kTenant;
+  cancel.run = lease.run;
+  cancel.reply = gateway.reply();
+  ASSERT_FALSE(node->cancel_run(cancel));
+  ASSERT_TRUE(gateway.wait([&] { return gateway.cancels.size() == 1; }));
+  EXPECT_EQ(gateway.cancels[0].worker, WorkerId{2});
+  EXPECT_EQ(gateway.cancels[0].lease, text);
+  EXPECT_FALSE(node->worker_renew(WorkerId{2}, lease));
+}
+
 TEST_F(NodeTest, DeliveriesAreReadByOffsetAndSessionsGoOnWhereTheyAcked) {
   auto node = start(config(), gateway);
   deploy(*node);

@@ -212,11 +212,15 @@ test('a worker without a socket polls, renews and reports', { timeout }, async (
   const path = `/v1/tasks/${encodeURIComponent(task.lease)}`;
   const renewed = await post(`${path}/renew`, {});
   assert.equal(renewed.status, 200, renewed.text);
+  assert.equal(renewed.json.t, 'settled');
   const done = await post(`${path}/done`, { result: 'ok' });
   assert.equal(done.status, 200, done.text);
   assert.equal(done.json.t, 'settled');
   assert.deepEqual((await outcome(run)).data, { text: 'ok' });
-  const late = await post('/v1/tasks/made-up/done', { result: 1 });
-  assert.equal(late.status, 409);
-  assert.equal(late.json.code, 'stale');
+  for (const [at, content] of [['made-up/done', { result: 1 }], ['made-up/renew', {}]]) {
+    const unknown = await post(`/v1/tasks/${at}`, content);
+    assert.deepEqual([unknown.status, unknown.json.code], [409, 'stale']);
+  }
+  const late = await post(`${path}/renew`, {});
+  assert.deepEqual([late.status, late.json?.code], [409, 'stale'], late.text);
 });
