@@ -45,7 +45,7 @@ struct Local {
     kStep,     // the result of a step
     kElement,  // of a comprehension or loop
     kPattern,  // bound by `if let` or a pattern
-    kWhy,      // of `on failure (why)`
+    kWhy,      // of `on failure (why)` and `catch Kind (why)`
     kBranch,   // the name of a `branch`; has no value
   };
   std::string name;
@@ -431,9 +431,52 @@ struct Refused {
   std::vector<Block> blocks;
 };
 
+struct While {
+  Expr* condition = nullptr;
+  Block body;
+};
+struct Each {
+  Local* result = nullptr;  // of `let ys = each …`: what the rounds yield; null: nobody asks
+  Local* variable = nullptr;
+  Expr* source = nullptr;  // a list
+  Expr* limit = nullptr;   // `parallel N`; null: one round after the other
+  Block body;
+};
+struct Race {
+  Local* result = nullptr;  // of `let r = race …`; null: nobody asks
+  std::vector<Branch> branches;
+};
+// Ends the innermost round of an `each` that has a result, or the innermost branch of a `race`.
+struct Yield {
+  Expr* value = nullptr;
+};
+struct Break {};
+struct Continue {};
+struct Catch {
+  std::string kind;  // empty: any
+  Local* why = nullptr;  // may be null
+  Block body;
+  Span span;
+};
+struct Try {
+  Block body;
+  std::vector<Catch> catches;
+};
+struct Deadline {
+  Expr* duration = nullptr;
+  Block body;
+  std::optional<Block> else_body;
+};
+struct Sleep {
+  Expr* value = nullptr;  // a duration, or with `until` a timestamp
+  bool until = false;
+};
+
 struct Stmt {
   Span span;
-  std::variant<Let, Set, If, Match, Step, Parallel, Notify, Return, Fail, Refused> node;
+  std::variant<Let, Set, If, Match, Step, Parallel, Notify, Return, Fail, Refused, While, Each,
+               Race, Yield, Break, Continue, Try, Deadline, Sleep>
+      node;
 };
 
 // ---------------------------------------------------------------------------------------- modules

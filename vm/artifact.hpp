@@ -36,19 +36,21 @@ enum class FunctionKind : uint8_t {
   handler = 4        // `on failure`; parameters are the flow's, then `why` (record kFailureRecord)
 };
 
-// Where a failure inside [begin_pc, end_pc) of the same function goes on. The innermost, that is
-// the first in the list that covers the pc, takes it; so list inner ones before outer ones.
-// Cancellation is not caught.
+// Where the fiber goes on when something happens while it stands inside [begin_pc, end_pc) of the
+// same function. A failure is taken by the innermost handler, that is the first in the list that
+// covers the pc; so list inner ones before outer ones. Cancellation is not caught.
 struct Handler {
   uint32_t begin_pc = 0;
   uint32_t end_pc = 0;
   uint32_t handler_pc = 0;
-  uint16_t failure_register = kNoRegister;  // gets the Failure record, unless kNoRegister
-  uint8_t flags = kHandlerFallback;
+  // Of a failure: gets the Failure record, unless kNoRegister. Of a deadline: holds the number of
+  // the timer (start_deadline).
+  uint16_t failure_register = kNoRegister;
+  uint8_t flags = kHandlerFailure;
   friend bool operator==(const Handler&, const Handler&) = default;
 
-  // `fallback`: no scope is compensated. (`catch` gets a flag of its own.)
-  static constexpr uint8_t kHandlerFallback = 1;
+  static constexpr uint8_t kHandlerFailure = 1;   // `fallback`, `catch`
+  static constexpr uint8_t kHandlerDeadline = 2;  // the timer is up
 };
 
 // From `pc` on, until the next entry, code comes from this place. Rising by pc.

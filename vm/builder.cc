@@ -140,6 +140,21 @@ void FunctionBuilder::emit_site(Register a, uint32_t site) {
   i.a = reg(a);
   i.c = operand(site, "step sites");
 }
+void FunctionBuilder::emit_round(RoundKind kind, uint32_t depth) {
+  if (depth > 0xff && error_.empty()) error_ = "too many loops inside each other";
+  Instruction& i = push(Op::round);
+  i.a = static_cast<uint16_t>(kind);
+  i.x = static_cast<uint8_t>(depth);
+}
+void FunctionBuilder::emit_leave(uint32_t depth) {
+  if (depth > 0xff && error_.empty()) error_ = "too many loops inside each other";
+  push(Op::leave).x = static_cast<uint8_t>(depth);
+}
+void FunctionBuilder::emit_race(Register value, uint32_t count) {
+  Instruction& i = push(Op::race);
+  i.a = reg(value);
+  i.c = operand(count, "branches");
+}
 void FunctionBuilder::emit_notify(Register value, uint32_t event, NotifyTo to,
                                   std::optional<Register> target) {
   Instruction& i = push(Op::notify);

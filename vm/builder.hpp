@@ -72,13 +72,16 @@ class FunctionBuilder {
   void emit_spawn(uint32_t function, Register first, uint32_t count);
   void emit_join(Register first, uint32_t count);
   void emit_site(Register a, uint32_t site);  // step_key
+  void emit_round(RoundKind kind, uint32_t depth);
+  void emit_leave(uint32_t depth);
+  void emit_race(Register value, uint32_t count);
   void emit_notify(Register value, uint32_t event, NotifyTo to = NotifyTo::run_client,
                    std::optional<Register> target = std::nullopt);
   void emit_finish(Register value, uint32_t event);
 
   // A handler of everything between the two labels. Add inner ones first.
   void add_handler(Label begin, Label end, Label handler, std::optional<Register> failure,
-                   uint8_t flags = Handler::kHandlerFallback);
+                   uint8_t flags = Handler::kHandlerFailure);
 
   // The function with its jumps resolved. Afterwards the builder is empty. An error says which
   // bound was exceeded or which label was never bound.

@@ -141,6 +141,12 @@ class Analysis {
     }
     for (size_t b = 0; b < blocks_.size(); ++b) {
       std::copy_n(entry[b], words_, state.begin());
+      for (uint32_t h : blocks_[b].handlers) {
+        const Handler& handler = function_.handlers[h];
+        if (handler.flags != Handler::kHandlerDeadline) continue;
+        if (has(state.data(), handler.failure_register)) continue;
+        return CodeError{blocks_[b].begin, "has a deadline without its timer"};
+      }
       for (uint32_t pc = blocks_[b].begin; pc < blocks_[b].end; ++pc) {
         for (const RegisterRange& range : register_use(program_, at(pc)).reads) {
           for (uint32_t r = range.first; r < range.first + range.count; ++r) {
@@ -158,7 +164,7 @@ class Analysis {
   bool meet_handler(Rows& entry, std::vector<uint64_t> state, uint32_t h) {
     const Handler& handler = function_.handlers[h];
     if (handler.failure_register != kNoRegister) {
-      set_range(state.data(), {handler.failure_register, 1});
+      set_range(state.data(), {handler.failure_register, 1});  // a deadline's is set already
     }
     return meet(entry[block_of_[handler.handler_pc]], state.data(), words_);
   }
@@ -174,7 +180,9 @@ class Analysis {
     for (uint32_t h : block.handlers) {
       const Handler& handler = function_.handlers[h];
       std::copy_n(live[block_of_[handler.handler_pc]], words_, wanted.begin());
-      if (handler.failure_register != kNoRegister) {
+      if (handler.flags == Handler::kHandlerDeadline) {
+        set_range(wanted.data(), {handler.failure_register, 1});
+      } else if (handler.failure_register != kNoRegister) {
         clear_range(wanted.data(), {handler.failure_register, 1});
       }
       for (size_t w = 0; w < words_; ++w) state[w] |= wanted[w];

@@ -115,6 +115,12 @@ struct Operands {
     text += i.x < kNotifyTargets ? kTargets[i.x] : "?";
     return i.x == static_cast<uint8_t>(NotifyTo::run_client) ? text : text + " " + reg(i.c);
   }
+  std::string round() const {
+    std::string_view word = i.a < kRoundKinds ? round_word(static_cast<RoundKind>(i.a)) : "?";
+    return std::string(word) + " at " + number(i.x);
+  }
+  std::string depth() const { return number(i.x); }
+  std::string race() const { return reg(i.a) + ", " + number(i.c); }
   std::string reg_event() const { return reg(i.a) + ", " + name_at(program.events, i.b, "event"); }
 
   std::string site(uint32_t index) const {
@@ -173,6 +179,12 @@ std::string operands_text(const Program& program, const Instruction& i, OperandK
       return operands.reg_event_target();
     case OperandKind::reg_event:
       return operands.reg_event();
+    case OperandKind::round:
+      return operands.round();
+    case OperandKind::depth:
+      return operands.depth();
+    case OperandKind::race:
+      return operands.race();
   }
   return "";
 }
@@ -308,7 +320,8 @@ std::string disassemble(const Program& program, const Function& function) {
     out += row + "\n";
   }
   for (const Handler& handler : function.handlers) {
-    out += "  failure in " + number(handler.begin_pc) + ".." + number(handler.end_pc) + " " +
+    out += handler.flags == Handler::kHandlerDeadline ? "  deadline in " : "  failure in ";
+    out += number(handler.begin_pc) + ".." + number(handler.end_pc) + " " +
            target(handler.handler_pc);
     if (handler.failure_register != kNoRegister) out += " with " + reg(handler.failure_register);
     out += "\n";

@@ -203,6 +203,17 @@ Stop execute(Unit& unit, Activation& act) {
       case Op::finish_bare:
       case Op::run_client:
       case Op::run_id:
+      case Op::sleep:
+      case Op::start_deadline:
+      case Op::round:
+      case Op::leave:
+      case Op::mark:
+      case Op::undo:
+      case Op::settle:
+      case Op::rethrow:
+      case Op::race:
+      case Op::slot:
+      case Op::gather:
         act.fuel -= op_info(i.op)->fuel;
         act.pc = static_cast<uint32_t>(at - function->code.data());
         if (act.fuel < 0) goto out_of_fuel;

@@ -36,8 +36,16 @@ RegisterUse register_use(const Program& program, const Instruction& i) {
     case OperandKind::target:
       return {};
     case OperandKind::reg:
-      if (i.op == Op::ret) return {{{a, 1}}, {}};
-      return {{}, {{a, 1}}};
+      switch (i.op) {
+        case Op::ret:
+        case Op::sleep:
+        case Op::undo:
+        case Op::rethrow:
+        case Op::slot:
+          return {{{a, 1}}, {}};
+        default:
+          return {{}, {{a, 1}}};
+      }
     case OperandKind::reg_reg:
       if (i.op == Op::fail) return {{{a, 1}, {b, 1}}, {}};
       if (i.op == Op::append) return {{{a, 1}, {b, 1}}, {{a, 1}}};
@@ -83,6 +91,11 @@ RegisterUse register_use(const Program& program, const Instruction& i) {
       return {{{a, 1}, {c, 1}}, {}};
     case OperandKind::reg_event:
       return {{{a, 1}}, {}};
+    case OperandKind::round:
+    case OperandKind::depth:
+      return {};
+    case OperandKind::race:
+      return {{}, {{a, 1}}};
   }
   return {};
 }

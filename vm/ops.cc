@@ -28,6 +28,10 @@ static_assert(rows_rise(), "ops.def rises, builtins.def counts without a gap");
 
 }  // namespace
 
+std::string_view round_word(RoundKind kind) {
+  return kind == RoundKind::each ? "each" : "while";
+}
+
 const OpInfo* op_info(uint8_t number) {
   uint8_t row = kRows[number];
   return row == kNoRow ? nullptr : &kOps[row];

@@ -20,7 +20,8 @@ enum class Op : uint8_t {
 // How the operands of an instruction are to be read; "a" is written unless said otherwise.
 enum class OperandKind : uint8_t {
   none,
-  reg,                // a. Written by load_none, run_client, run_id; read by ret
+  reg,  // a. Written by load_none, run_client, run_id, mark, gather; read by ret, sleep, undo,
+        // rethrow, slot
   reg_reg,            // a, b. jump-free; `append` reads and writes a, `fail` only reads both
   reg_reg_reg,        // a, b, c. map_put reads and writes a; list_next writes a and c
   reg_const,          // a; w constant
@@ -43,6 +44,9 @@ enum class OperandKind : uint8_t {
   join,               // c registers from a are written
   reg_event_target,   // a read; b event; c register read unless x is NotifyTo::run_client
   reg_event,          // a read; b event
+  round,              // x rounds around; a RoundKind
+  depth,              // x rounds around
+  race,               // a; c branches
 };
 
 enum class Effect : uint8_t { pure, effect, suspends, ends };
@@ -50,6 +54,12 @@ enum class Effect : uint8_t { pure, effect, suspends, ends };
 // Whom a notify reaches (its x operand). Append only.
 enum class NotifyTo : uint8_t { run_client = 0, client = 1, group = 2, run = 3 };
 inline constexpr uint8_t kNotifyTargets = 4;
+
+// What a round is a round of (the a operand of `round`). Append only.
+enum class RoundKind : uint16_t { each = 0, while_ = 1 };
+inline constexpr uint16_t kRoundKinds = 2;
+// The word in the paths of its steps.
+std::string_view round_word(RoundKind kind);
 
 struct OpInfo {
   Op op;

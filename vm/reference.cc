@@ -54,6 +54,12 @@ const char* operands_words(OperandKind kind) {
       return "a register, b event, c register, x target";
     case OperandKind::reg_event:
       return "a register, b event";
+    case OperandKind::round:
+      return "x number, a kind of loop";
+    case OperandKind::depth:
+      return "x number";
+    case OperandKind::race:
+      return "a register, c number";
   }
   return "";
 }

@@ -8,7 +8,7 @@
 namespace sluice::vm {
 namespace detail {
 
-Fiber* RunState::find(uint32_t id) {
+Fiber* RunState::find(uint32_t id) const {
   auto at = std::lower_bound(fibers.begin(), fibers.end(), id,
                              [](const auto& fiber, uint32_t i) { return fiber->id < i; });
   return at != fibers.end() && (*at)->id == id ? at->get() : nullptr;
@@ -117,8 +117,9 @@ void RunState::run(Fiber& fiber, Commands& commands) {
 
 // Registers that nothing reads afterwards go: the snapshot holds what is left, so live and restored
 // states are equal.
-void RunState::suspend(Fiber& fiber, FiberStatus status) {
+void RunState::suspend(Fiber& fiber, FiberStatus status, Commands& commands) {
   fiber.status = status;
+  if (!fiber.deadlines.empty()) drop_deadlines(fiber, commands);
   const SuspensionPoint* point = unit->verified().facts(fiber.function).suspension_at(fiber.pc);
   size_t next = 0;
   for (size_t r = 0; r < fiber.registers.size(); ++r) {
@@ -134,10 +135,13 @@ bool RunState::holds_too_much() const {
   uint64_t bytes = 0;
   for (const auto& fiber : fibers) {
     for (const Value& value : fiber->registers) bytes += value.logical_bytes();
+    for (const Fiber::Given& given : fiber->given) bytes += given.value.logical_bytes();
     bytes += fiber->result.logical_bytes() + fiber->path.size();
   }
-  for (const Undo& entry : undo) {
-    for (const Value& value : entry.closure.captured) bytes += value.logical_bytes();
+  for (const std::vector<Undo>* entries : {&undo, &pending}) {
+    for (const Undo& entry : *entries) {
+      for (const Value& value : entry.closure.captured) bytes += value.logical_bytes();
+    }
   }
   return bytes > kSnapshotBytesMax;
 }
@@ -196,7 +200,7 @@ bool RunState::cancel(CancelKind kind, std::string message, Commands& commands) 
 
 bool RunState::on_failure_expired(Commands& commands) {
   if (phase != Phase::failing) return false;
-  cancel_fibers(all_fibers(), commands);
+  cancel_fibers(descendants(0), {0, false}, commands);
   ending.why = Failure{std::string(failure_kind::kTimedOut),
                        "`on failure` was not done within its time", "", 0};
   end(commands);
@@ -232,6 +236,9 @@ bool Run::step_failed(StepId step, Failure failure, bool unsure, Commands& comma
 bool Run::cancel(CancelKind kind, std::string message, Commands& commands) {
   return state_->cancel(kind, std::move(message), commands);
 }
+bool Run::timer_fired(TimerId timer, Commands& commands) {
+  return state_->timer_fired(timer, commands);
+}
 bool Run::on_failure_expired(Commands& commands) {
   return state_->on_failure_expired(commands);
 }
@@ -252,7 +259,7 @@ std::vector<Run::OpenStep> Run::open_steps() const {
     if (fiber->status != FiberStatus::at_step) continue;
     uint32_t site = state_->function_of(*fiber).code[fiber->pc].c;
     steps.push_back(
-        {fiber->step, site, state_->step_path(*fiber, site), state_->phase == Phase::compensating});
+        {fiber->step, site, state_->step_path(*fiber, site), state_->compensates(*fiber)});
   }
   std::sort(steps.begin(), steps.end(),
             [](const OpenStep& a, const OpenStep& b) { return a.id < b.id; });
@@ -260,6 +267,15 @@ std::vector<Run::OpenStep> Run::open_steps() const {
 }
 bool Run::is_open(StepId step) const {
   return state_->waiting_for(step) != nullptr;
+}
+std::vector<TimerId> Run::open_timers() const {
+  std::vector<TimerId> timers;
+  for (const auto& fiber : state_->fibers) {
+    if (fiber->timer.value != 0) timers.push_back(fiber->timer);
+    timers.insert(timers.end(), fiber->deadlines.begin(), fiber->deadlines.end());
+  }
+  std::sort(timers.begin(), timers.end());
+  return timers;
 }
 
 }  // namespace sluice::vm

@@ -25,6 +25,14 @@ struct StepId {
   friend auto operator<=>(StepId, StepId) = default;
 };
 
+// Identity of one timer within its run, from 1, in order of start.
+struct TimerId {
+  uint32_t value = 0;
+  friend auto operator<=>(TimerId, TimerId) = default;
+};
+// What a timer is for. Stored by drivers: append only.
+enum class TimerUse : uint8_t { sleep = 0, deadline = 1, receive = 2 };
+
 // Begin the step. The driver keeps arguments and key for as long as it may try: the run does not.
 struct StartStep {
   StepId id;
@@ -34,10 +42,24 @@ struct StartStep {
   std::string key;   // idempotency key: the key expression's value, or run id + ":" + path
   std::vector<Value> arguments;  // conform to the task's parameters
   bool compensating = false;     // belongs to a compensation
+  std::vector<TimerId> deadlines;  // open around it: the step is of no use when one is up
 };
 // The answer to this step no longer matters; nothing more is to be reported for it.
 struct CancelStep {
   StepId id;
+};
+// Tell the run by timer_fired() when the time is up. A run knows no clock: the driver does.
+struct StartTimer {
+  TimerId id;
+  TimerUse use = TimerUse::sleep;
+  // One of them: so long from now (0 if negative), or at this instant (now if it has passed).
+  std::optional<int64_t> after_ms;
+  std::optional<int64_t> until_us;  // since 1970, UTC
+  std::string path;                 // where in the run: "answer/each#2"
+};
+// This timer is no longer wanted.
+struct CancelTimer {
+  TimerId id;
 };
 // A durable delivery of event `event` (index into Program::events).
 struct Notify {
@@ -57,8 +79,8 @@ struct EnterOnFailure {};
 
 enum class RunStatus : uint8_t { completed = 0, failed = 1, cancelled = 2, superseded = 3 };
 
-// The run has ended: always the last command. Without an event, for a flow that declares outcomes
-// and is not superseded, the engine answers `sluice.failed` with `why`.
+// The run has ended: always the last command; its timers are over. Without an event, for a flow
+// that declares outcomes and is not superseded, the engine answers `sluice.failed` with `why`.
 struct Finish {
   RunStatus status = RunStatus::completed;
   std::optional<uint32_t> event;  // index into Program::events
@@ -67,7 +89,8 @@ struct Finish {
       why;  // unless completed: the first failure, or if `on failure` failed too, that one
 };
 
-using Command = std::variant<StartStep, CancelStep, Notify, DeadLetter, EnterOnFailure, Finish>;
+using Command = std::variant<StartStep, CancelStep, Notify, DeadLetter, EnterOnFailure, Finish,
+                             StartTimer, CancelTimer>;
 using Commands = std::vector<Command>;
 
 enum class CancelKind : uint8_t { cancelled = 0, timed_out = 1, superseded = 2 };
@@ -113,6 +136,7 @@ class Run {
   // The step has failed for good: all attempts are used. `unsure`: it may have happened. An empty
   // failure.step is filled with the path.
   bool step_failed(StepId step, Failure failure, bool unsure, Commands& commands);
+  bool timer_fired(TimerId timer, Commands& commands);
   // Cancel, the flow's own timeout, superseded by a newer run: compensates, then `on failure` (not
   // if superseded). Only while running.
   bool cancel(CancelKind kind, std::string message, Commands& commands);
@@ -130,6 +154,8 @@ class Run {
   };
   std::vector<OpenStep> open_steps() const;
   bool is_open(StepId step) const;
+  // The open timers, by id: every one was started, and neither fired nor was cancelled.
+  std::vector<TimerId> open_timers() const;
 
   // Canonical, versioned, checksummed bytes of the whole state. The same state gives the same
   // bytes; a state that was restored is the same state. Between inputs only.

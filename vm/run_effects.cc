@@ -20,7 +20,7 @@ RunState::After RunState::perform(Fiber& fiber, Activation& act, Commands& comma
     case Op::spawn:
       return spawn(fiber, act, i);
     case Op::join:
-      return join(fiber, act, i);
+      return join(fiber, act, i, commands);
     case Op::notify:
       return notify(fiber, act, i, commands);
     case Op::finish:
@@ -33,8 +33,7 @@ RunState::After RunState::perform(Fiber& fiber, Activation& act, Commands& comma
       act.registers[i.a] = Value::string(info.run_id);
       return After::go_on;
     default:
-      act.fault("an instruction without effect was taken for one");
-      return After::failed;
+      return perform_block(fiber, act, i, commands);
   }
 }
 
@@ -58,14 +57,14 @@ std::string RunState::step_path(const Fiber& fiber, uint32_t site, uint32_t more
   return path_of(fiber, unit->verified().site_name(site), program().steps[site].name, more);
 }
 
-void RunState::start_name(Fiber& fiber, uint32_t name) {
+uint32_t RunState::start_name(Fiber& fiber, uint32_t name) {
   auto at = std::lower_bound(fiber.starts.begin(), fiber.starts.end(), name,
                              [](const Fiber::Starts& s, uint32_t n) { return s.name < n; });
   if (at != fiber.starts.end() && at->name == name) {
-    ++at->count;
-  } else {
-    fiber.starts.insert(at, {name, 1});
+    return ++at->count;
   }
+  fiber.starts.insert(at, {name, 1});
+  return 1;
 }
 
 RunState::After RunState::start_step(Fiber& fiber, Activation& act, const Instruction& i,
@@ -102,10 +101,14 @@ RunState::After RunState::start_step(Fiber& fiber, Activation& act, const Instru
   start.id = {next_step++};
   start.site = &site;
   start.site_index = i.c;
-  start.compensating = phase == Phase::compensating;
+  start.compensating = compensates(fiber);
+  for (const Fiber* at = &fiber; at != nullptr; at = find(at->parent)) {
+    start.deadlines.insert(start.deadlines.end(), at->deadlines.begin(), at->deadlines.end());
+    if (is_compensation(*at)) break;
+  }
   fiber.step = start.id;
   fiber.pc = act.pc;
-  suspend(fiber, FiberStatus::at_step);
+  suspend(fiber, FiberStatus::at_step, commands);
   commands.emplace_back(std::move(start));
   return After::wait;
 }
@@ -123,7 +126,8 @@ RunState::After RunState::arm(Fiber& fiber, const Instruction& i) {
 
 RunState::After RunState::on_undo(Fiber& fiber, Activation& act, const Instruction& i) {
   if (undo.size() >= kCompensationsMax) {
-    act.fault("more than " + std::to_string(kCompensationsMax) + " compensations");
+    act.fault("more than " + std::to_string(kCompensationsMax) +
+              " compensations are registered: too many rounds to undo all of them");
     return After::failed;
   }
   auto first = fiber.registers.begin() + i.b;
@@ -139,13 +143,19 @@ RunState::After RunState::spawn(Fiber& fiber, Activation& act, const Instruction
   }
   const std::string& segment = program().functions[i.a].segment;
   if (segment.empty()) return spawn_step(fiber, i);
-  uint32_t name = unit->verified().segment_name(i.a);
-  std::string path = path_of(fiber, name, segment, 1);
+  std::string path;
+  if (segment == round_word(RoundKind::each)) {
+    path = fiber.path + "/" + segment + "#" +
+           std::to_string(start_name(fiber, name_of(RoundKind::each)));
+  } else {
+    uint32_t name = unit->verified().segment_name(i.a);
+    path = path_of(fiber, name, segment, 1);
+    start_name(fiber, name);
+  }
   if (path.size() > kStepPathBytesMax) {
     act.fault("the path of a branch is too long");
     return After::failed;
   }
-  start_name(fiber, name);
   auto first = fiber.registers.begin() + i.b;
   add_fiber(fiber.id, i.a, std::move(path), std::vector<Value>(first, first + i.c));
   return After::go_on;
@@ -163,11 +173,12 @@ RunState::After RunState::spawn_step(Fiber& fiber, const Instruction& i) {
   return After::go_on;
 }
 
-RunState::After RunState::join(Fiber& fiber, Activation& act, const Instruction& i) {
+RunState::After RunState::join(Fiber& fiber, Activation& act, const Instruction& i,
+                               Commands& commands) {
   size_t children = 0;
   bool done = true;
   for (const auto& other : fibers) {
-    if (other->parent != fiber.id) continue;
+    if (other->parent != fiber.id || is_compensation(*other)) continue;
     ++children;
     done = done && other->status == FiberStatus::done;
   }
@@ -181,7 +192,7 @@ RunState::After RunState::join(Fiber& fiber, Activation& act, const Instruction&
     return After::go_on;
   }
   fiber.pc = act.pc;
-  suspend(fiber, FiberStatus::at_join);
+  suspend(fiber, FiberStatus::at_join, commands);
   return After::wait;
 }
 
@@ -190,14 +201,16 @@ RunState::After RunState::join(Fiber& fiber, Activation& act, const Instruction&
 void RunState::take_results(Fiber& parent, uint16_t first) {
   size_t next = first;
   for (const auto& child : fibers) {
-    if (child->parent != parent.id) continue;
+    if (child->parent != parent.id || is_compensation(*child)) continue;
     parent.registers[next++] = std::move(child->result);
     for (Undo& entry : undo) {
       if (entry.scope == child->id) entry.scope = parent.id;
     }
   }
   uint32_t id = parent.id;
-  std::erase_if(fibers, [id](const auto& fiber) { return fiber->parent == id; });
+  std::erase_if(fibers, [&](const auto& fiber) {
+    return fiber->parent == id && !is_compensation(*fiber);
+  });
 }
 
 bool RunState::event_value(Activation& act, uint32_t event, const Value& value) {
@@ -228,6 +241,10 @@ RunState::After RunState::notify(Fiber&, Activation& act, const Instruction& i,
 
 RunState::After RunState::leave(Fiber& fiber, Activation& act, const Instruction& i,
                                 Commands& commands) {
+  if (compensates(fiber)) {
+    act.fault("a compensation cannot answer for the run");
+    return After::failed;
+  }
   if (i.op == Op::finish_bare) {
     finish(fiber, std::nullopt, Value(), commands);
     return After::left;

@@ -10,18 +10,21 @@ namespace sluice::vm::detail {
 // The innermost handler of the place where the fiber stands. What the fiber had spawned is
 // cancelled in any case.
 bool RunState::handle(Fiber& fiber, const Failure& failure, Commands& commands) {
-  cancel_fibers(descendants(fiber.id), commands);
+  cancel_fibers(descendants(fiber.id), {fiber.id, false}, commands);
+  fiber.given.clear();
   fuel -= kFailureFuel;
   // Out of fuel nothing may go on in this activation, or a handler within its own range would never
   // end.
   if (fuel < 0) return false;
   for (const Handler& handler : function_of(fiber).handlers) {
+    if (handler.flags != Handler::kHandlerFailure) continue;
     if (fiber.pc < handler.begin_pc || fiber.pc >= handler.end_pc) continue;
     if (handler.failure_register != kNoRegister) {
       fiber.registers[handler.failure_register] = failure_value(failure);
     }
     fiber.pc = handler.handler_pc;
     fiber.status = FiberStatus::runnable;
+    drop_deadlines(fiber, commands);
     return true;
   }
   return false;
@@ -33,13 +36,49 @@ void RunState::fail(Fiber& first, Failure failure, Commands& commands) {
   for (;;) {
     stop_waiting(*fiber, commands);
     if (handle(*fiber, failure, commands)) return;
+    if (is_compensation(*fiber)) return fail_compensation(*fiber, std::move(failure), commands);
     if (fiber->parent == 0) return fail_root(*fiber, std::move(failure), commands);
     fiber->status = FiberStatus::done;
     fiber = find(fiber->parent);
   }
 }
 
-// The fiber no longer waits for the step it stands at.
+void RunState::fail_compensation(Fiber& fiber, Failure failure, Commands& commands) {
+  // The path ends in "/undo": the dead letter names the step.
+  constexpr std::string_view kUndo = "/undo";
+  std::string path = fiber.path.substr(0, fiber.path.rfind(kUndo));
+  commands.emplace_back(DeadLetter{std::move(path), std::move(failure)});
+  end_compensation(fiber, commands);
+}
+
+void RunState::end_compensation(Fiber& fiber, Commands& commands) {
+  cancel_deadlines(fiber, commands);
+  const uint32_t waiter = fiber.parent;
+  const uint32_t ended = fiber.id;
+  std::erase_if(fibers, [&](const auto& other) { return other->id == ended; });
+  Fiber* waiting = find(waiter);  // none: the run's end, drive() goes on with the next
+  if (waiting == nullptr || waiting->status != FiberStatus::at_undo) return;
+  bool more = std::any_of(fibers.begin(), fibers.end(), [&](const auto& other) {
+    return other->parent == waiter && is_compensation(*other);
+  });
+  if (more || start_pending(waiter)) return;
+  ++waiting->pc;
+  waiting->status = FiberStatus::runnable;
+}
+
+// The newest that is pending for that fiber; false: nothing is.
+bool RunState::start_pending(uint32_t waiter) {
+  auto next = std::find_if(pending.rbegin(), pending.rend(),
+                           [&](const Undo& entry) { return entry.scope == waiter; });
+  if (next == pending.rend()) return false;
+  Undo entry = std::move(*next);
+  pending.erase(std::next(next).base());
+  add_fiber(waiter, entry.closure.function, entry.path + "/undo",
+            std::move(entry.closure.captured));
+  return true;
+}
+
+// The fiber no longer waits for the step it stands at, or for a timer.
 void RunState::stop_waiting(Fiber& fiber, Commands& commands) {
   if (fiber.status == FiberStatus::at_step) {
     commands.emplace_back(CancelStep{fiber.step});
@@ -48,6 +87,7 @@ void RunState::stop_waiting(Fiber& fiber, Commands& commands) {
       register_undo(fiber.id, std::move(path), std::move(*fiber.armed));
     }
   }
+  cancel_timer(fiber.timer, commands);
   fiber.armed.reset();
   fiber.step = {};
 }
@@ -56,18 +96,11 @@ void RunState::fail_root(Fiber& root, Failure failure, Commands& commands) {
   switch (phase) {
     case Phase::running:
       return fail_run(RunStatus::failed, std::move(failure), commands);
-    case Phase::compensating: {
-      // The path ends in "/undo": the dead letter names the step.
-      constexpr std::string_view kUndo = "/undo";
-      std::string path = root.path.substr(0, root.path.size() - kUndo.size());
-      commands.emplace_back(DeadLetter{std::move(path), std::move(failure)});
-      fibers.clear();
-      return;
-    }
     case Phase::failing:
-      fibers.clear();
+      cancel_fibers({root.id}, {0, false}, commands);
       ending.why = std::move(failure);
       return end(commands);
+    case Phase::compensating:  // every root is a compensation
     case Phase::created:
     case Phase::ended:
       return;
@@ -78,37 +111,35 @@ void RunState::fail_root(Fiber& root, Failure failure, Commands& commands) {
 void RunState::fail_too_large(Commands& commands) {
   Failure failure{std::string(failure_kind::kFault),
                   "the run holds more than " + std::to_string(kSnapshotBytesMax) + " bytes", "", 0};
-  cancel_fibers(descendants(fibers.front()->id), commands);
-  stop_waiting(*fibers.front(), commands);
-  fail_root(*fibers.front(), std::move(failure), commands);
+  Fiber& root = *fibers.front();
+  cancel_fibers(descendants(root.id), {root.id, false}, commands);
+  stop_waiting(root, commands);
+  if (is_compensation(root)) return fail_compensation(root, std::move(failure), commands);
+  fail_root(root, std::move(failure), commands);
 }
 
 // The function of a branch or compensation has returned.
 void RunState::complete(Fiber& fiber, Value result, Commands& commands) {
-  cancel_fibers(descendants(fiber.id), commands);
-  if (fiber.parent == 0) {
-    fibers.clear();  // a compensation; drive() goes on with the next
-    return;
-  }
+  cancel_fibers(descendants(fiber.id), {fiber.id, false}, commands);
+  if (is_compensation(fiber)) return end_compensation(fiber, commands);
+  cancel_deadlines(fiber, commands);
   fiber.status = FiberStatus::done;
   fiber.result = std::move(result);
   for (Value& value : fiber.registers) value = Value();
   fiber.starts.clear();
+  fiber.rounds.clear();
+  fiber.given.clear();
+  inherit({fiber.id}, fiber.parent);
   Fiber& parent = *find(fiber.parent);
-  if (parent.status != FiberStatus::at_join) return;
-  for (const auto& other : fibers) {
-    if (other->parent == parent.id && other->status != FiberStatus::done) return;
-  }
-  take_results(parent, function_of(parent).code[parent.pc].a);
-  ++parent.pc;
-  parent.status = FiberStatus::runnable;
+  child_ended(parent, fiber, commands);
 }
 
 std::vector<uint32_t> RunState::descendants(uint32_t id) const {
   std::vector<uint32_t> found{id};
-  // A child's id is greater than its parent's, so one pass in order finds all of them.
+  // A child's id is greater than its parent's, so one pass in order finds all of them, in order.
   for (const auto& fiber : fibers) {
-    if (std::find(found.begin(), found.end(), fiber->parent) != found.end()) {
+    if (!is_compensation(*fiber) &&
+        std::binary_search(found.begin(), found.end(), fiber->parent)) {
       found.push_back(fiber->id);
     }
   }
@@ -116,34 +147,76 @@ std::vector<uint32_t> RunState::descendants(uint32_t id) const {
   return found;
 }
 
-std::vector<uint32_t> RunState::all_fibers() const {
-  std::vector<uint32_t> ids;
-  for (const auto& fiber : fibers) ids.push_back(fiber->id);
-  return ids;
+bool RunState::is_compensation(const Fiber& fiber) const {
+  return function_of(fiber).kind == FunctionKind::compensation;
 }
 
-void RunState::cancel_fibers(const std::vector<uint32_t>& ids, Commands& commands) {
+bool RunState::compensates(const Fiber& fiber) const {
+  for (const Fiber* at = &fiber; at != nullptr; at = find(at->parent)) {
+    if (is_compensation(*at)) return true;
+  }
+  return false;
+}
+
+void RunState::cancel_fibers(const std::vector<uint32_t>& ids, Heir heir, Commands& commands) {
   if (ids.empty()) return;
-  for (uint32_t id : ids) stop_waiting(*find(id), commands);
+  for (uint32_t id : ids) {
+    Fiber& fiber = *find(id);
+    stop_waiting(fiber, commands);
+    cancel_deadlines(fiber, commands);
+  }
   std::erase_if(fibers, [&](const auto& fiber) {
     return std::binary_search(ids.begin(), ids.end(), fiber->id);
   });
+  inherit(ids, heir.id);
+  if (heir.undone) return hand_over(ids, 0, heir.id);
+  for (Undo& entry : undo) {
+    if (std::binary_search(ids.begin(), ids.end(), entry.scope)) entry.scope = heir.id;
+  }
+}
+
+// What those fibers had handed over is waited for by another.
+void RunState::inherit(const std::vector<uint32_t>& ids, uint32_t heir) {
+  for (const auto& fiber : fibers) {
+    if (is_compensation(*fiber) && std::binary_search(ids.begin(), ids.end(), fiber->parent)) {
+      fiber->parent = heir;
+    }
+  }
+  for (Undo& entry : pending) {
+    if (std::binary_search(ids.begin(), ids.end(), entry.scope)) entry.scope = heir;
+  }
+}
+
+void RunState::hand_over(const std::vector<uint32_t>& scopes, uint32_t since, uint32_t waiter) {
+  std::erase_if(undo, [&](Undo& entry) {
+    if (entry.number < since || !std::binary_search(scopes.begin(), scopes.end(), entry.scope)) {
+      return false;
+    }
+    entry.scope = waiter;
+    pending.push_back(std::move(entry));
+    return true;
+  });
+  std::sort(pending.begin(), pending.end(),
+            [](const Undo& a, const Undo& b) { return a.number < b.number; });
 }
 
 // Compensations over the limit are refused where they are registered by the flow; those of unsure
 // steps always fit in.
 void RunState::register_undo(uint32_t scope, std::string path, Closure closure) {
-  undo.push_back({scope, std::move(path), std::move(closure)});
+  undo.push_back({next_undo++, scope, std::move(path), std::move(closure)});
 }
 
 void RunState::fail_run(RunStatus status, Failure why, Commands& commands) {
   why.kind = cut_text(why.kind, kFailureTextBytesMax);
   why.message = cut_text(why.message, kFailureTextBytesMax);
-  cancel_fibers(all_fibers(), commands);
+  cancel_fibers(descendants(0), {0, false}, commands);
   phase = Phase::compensating;
   ending = {status, std::nullopt, Value(), std::move(why)};
-  pending = std::move(undo);
+  for (const Undo& entry : undo) pending.push_back(entry);
   undo.clear();
+  for (Undo& entry : pending) entry.scope = 0;
+  std::sort(pending.begin(), pending.end(),
+            [](const Undo& a, const Undo& b) { return a.number < b.number; });
 }
 
 // The run's answer. Branches that run beside the one that answers are cancelled and compensated
@@ -153,21 +226,18 @@ void RunState::finish(Fiber& fiber, std::optional<uint32_t> event, Value value,
   ending.event = event;
   ending.value = std::move(value);
   if (phase != Phase::running) {
-    cancel_fibers(all_fibers(), commands);
+    cancel_fibers(descendants(0), {0, false}, commands);
     return end(commands);
   }
   std::vector<uint32_t> answering{fiber.id};
   for (uint32_t id = fiber.parent; id != 0; id = find(id)->parent) answering.push_back(id);
+  std::reverse(answering.begin(), answering.end());
   std::vector<uint32_t> others;
-  for (uint32_t id : all_fibers()) {
-    if (std::find(answering.begin(), answering.end(), id) == answering.end()) others.push_back(id);
+  for (uint32_t id : descendants(0)) {
+    if (!std::binary_search(answering.begin(), answering.end(), id)) others.push_back(id);
   }
-  cancel_fibers(others, commands);
-  fibers.clear();
-  for (Undo& entry : undo) {
-    bool cancelled = std::binary_search(others.begin(), others.end(), entry.scope);
-    if (cancelled) pending.push_back(std::move(entry));
-  }
+  cancel_fibers(others, {0, true}, commands);
+  cancel_fibers(answering, {0, false}, commands);
   undo.clear();
   phase = Phase::compensating;  // ends at once if nothing is pending
 }
@@ -175,12 +245,7 @@ void RunState::finish(Fiber& fiber, std::optional<uint32_t> event, Value value,
 // REQUIRES: no fiber is left.
 void RunState::unwind(Commands& commands) {
   fuel = kActivationFuel;
-  if (phase == Phase::compensating && !pending.empty()) {
-    Undo next = std::move(pending.back());
-    pending.pop_back();
-    add_fiber(0, next.closure.function, next.path + "/undo", std::move(next.closure.captured));
-    return;
-  }
+  if (phase == Phase::compensating && start_pending(0)) return;
   bool failed = ending.status == RunStatus::failed || ending.status == RunStatus::cancelled;
   if (failed && program().flows[flow].on_failure) return enter_on_failure(commands);
   end(commands);

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "vm/hash.hpp"
 #include "vm/run_state.hpp"
 #include "vm/text.hpp"
@@ -6,7 +8,7 @@
 // Snapshots of runs. Layout (numbers are LEB128, values as encode_value writes them):
 //
 //   'R', version
-//   phase, flow, run id, client, tenant, next fiber, next step
+//   phase, flow, run id, client, tenant, next fiber, next step, next timer, next compensation
 //   arguments; ending (unless created or running)
 //   registered compensations, pending compensations
 //   fibers
@@ -41,6 +43,7 @@ void put_failure(std::string& out, const std::optional<Failure>& failure) {
 void put_undo(std::string& out, const std::vector<Undo>& entries) {
   put_number(out, entries.size());
   for (const Undo& entry : entries) {
+    put_number(out, entry.number);
     put_number(out, entry.scope);
     put_string(out, entry.path);
     put_number(out, entry.closure.function);
@@ -50,6 +53,53 @@ void put_undo(std::string& out, const std::vector<Undo>& entries) {
 
 bool has_ending(Phase phase) {
   return phase != Phase::created && phase != Phase::running;
+}
+
+// What a waiting fiber has, as bits of one byte.
+constexpr uint8_t kHasArmed = 1, kHasRounds = 2, kHasTimer = 4, kHasDeadlines = 8, kHasGiven = 16;
+constexpr uint8_t kHasMost = 31;
+
+uint8_t parts_of(const Fiber& fiber) {
+  return static_cast<uint8_t>((fiber.armed ? kHasArmed : 0) |
+                              (fiber.rounds.empty() ? 0 : kHasRounds) |
+                              (fiber.timer.value != 0 ? kHasTimer : 0) |
+                              (fiber.deadlines.empty() ? 0 : kHasDeadlines) |
+                              (fiber.given.empty() ? 0 : kHasGiven));
+}
+
+void put_starts(std::string& out, const std::vector<Fiber::Starts>& list) {
+  put_number(out, list.size());
+  for (const Fiber::Starts& starts : list) {
+    put_number(out, starts.name);
+    put_number(out, starts.count);
+  }
+}
+
+void put_parts(std::string& out, const Fiber& fiber) {
+  put_u8(out, parts_of(fiber));
+  if (fiber.armed) {
+    put_number(out, fiber.armed->function);
+    put_values(out, fiber.armed->captured);
+  }
+  if (!fiber.rounds.empty()) {
+    put_number(out, fiber.rounds.size());
+    for (const Fiber::Round& round : fiber.rounds) {
+      put_number(out, round.path_bytes);
+      put_starts(out, round.starts);
+    }
+  }
+  if (fiber.timer.value != 0) put_number(out, fiber.timer.value);
+  if (!fiber.deadlines.empty()) {
+    put_number(out, fiber.deadlines.size());
+    for (TimerId timer : fiber.deadlines) put_number(out, timer.value);
+  }
+  if (!fiber.given.empty()) {
+    put_number(out, fiber.given.size());
+    for (const Fiber::Given& given : fiber.given) {
+      put_number(out, given.child);
+      encode_value(given.value, out);
+    }
+  }
 }
 
 // Registers are written by the function's list of what is live where the fiber waits, without their
@@ -63,16 +113,8 @@ void put_fiber(std::string& out, const Fiber& fiber, const SuspensionPoint* poin
   if (fiber.status == FiberStatus::done) return encode_value(fiber.result, out);
   put_number(out, fiber.pc);
   put_number(out, fiber.step.value);
-  put_u8(out, fiber.armed ? 1 : 0);
-  if (fiber.armed) {
-    put_number(out, fiber.armed->function);
-    put_values(out, fiber.armed->captured);
-  }
-  put_number(out, fiber.starts.size());
-  for (const Fiber::Starts& starts : fiber.starts) {
-    put_number(out, starts.name);
-    put_number(out, starts.count);
-  }
+  put_parts(out, fiber);
+  put_starts(out, fiber.starts);
   for (uint16_t r : point->live) encode_value(fiber.registers[r], out);
 }
 
@@ -87,10 +129,12 @@ class Restorer {
     header(*state);
     state->arguments = values(kRegistersMax);
     if (has_ending(state->phase)) ending(state->ending);
-    state->undo = entries();
-    state->pending = entries();
+    state->undo = entries(*state);
+    state->pending = entries(*state);
     fibers(*state);
-    if (!reader_.at_end() || !fits(*state) || !joins_fit(*state)) return nullptr;
+    if (!reader_.at_end() || !fits(*state) || !waits_fit(*state) || !timers_fit(*state)) {
+      return nullptr;
+    }
     return state;
   }
 
@@ -106,6 +150,8 @@ class Restorer {
     state.info.tenant = text();
     state.next_fiber = number(UINT32_MAX);
     state.next_step = number(UINT32_MAX);
+    state.next_timer = number(UINT32_MAX);
+    state.next_undo = number(UINT32_MAX);
   }
 
   uint32_t number(uint64_t most) { return static_cast<uint32_t>(reader_.number_up_to(most)); }
@@ -169,11 +215,14 @@ class Restorer {
     return index < program().functions.size() && program().functions[index].kind == kind;
   }
 
-  std::vector<Undo> entries() {
+  std::vector<Undo> entries(const RunState& state) {
     std::vector<Undo> list;
     uint64_t count = reader_.number_up_to(reader_.remaining());
     for (uint64_t i = 0; i < count && !reader_.failed(); ++i) {
       Undo entry;
+      entry.number = number(UINT32_MAX);
+      const uint32_t last = list.empty() ? 0 : list.back().number;
+      if (entry.number <= last || entry.number >= state.next_undo) reader_.fail();
       entry.scope = number(UINT32_MAX);
       entry.path = text();
       entry.closure = closure();
@@ -183,7 +232,8 @@ class Restorer {
   }
 
   void fibers(RunState& state) {
-    uint64_t count = reader_.number_up_to(kFibersMax);
+    // Each fiber may wait for one compensation beside itself.
+    uint64_t count = reader_.number_up_to(uint64_t{2} * kFibersMax);
     for (uint64_t i = 0; i < count && !reader_.failed(); ++i) {
       auto fiber = std::make_unique<Fiber>();
       fiber->id = number(UINT32_MAX);
@@ -211,12 +261,11 @@ class Restorer {
   bool fits_place(const Fiber& fiber, Phase phase) const {
     if (fiber.function >= program().functions.size()) return false;
     FunctionKind kind = program().functions[fiber.function].kind;
-    if (fiber.status != FiberStatus::at_step && fiber.status != FiberStatus::at_join &&
-        fiber.status != FiberStatus::done) {
-      return false;
+    if (fiber.status != FiberStatus::done && !waits_at(fiber.status)) return false;
+    if (fiber.status == FiberStatus::done) return fiber.parent != 0 && kind == FunctionKind::branch;
+    if (fiber.parent != 0) {
+      return kind == FunctionKind::branch || kind == FunctionKind::compensation;
     }
-    if (fiber.parent != 0) return kind == FunctionKind::branch;
-    if (fiber.status == FiberStatus::done) return false;
     switch (phase) {
       case Phase::running:
         return kind == FunctionKind::flow;
@@ -231,42 +280,166 @@ class Restorer {
     return false;
   }
 
+  // The instruction at which a fiber of that status waits; nothing: none waits so.
+  static std::optional<Op> waits_at(FiberStatus status) {
+    switch (status) {
+      case FiberStatus::at_step:
+        return Op::step;
+      case FiberStatus::at_join:
+        return Op::join;
+      case FiberStatus::at_sleep:
+        return Op::sleep;
+      case FiberStatus::at_race:
+        return Op::race;
+      case FiberStatus::at_slot:
+        return Op::slot;
+      case FiberStatus::at_gather:
+        return Op::gather;
+      case FiberStatus::at_undo:
+        return Op::settle;
+      case FiberStatus::runnable:
+      case FiberStatus::done:
+        break;
+    }
+    return std::nullopt;
+  }
+
+  std::vector<Fiber::Starts> starts() {
+    std::vector<Fiber::Starts> list;
+    uint64_t count = reader_.number_up_to(reader_.remaining());
+    for (uint64_t i = 0; i < count && !reader_.failed(); ++i) {
+      Fiber::Starts starts{number(UINT32_MAX), number(UINT32_MAX)};
+      if (i > 0 && starts.name <= list.back().name) reader_.fail();
+      list.push_back(starts);
+    }
+    return list;
+  }
+
+  // A count of at least one: a part that is there is not empty.
+  uint64_t some() {
+    uint64_t count = reader_.number_up_to(reader_.remaining());
+    if (count == 0) reader_.fail();
+    return count;
+  }
+
+  void rounds(Fiber& fiber) {
+    uint64_t count = some();
+    uint32_t last = 0;
+    for (uint64_t i = 0; i < count && !reader_.failed(); ++i) {
+      Fiber::Round round;
+      round.path_bytes = number(UINT32_MAX);
+      if (round.path_bytes <= last || round.path_bytes >= fiber.path.size() ||
+          fiber.path[round.path_bytes] != '/') {
+        return reader_.fail();
+      }
+      last = round.path_bytes;
+      round.starts = starts();
+      fiber.rounds.push_back(std::move(round));
+    }
+  }
+
+  void parts(Fiber& fiber) {
+    uint64_t has = reader_.number_up_to(kHasMost);
+    if ((has & kHasArmed) != 0) fiber.armed = closure();
+    if ((has & kHasRounds) != 0) rounds(fiber);
+    if ((has & kHasTimer) != 0) fiber.timer = {number(UINT32_MAX)};
+    if ((has & kHasDeadlines) != 0) {
+      uint64_t count = some();
+      for (uint64_t i = 0; i < count && !reader_.failed(); ++i) {
+        fiber.deadlines.push_back({number(UINT32_MAX)});
+      }
+    }
+    if ((has & kHasGiven) != 0) {
+      uint64_t count = some();
+      for (uint64_t i = 0; i < count && !reader_.failed(); ++i) {
+        Fiber::Given given{number(UINT32_MAX), value()};
+        if (i > 0 && given.child <= fiber.given.back().child) reader_.fail();
+        fiber.given.push_back(std::move(given));
+      }
+    }
+    if (parts_of(fiber) != has) reader_.fail();
+  }
+
   void waiting(Fiber& fiber, const RunState& state) {
     const Function& function = program().functions[fiber.function];
     fiber.pc = number(UINT32_MAX);
     fiber.step = {number(UINT32_MAX)};
-    if (reader_.number_up_to(1) == 1) fiber.armed = closure();
-    uint64_t count = reader_.number_up_to(reader_.remaining());
-    for (uint64_t i = 0; i < count && !reader_.failed(); ++i) {
-      Fiber::Starts starts{number(UINT32_MAX), number(UINT32_MAX)};
-      if (i > 0 && starts.name <= fiber.starts.back().name) reader_.fail();
-      fiber.starts.push_back(starts);
-    }
+    parts(fiber);
+    fiber.starts = starts();
     const SuspensionPoint* point = unit_.verified().facts(fiber.function).suspension_at(fiber.pc);
     bool step = fiber.status == FiberStatus::at_step;
+    bool sleep = fiber.status == FiberStatus::at_sleep;
     if (reader_.failed() || point == nullptr ||
-        function.code[fiber.pc].op != (step ? Op::step : Op::join) ||
-        step != (fiber.step.value != 0) || fiber.step.value >= state.next_step) {
+        function.code[fiber.pc].op != waits_at(fiber.status) ||
+        step != (fiber.step.value != 0) || fiber.step.value >= state.next_step ||
+        sleep != (fiber.timer.value != 0)) {
       return reader_.fail();
     }
     for (uint16_t r : point->live) fiber.registers[r] = value();
   }
 
-  // A fiber that waits for its children has as many as its join takes results, and not all are
-  // done.
-  bool joins_fit(const RunState& state) const {
+  // A fiber that waits for others has them: as many as its join takes results, and not all done.
+  bool waits_fit(const RunState& state) const {
     for (const auto& fiber : state.fibers) {
-      if (fiber->status != FiberStatus::at_join) continue;
-      uint32_t children = 0, done = 0;
+      uint32_t children = 0, done = 0, compensations = 0;
       for (const auto& other : state.fibers) {
         if (other->parent != fiber->id) continue;
+        if (state.is_compensation(*other)) {
+          ++compensations;
+          continue;
+        }
         ++children;
         done += other->status == FiberStatus::done ? 1 : 0;
       }
-      const Instruction& join = state.function_of(*fiber).code[fiber->pc];
-      if (children != join.c || done == children) return false;
+      const uint32_t wanted = fiber->status == FiberStatus::done
+                                  ? 0
+                                  : state.function_of(*fiber).code[fiber->pc].c;
+      switch (fiber->status) {
+        case FiberStatus::at_join:
+          if (children != wanted || done == children) return false;
+          break;
+        case FiberStatus::at_race:
+          if (children != wanted || done != 0) return false;
+          break;
+        case FiberStatus::at_slot:
+        case FiberStatus::at_gather:
+          if (children == 0 || done != 0) return false;
+          break;
+        case FiberStatus::at_undo:
+          if (compensations == 0) return false;
+          break;
+        case FiberStatus::done:
+          if (children + compensations != 0) return false;
+          break;
+        default:
+          break;
+      }
     }
     return true;
+  }
+
+  // Every timer was started, and is of one fiber; a deadline is of a block in which its fiber
+  // stands.
+  bool timers_fit(const RunState& state) const {
+    std::vector<TimerId> all;
+    for (const auto& fiber : state.fibers) {
+      if (fiber->timer.value != 0) all.push_back(fiber->timer);
+      for (TimerId timer : fiber->deadlines) {
+        if (timer.value == 0 || state.deadline_handler(*fiber, timer) == nullptr) return false;
+        all.push_back(timer);
+      }
+    }
+    std::sort(all.begin(), all.end());
+    return std::adjacent_find(all.begin(), all.end()) == all.end() &&
+           (all.empty() || all.back().value < state.next_timer);
+  }
+
+  // Whether somebody will go on with what is pending.
+  bool pending_fits(const RunState& state) const {
+    return std::all_of(state.pending.begin(), state.pending.end(), [&](const Undo& entry) {
+      if (entry.scope == 0) return state.phase == Phase::compensating;
+      return state.find(entry.scope) != nullptr;
+    });
   }
 
   // What holds of the whole.
@@ -274,13 +447,8 @@ class Restorer {
     bool live = state.phase == Phase::running || state.phase == Phase::compensating ||
                 state.phase == Phase::failing;
     if (live == state.fibers.empty()) return false;
-    if (has_ending(state.phase) && state.phase != Phase::ended && !state.pending.empty() &&
-        state.phase != Phase::compensating) {
-      return false;
-    }
-    if (!has_ending(state.phase)) {
-      return state.pending.empty() && arguments_fit(state);
-    }
+    if (!pending_fits(state)) return false;
+    if (!has_ending(state.phase)) return arguments_fit(state);
     bool needs_why = state.ending.status != RunStatus::completed;
     return (!needs_why || state.ending.why.has_value()) &&
            (state.phase == Phase::failing || state.phase == Phase::ended || arguments_fit(state));
@@ -311,6 +479,8 @@ void RunState::encode(std::string& out) const {
   put_string(out, info.tenant);
   put_number(out, next_fiber);
   put_number(out, next_step);
+  put_number(out, next_timer);
+  put_number(out, next_undo);
   put_values(out, arguments);
   if (has_ending(phase)) {
     put_number(out, static_cast<uint8_t>(ending.status));

@@ -32,6 +32,8 @@ bool fits_kind(Op op, FunctionKind kind) {
     case Op::finish_bare:
       return kind == FunctionKind::flow || kind == FunctionKind::branch ||
              kind == FunctionKind::handler;
+    case Op::rethrow:
+      return may_wait(kind);
     case Op::arm_unsure:
     case Op::on_undo:
       return kind == FunctionKind::flow || kind == FunctionKind::branch;
@@ -119,6 +121,8 @@ class CodeCheck {
         return i.b < program_.events.size() ? nullptr : "event out of range";
       case OperandKind::reg_event:
         return i.b < program_.events.size() ? nullptr : "event out of range";
+      case OperandKind::round:
+        return i.a < kRoundKinds ? nullptr : "unknown kind of loop";
       default:
         return nullptr;
     }
@@ -146,11 +150,16 @@ class CodeCheck {
     }
     for (const Handler& h : function_.handlers) {
       bool fits = h.begin_pc < h.end_pc && h.end_pc <= size() && h.handler_pc < size() &&
-                  h.flags == Handler::kHandlerFallback &&
+                  known_flags(h) &&
                   (h.failure_register == kNoRegister || h.failure_register < function_.registers);
       if (!fits) return CodeError{h.begin_pc, "has a malformed handler"};
     }
     return std::nullopt;
+  }
+
+  static bool known_flags(const Handler& h) {
+    return h.flags == Handler::kHandlerFailure ||
+           (h.flags == Handler::kHandlerDeadline && h.failure_register != kNoRegister);
   }
 
   std::optional<CodeError> lines() const {

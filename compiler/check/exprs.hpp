@@ -41,6 +41,10 @@ class Exprs {
   // The expression, whose type must be known to the end: `[]` alone is not.
   ir::Expr* infer_closed(const ast::Expr& tree, std::string_view name);
 
+  // A value that must agree with what its siblings made of `type` so far (at first kEmpty).
+  ir::Expr* agree(const ast::Expr& tree, ir::TypeId hint, const Want* forward, ir::TypeId* type,
+                  Span first, std::string_view what);
+
   // The arguments of a call, in the order of the parameters. Defaults are filled in.
   std::vector<ir::Expr*> arguments(const ast::CallExpr& call, Span call_span,
                                    std::vector<ir::FieldDef>& parameters, std::string_view callee,
@@ -92,10 +96,6 @@ class Exprs {
                   const Want* forward);
   ir::Expr* comprehension(const ast::Expr& tree, const ast::ComprehensionExpr& node,
                           ir::TypeId hint);
-  // A value that must agree with what its siblings made of `type` so far.
-  ir::Expr* agree(const ast::Expr& tree, ir::TypeId hint, const Want* forward, ir::TypeId* type,
-                  Span first, std::string_view what);
-
   // Operators (exprs_operators.cc).
   ir::Expr* unary(const ast::Expr& tree, const ast::UnaryExpr& node, ir::TypeId hint);
   ir::Expr* binary(const ast::Expr& tree, const ast::BinaryExpr& node, ir::TypeId hint);

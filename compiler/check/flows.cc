@@ -150,6 +150,15 @@ Stmt* FlowChecker::statement(const ast::Stmt& tree) {
                         [&](const ast::NotifyStmt& node) { return notify(tree, node); },
                         [&](const ast::ReturnStmt& node) { return return_statement(tree, node); },
                         [&](const ast::FailStmt& node) { return fail(tree, node); },
+                        [&](const ast::WhileStmt& node) { return while_loop(tree, node); },
+                        [&](const ast::EachStmt& node) { return each(tree, node, nullptr); },
+                        [&](const ast::RaceStmt& node) { return race(tree, node, nullptr); },
+                        [&](const ast::YieldStmt& node) { return yield(tree, node); },
+                        [&](const ast::BreakStmt&) { return jump(tree, "break"); },
+                        [&](const ast::ContinueStmt&) { return jump(tree, "continue"); },
+                        [&](const ast::TryStmt& node) { return try_statement(tree, node); },
+                        [&](const ast::DeadlineStmt& node) { return deadline(tree, node); },
+                        [&](const ast::SleepStmt& node) { return sleep(tree, node); },
                         [&](const auto&) { return later(tree); },
                     },
                     tree.node);
@@ -182,6 +191,12 @@ bool FlowChecker::is_step_without_its_word(const ast::Stmt& tree, const ast::Exp
 
 Stmt* FlowChecker::let(const ast::Stmt& tree, const ast::LetStmt& node) {
   if (node.source != nullptr) {
+    if (const auto* loop = ast::as<ast::EachStmt>(*node.source)) {
+      return each(*node.source, *loop, &node.name);
+    }
+    if (const auto* found = ast::as<ast::RaceStmt>(*node.source)) {
+      return race(*node.source, *found, &node.name);
+    }
     Stmt* source = later(*node.source);
     Local* local = context_.local(node.name, kPoison, Local::Kind::kLet);
     locals_.declare(local);

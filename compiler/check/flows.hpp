@@ -11,6 +11,9 @@
 
 namespace sluice::compiler {
 
+// The first word of a statement, as a place to point at.
+Span first_word(const ast::Stmt& tree, std::string_view word);
+
 class FlowChecker {
  public:
   FlowChecker(Context& context, ModuleScope& scope, ir::FlowDef& flow);
@@ -58,17 +61,27 @@ class FlowChecker {
   ir::Branch branch(const ast::Branch& tree);
   std::vector<ir::Branch> branches(const std::vector<ast::Branch>& trees);
 
+  // Loops, and blocks that can be left before their end (flows_blocks.cc).
+  ir::Stmt* while_loop(const ast::Stmt& tree, const ast::WhileStmt& node);
+  ir::Stmt* each(const ast::Stmt& tree, const ast::EachStmt& node, const ast::Name* result);
+  ir::Expr* each_source(const ast::EachStmt& node, ir::TypeId* element);
+  void each_body(const ast::EachStmt& node, ir::Each& out);
+  ir::Stmt* race(const ast::Stmt& tree, const ast::RaceStmt& node, const ast::Name* result);
+  void race_value(const ir::Branch& branch);
+  ir::Stmt* yield(const ast::Stmt& tree, const ast::YieldStmt& node);
+  ir::Stmt* jump(const ast::Stmt& tree, std::string_view word);  // `break`, `continue`
+  ir::Stmt* try_statement(const ast::Stmt& tree, const ast::TryStmt& node);
+  ir::Stmt* deadline(const ast::Stmt& tree, const ast::DeadlineStmt& node);
+  ir::Stmt* sleep(const ast::Stmt& tree, const ast::SleepStmt& node);
+  // What is gathered, as a local of the block around; null without a name.
+  ir::Local* gathered(const ast::Stmt& tree, const ast::Name* result, bool list);
+  bool concurrent_in_compensation(const ast::Stmt& tree, std::string_view word);
+
   // What is parsed and not executed yet (flows_later.cc): reported, and checked inside.
   ir::Stmt* later(const ast::Stmt& tree);
   void refuse(Code code, const ast::Stmt& tree, std::string_view word, std::string_view why);
-  ir::Refused race(const ast::Stmt& tree, const ast::RaceStmt& node);
-  ir::Refused each(const ast::Stmt& tree, const ast::EachStmt& node);
-  ir::Refused while_loop(const ast::Stmt& tree, const ast::WhileStmt& node);
   ir::Refused receive(const ast::Stmt& tree, const ast::ReceiveStmt& node);
-  ir::Refused deadline(const ast::Stmt& tree, const ast::DeadlineStmt& node);
-  ir::Refused try_statement(const ast::Stmt& tree, const ast::TryStmt& node);
   ir::Refused start(const ast::Stmt& tree, const ast::StartStmt& node);
-  void outside_loop(const ast::Stmt& tree, std::string_view word);
   // Reports it as forbidden where it stands; true if it is.
   bool forbidden_in_on_failure(const ast::Stmt& tree, std::string_view word);
 
@@ -81,8 +94,20 @@ class FlowChecker {
   Exprs exprs_;
   Place place_ = Place::kBody;
   std::string path_;   // of the steps here, below the flow: "", "gather/"
-  int loops_ = 0;      // loops around
-  int gathering_ = 0;  // blocks around that take a `yield`
+
+  // What `break`, `continue` and `yield` mean here: set anew where a branch or round begins that
+  // runs beside others.
+  enum class Loop : std::uint8_t { kNone, kRounds, kBeside };
+  struct Gather {
+    ir::TypeId type = ir::kPoison;
+    bool any = false;  // something was yielded
+    Span first;
+  };
+  struct Around {
+    Loop loop = Loop::kNone;   // kBeside: rounds that run beside each other
+    Gather* gather = nullptr;  // null: no `yield`
+  };
+  Around around_;
 };
 
 }  // namespace sluice::compiler

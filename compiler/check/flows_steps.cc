@@ -236,6 +236,8 @@ void FlowChecker::fallback(StepDef& step, const ast::FallbackPolicy& line, Span 
 Block* FlowChecker::compensation(StepDef& step, const ast::Block& tree, bool unsure) {
   const Place outer = place_;
   const std::string path = path_;
+  const Around around = around_;
+  around_ = {};
   place_ = Place::kCompensation;
   path_ = step.path + "/undo/";
   locals_.enter_frame();
@@ -245,19 +247,30 @@ Block* FlowChecker::compensation(StepDef& step, const ast::Block& tree, bool uns
   locals_.leave_frame();
   path_ = path;
   place_ = outer;
+  around_ = around;
   return &made;
 }
 
+bool FlowChecker::concurrent_in_compensation(const ast::Stmt& tree, std::string_view word) {
+  if (place_ != Place::kCompensation) return false;
+  context_.diagnostics
+      .report(Code::E0407, first_word(tree, word), "a compensation does one thing after the other")
+      .because("so that a dead letter says exactly how far the undoing came");
+  return true;
+}
+
 Stmt* FlowChecker::parallel(const ast::Stmt& tree, const ast::ParallelStmt& node) {
-  if (place_ == Place::kCompensation) {
-    context_.diagnostics
-        .report(Code::E0407, {tree.span.file, tree.span.begin, tree.span.begin + 8},
-                "a compensation does one thing after the other")
-        .because("so that a dead letter says exactly how far the undoing came");
-    branches(node.branches);
-    return nullptr;
+  const bool refused = concurrent_in_compensation(tree, "parallel");
+  const Around outer = around_;
+  around_ = {};
+  Parallel out{branches(node.branches)};
+  around_ = outer;
+  // Only now, so that siblings do not see each other.
+  for (const Branch& each : out.branches) {
+    if (each.name != nullptr) locals_.declare(each.name);
+    if (each.step != nullptr) locals_.declare(each.step->result);
   }
-  return made(tree, Parallel{branches(node.branches)});
+  return refused ? nullptr : made(tree, std::move(out));
 }
 
 std::vector<Branch> FlowChecker::branches(const std::vector<ast::Branch>& trees) {
@@ -273,11 +286,6 @@ std::vector<Branch> FlowChecker::branches(const std::vector<ast::Branch>& trees)
   std::vector<Branch> made;
   for (const ast::Branch& each : trees) made.push_back(branch(each));
   siblings.resize(outer);
-  // Only now, so that siblings do not see each other.
-  for (const Branch& each : made) {
-    if (each.name != nullptr) locals_.declare(each.name);
-    if (each.step != nullptr) locals_.declare(each.step->result);
-  }
   return made;
 }
 

@@ -91,7 +91,11 @@ class Paths {
               for (const Block& each : node.blocks) block(each);
               return Way::kUnknown;
             },
-            [](const auto&) { return Way::kOn; },
+            [](const Let&) { return Way::kOn; },
+            [](const Set&) { return Way::kOn; },
+            [](const Notify&) { return Way::kOn; },
+            [](const Sleep&) { return Way::kOn; },
+            [](const auto&) { return Way::kUnknown; },
         },
         stmt.node);
   }

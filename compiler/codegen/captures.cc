@@ -42,6 +42,16 @@ class Collector {
     for (const Expr* argument : step.arguments) expr(argument);
   }
 
+  void branches(const std::vector<Branch>& branches) {
+    for (const Branch& each : branches) {
+      if (each.step != nullptr) {
+        step(*each.step);
+      } else {
+        block(each.body);
+      }
+    }
+  }
+
   void use(Local* local) {
     if (seen_.insert(local).second) locals_.push_back(local);
   }
@@ -75,15 +85,7 @@ class Collector {
                      if (node.else_body) block(*node.else_body);
                    },
                    [&](const Step& node) { step(*node.step); },
-                   [&](const Parallel& node) {
-                     for (const Branch& each : node.branches) {
-                       if (each.step != nullptr) {
-                         step(*each.step);
-                       } else {
-                         block(each.body);
-                       }
-                     }
-                   },
+                   [&](const Parallel& node) { branches(node.branches); },
                    [&](const Notify& node) {
                      expr(node.value);
                      expr(node.client);
@@ -91,6 +93,36 @@ class Collector {
                    [&](const Return& node) { expr(node.value); },
                    [&](const Fail& node) { expr(node.message); },
                    [&](const Refused&) {},
+                   [&](const While& node) {
+                     expr(node.condition);
+                     block(node.body);
+                   },
+                   [&](const Each& node) {
+                     each(node.source, node.limit);
+                     defined_.insert(node.variable);
+                     block(node.body);
+                     if (node.result != nullptr) defined_.insert(node.result);
+                   },
+                   [&](const Race& node) {
+                     branches(node.branches);
+                     if (node.result != nullptr) defined_.insert(node.result);
+                   },
+                   [&](const Yield& node) { expr(node.value); },
+                   [&](const Break&) {},
+                   [&](const Continue&) {},
+                   [&](const Try& node) {
+                     block(node.body);
+                     for (const Catch& arm : node.catches) {
+                       if (arm.why != nullptr) defined_.insert(arm.why);
+                       block(arm.body);
+                     }
+                   },
+                   [&](const Deadline& node) {
+                     expr(node.duration);
+                     block(node.body);
+                     if (node.else_body) block(*node.else_body);
+                   },
+                   [&](const Sleep& node) { expr(node.value); },
                },
                stmt.node);
   }

@@ -74,6 +74,15 @@ void FunctionCode::statement(const Stmt& stmt) {
                  [&](const Return& node) { return_statement(node); },
                  [&](const Fail& node) { fail(node); },
                  [&](const Refused&) {},
+                 [&](const While& node) { while_loop(node); },
+                 [&](const Each& node) { each(node); },
+                 [&](const Race& node) { race(node); },
+                 [&](const Yield& node) { yield(node); },
+                 [&](const Break&) { jump(true); },
+                 [&](const Continue&) { jump(false); },
+                 [&](const Try& node) { try_statement(node); },
+                 [&](const Deadline& node) { deadline(node); },
+                 [&](const Sleep& node) { sleep(node); },
              },
              stmt.node);
 }
@@ -251,6 +260,24 @@ void FunctionCode::closure(Op op, const StepDef& def, const Block& body, std::ui
   builder_.release_to(mark);
 }
 
+// The function of a branch of `parallel` or `race`.
+std::uint32_t FunctionCode::branch(const Branch& each, const Captures& captures, bool in_race) {
+  const std::string segment = each.step != nullptr ? "" : each.name->name;
+  const std::string name = each.step != nullptr ? each.step->name : each.name->name;
+  const std::uint32_t index = generator_.reserve();
+  FunctionCode code(generator_, name_ + "/" + name, FunctionKind::branch,
+                    static_cast<std::uint16_t>(captures.size()), segment);
+  code.bind(captures);
+  if (in_race) {
+    each.step != nullptr ? code.race_step(*each.step) : code.race_body(each.body);
+  } else {
+    each.step != nullptr ? code.branch_step(*each.step) : code.block_body(each.body);
+  }
+  generator_.put(index, code.builder(), each.span);
+  at(each.span);
+  return index;
+}
+
 void FunctionCode::parallel(const Parallel& node) {
   const auto count = static_cast<std::uint32_t>(node.branches.size());
   const Register results = builder_.allocate(count);
@@ -260,21 +287,9 @@ void FunctionCode::parallel(const Parallel& node) {
   }
   for (const Branch& each : node.branches) {
     const std::uint32_t mark = builder_.mark();
-    const std::string segment = each.step != nullptr ? "" : each.name->name;
-    const std::string name = each.step != nullptr ? each.step->name : each.name->name;
     const Captures captures =
         each.step != nullptr ? captures_of(*each.step) : captures_of(each.body);
-    const std::uint32_t index = generator_.reserve();
-    FunctionCode code(generator_, name_ + "/" + name, FunctionKind::branch,
-                      static_cast<std::uint16_t>(captures.size()), segment);
-    code.bind(captures);
-    if (each.step != nullptr) {
-      code.branch_step(*each.step);
-    } else {
-      code.block_body(each.body);
-    }
-    generator_.put(index, code.builder(), each.span);
-    at(each.span);
+    const std::uint32_t index = branch(each, captures, false);
     const Register first = capture(captures);
     builder_.emit_spawn(index, first, static_cast<std::uint32_t>(captures.size()));
     builder_.release_to(mark);

@@ -92,6 +92,11 @@ class FunctionCode {
   void flow_body(const ir::FlowDef& flow, const ir::Block& body);
   // Of a `branch NAME { … }`, a compensation.
   void block_body(const ir::Block& body);
+  // Of a round that runs beside others; what it yields comes in a list.
+  void round_body(const ir::Block& body);
+  // Of a branch of `race`: its value is what it yields.
+  void race_body(const ir::Block& body);
+  void race_step(const ir::StepDef& step);
   void branch_step(const ir::StepDef& step);
 
   vm::FunctionBuilder& builder() { return builder_; }
@@ -140,6 +145,25 @@ class FunctionCode {
   void closure(Op op, const ir::StepDef& step, const ir::Block& body, std::uint32_t site);
   Register capture(const Captures& captures);
   void parallel(const ir::Parallel& node);
+  // Loops, and blocks that can be left before their end (blocks.cc).
+  void while_loop(const ir::While& node);
+  void each(const ir::Each& node);
+  void each_in_turn(const ir::Each& node);
+  void each_in_range(const ir::Each& node, const ir::RangeValue& range);
+  void each_beside(const ir::Each& node);
+  // Head and end of a round; between them the loop's jumps and yields are in force.
+  void round(const ir::Block& body, vm::RoundKind kind, vm::Label next, vm::Label end);
+  void gathering(const ir::Each& node, vm::Label next, vm::Label end);
+  void race(const ir::Race& node);
+  void yield(const ir::Yield& node);
+  void jump(bool leaves);
+  void try_statement(const ir::Try& node);
+  void deadline(const ir::Deadline& node);
+  void sleep(const ir::Sleep& node);
+  // Where control comes when a block was left before its end: its rounds are over.
+  void leave_block(vm::Label handler);
+  void undo_since(Register mark);
+  std::uint32_t branch(const ir::Branch& each, const Captures& captures, bool in_race);
   void notify(const ir::Notify& node);
   void return_statement(const ir::Return& node);
   void fail(const ir::Fail& node);
@@ -156,6 +180,19 @@ class FunctionCode {
   std::unordered_map<const ir::Local*, Register> locals_;
   std::unordered_map<const ir::StepDef*, Register> keys_;
   bool reachable_ = true;
+
+  // What `yield` does here: ends the function, or a round of a loop that gathers.
+  enum class Yields : std::uint8_t { kNothing, kReturn, kReturnList, kAppend };
+  Yields yields_ = Yields::kNothing;
+  Register gathered_{};  // of kAppend
+  vm::Label gathering_next_{};
+  // The innermost loop of this function; without one, `continue` ends the function.
+  struct Loop {
+    vm::Label next;
+    vm::Label end;
+  };
+  std::optional<Loop> loop_;
+  std::uint32_t rounds_ = 0;  // loops around, within this function
 };
 
 }  // namespace sluice::compiler

@@ -77,6 +77,7 @@ tl::expected<void, Fault> Partition::Impl::render(Activation& activation) const 
     return vm::to_json(program.types, activation.entry->loaded->event_types[event], value);
   };
   std::size_t steps = activation.entry->steps.size();
+  std::size_t open_timers = activation.entry->timers.size();
   activation.json.resize(activation.commands.size());
   for (std::size_t i = 0; i < activation.commands.size(); ++i) {
     const vm::Command& command = activation.commands[i];
@@ -90,6 +91,10 @@ tl::expected<void, Fault> Partition::Impl::render(Activation& activation) const 
       }
       json += ']';
       if (++steps > kOpenStepsMax) return tl::unexpected(Fault{"too many steps are open at once"});
+    } else if (std::holds_alternative<vm::StartTimer>(command)) {
+      if (++open_timers > kOpenTimersMax) {
+        return tl::unexpected(Fault{"too many timers are open at once"});
+      }
     } else if (const auto* notify = std::get_if<vm::Notify>(&command)) {
       if (notify->to != vm::NotifyTo::run_client && notify->to != vm::NotifyTo::client) {
         return tl::unexpected(Fault{"this core does not notify groups or runs"});
@@ -213,6 +218,8 @@ bool Partition::Impl::has_timer(const RunEntry& entry, TimerNumber number) const
       return step != nullptr && step->within_due != 0;
     case TimerNumber::Kind::backoff:
       return step != nullptr && step->backoff_due != 0;
+    case TimerNumber::Kind::wait:
+      return entry.find_timer(number.step) != nullptr;
   }
   return false;
 }
@@ -253,6 +260,10 @@ void Partition::Impl::perform(Context& context, Activation& activation) {
       entry.on_failure_due = context.record.time + kOnFailureUs;
       entry.on_failure_since = context.record.seq;
       set_timer(entry.on_failure_due, entry.id, {TimerNumber::Kind::on_failure, 0});
+    } else if (auto* timer = std::get_if<vm::StartTimer>(&command)) {
+      start_timer(context, entry, *timer);
+    } else if (auto* over = std::get_if<vm::CancelTimer>(&command)) {
+      end_timer(entry, over->id.value);
     } else if (auto* end = std::get_if<vm::Finish>(&command)) {
       finish(context, entry, *end, std::move(json));
       return;  // the entry is gone
@@ -280,6 +291,11 @@ void Partition::Impl::start_step(Context& context, RunEntry& entry, vm::StartSte
     step.within_due = context.record.time + static_cast<TimeUs>(command.site->within_ms) * kUsPerMs;
     set_timer(step.within_due, entry.id, {TimerNumber::Kind::within, step.id});
   }
+  for (const vm::TimerId deadline : command.deadlines) {
+    const TimerEntry* around = entry.find_timer(deadline.value);
+    SLUICE_CHECK(around != nullptr);
+    step.block_due = step.block_due == 0 ? around->due : std::min(step.block_due, around->due);
+  }
   transition(step, StepInput::start);
   entry.steps.push_back(std::move(step));
   context.effects.push_back(make_offer(entry, entry.steps.back(), context.record.seq));
@@ -302,6 +318,29 @@ void Partition::Impl::end_step(RunEntry& entry, StepNumber number, StepInput inp
   clear_step_timers(entry, *step);
   transition(*step, input);
   entry.steps.erase(entry.steps.begin() + (step - entry.steps.data()));
+}
+
+void Partition::Impl::start_timer(Context& context, RunEntry& entry, vm::StartTimer& command) {
+  const TimeUs now = context.record.time;
+  TimerEntry timer;
+  timer.id = command.id.value;
+  timer.use = command.use;
+  timer.since = context.record.seq;
+  timer.path = std::move(command.path);
+  if (command.until_us) {
+    timer.due = std::clamp(*command.until_us, now, now + kTimerUsMax);
+  } else {
+    timer.due = now + std::min(command.after_ms.value_or(0), kTimerUsMax / kUsPerMs) * kUsPerMs;
+  }
+  set_timer(timer.due, entry.id, {TimerNumber::Kind::wait, timer.id});
+  entry.timers.push_back(std::move(timer));
+}
+
+void Partition::Impl::end_timer(RunEntry& entry, StepNumber number) {
+  const TimerEntry* timer = entry.find_timer(number);
+  SLUICE_CHECK(timer != nullptr);
+  clear_timer(timer->due, entry.id, {TimerNumber::Kind::wait, number});
+  entry.timers.erase(entry.timers.begin() + (timer - entry.timers.data()));
 }
 
 void Partition::Impl::repeat_later(Context& context, RunEntry& entry, StepEntry& step,
@@ -344,7 +383,7 @@ Offer Partition::Impl::make_offer(const RunEntry& entry, const StepEntry& step, 
   const TimeUs run_due = entry.on_failure_due != 0 ? entry.on_failure_due
                          : step.compensating       ? 0
                                                    : entry.flow_due;
-  offer.step_deadline = earlier(step.within_due, run_due);
+  offer.step_deadline = earlier(earlier(step.within_due, step.block_due), run_due);
   offer.args_digest = step.args_digest;
   offer.path = step.path;
   offer.step_key = step.key;
@@ -432,6 +471,7 @@ void Partition::Impl::end_run(Context& context, RunEntry& entry, RunRow row) {
   while (!entry.steps.empty()) {
     cancel_step(context, entry, entry.steps.front().id, run_state_word(row.state));
   }
+  while (!entry.timers.empty()) end_timer(entry, entry.timers.front().id);
   clear_timer(entry.flow_due, entry.id, {TimerNumber::Kind::flow_timeout, 0});
   clear_timer(entry.on_failure_due, entry.id, {TimerNumber::Kind::on_failure, 0});
   if (!row.outcome_name.empty() && !entry.client.empty()) {
@@ -472,8 +512,9 @@ RunRow Partition::Impl::run_row(const RunEntry& entry) const {
                         });
   row.state = phase == vm::Phase::compensating || phase == vm::Phase::failing
                   ? RunState::compensating
-              : retrying ? RunState::retrying
-                         : RunState::running;
+              : retrying            ? RunState::retrying
+              : entry.steps.empty() ? RunState::waiting
+                                    : RunState::running;
   const auto wake = [&](TimeUs due) {
     if (due != 0 && (row.wake == 0 || due < row.wake)) row.wake = due;
   };
@@ -483,10 +524,13 @@ RunRow Partition::Impl::run_row(const RunEntry& entry) const {
     wake(step.within_due);
     wake(step.backoff_due);
   }
+  for (const TimerEntry& timer : entry.timers) wake(timer.due);
   if (!entry.steps.empty()) {
     row.step = entry.steps.front().path;
     row.attempt = entry.steps.front().attempt;
     row.why = entry.steps.front().last_failure;
+  } else if (!entry.timers.empty()) {
+    row.step = entry.timers.front().path;
   }
   return row;
 }

@@ -401,6 +401,9 @@ Result Partition::Impl::on_advance(Context& context) {
     case TimerNumber::Kind::backoff:
       fire_backoff(context, entry, timer.step);
       break;
+    case TimerNumber::Kind::wait:
+      fire_wait(context, entry, timer.step);
+      break;
   }
   return {};
 }
@@ -467,6 +470,19 @@ void Partition::Impl::fire_backoff(Context& context, RunEntry& entry, StepNumber
     return;
   }
   open_again(context, entry, *step);
+}
+
+void Partition::Impl::fire_wait(Context& context, RunEntry& entry, StepNumber number) {
+  const TimerEntry* timer = entry.find_timer(number);
+  SLUICE_CHECK(timer != nullptr);
+  work(
+      context, entry, timer->since,
+      [&](vm::Run& run, vm::Commands& commands) {
+        if (!run.timer_fired({number}, commands)) {
+          throw BadInput("the run does not wait for this timer");
+        }
+      },
+      [&] { end_timer(entry, number); });
 }
 
 Result Partition::Impl::on_deployment(Context& context) {

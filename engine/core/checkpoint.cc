@@ -310,6 +310,9 @@ void Partition::Impl::index_loaded_runs() {
     if (entry->on_failure_due != 0) {
       set_timer(entry->on_failure_due, id, {TimerNumber::Kind::on_failure, 0});
     }
+    for (const TimerEntry& timer : entry->timers) {
+      set_timer(timer.due, id, {TimerNumber::Kind::wait, timer.id});
+    }
     for (const StepEntry& step : entry->steps) {
       if (step.within_due != 0) {
         set_timer(step.within_due, id, {TimerNumber::Kind::within, step.id});

@@ -43,6 +43,20 @@ std::string_view timer_name(TimerNumber::Kind kind) {
       return "within";
     case TimerNumber::Kind::backoff:
       return "backoff";
+    case TimerNumber::Kind::wait:
+      return "wait";
+  }
+  return "unknown";
+}
+
+std::string_view timer_use_name(vm::TimerUse use) {
+  switch (use) {
+    case vm::TimerUse::sleep:
+      return "sleep";
+    case vm::TimerUse::deadline:
+      return "deadline";
+    case vm::TimerUse::receive:
+      return "receive";
   }
   return "unknown";
 }
@@ -133,6 +147,10 @@ class HistoryTeller {
       case Kind::advance:
         if (const auto body = decode<Advance>(record.body)) {
           const TimerNumber timer = TimerNumber::from_n(body->timer);
+          if (timer.kind == TimerNumber::Kind::wait) {
+            about_timer(entry, timer.step, data);
+            return;
+          }
           if (timer.step != 0) about_step(entry, timer.step);
           data.text("timer", timer_name(timer.kind));
         }
@@ -203,6 +221,14 @@ class HistoryTeller {
     if (step == nullptr) return;
     entry.step = step->path;
     entry.attempt = step->attempt;
+  }
+
+  void about_timer(HistoryEntry& entry, StepNumber number, ObjectWriter& data) const {
+    const RunEntry* run = impl_.find_run(run_);
+    const TimerEntry* timer = run == nullptr ? nullptr : run->find_timer(number);
+    if (timer == nullptr) return;
+    entry.step = timer->path;
+    data.text("timer", timer_use_name(timer->use));
   }
 
   // What the record led to, as a list of objects; empty: nothing of this run.

@@ -43,6 +43,8 @@ inline constexpr std::size_t kFailureMessageBytesMax = 4096;
 // Steps that a run may have open at once; a program that wants more fails with kind Fault. Bounds
 // what one run can put into the dispatcher.
 inline constexpr std::size_t kOpenStepsMax = 4096;
+// Timers that a run may have open, or start, at once, likewise.
+inline constexpr std::size_t kOpenTimersMax = 4096;
 // The arguments of one task frame, or the data of one delivery, as JSON, bytes: beyond it the
 // record is faulted, because no frame could carry it.
 inline constexpr std::size_t kOutputBytesMax = 16u << 20;
@@ -56,6 +58,8 @@ inline constexpr std::uint32_t kHopsMax = 32;
 inline constexpr TimeUs kOnFailureUs = 10'000'000;
 // How long a start through the API is remembered by its idempotency key.
 inline constexpr std::int64_t kStartDedupeMs = 24ll * 3600 * 1000;
+// The furthest that a program's timer (sleep, deadline) may lie ahead: 100 years; longer is cut.
+inline constexpr TimeUs kTimerUsMax = 100ll * 366 * 24 * 3600 * 1'000'000;
 // The longest gap between two attempts, whatever a program or a worker says.
 inline constexpr std::int64_t kBackoffMsMax = 24ll * 3600 * 1000;
 // The steepest growth of gaps, in thousandths; keeps their product within 64 bits.

@@ -157,7 +157,7 @@ std::vector<StuckRun> Partition::stuck_runs() const {
 }
 
 std::string Partition::Impl::why_stuck(const RunEntry& entry) const {
-  if (entry.steps.empty()) return "no step is open";
+  if (entry.steps.empty() && entry.timers.empty()) return "no step is open, and no timer";
   const auto waiting = entry.run->open_steps();
   if (waiting.size() != entry.steps.size()) {
     return "its program waits for " + std::to_string(waiting.size()) + " steps, " +
@@ -169,6 +169,20 @@ std::string Partition::Impl::why_stuck(const RunEntry& entry) const {
     const bool will_wake = timers.count({step.backoff_due, entry.id,
                                          TimerNumber{TimerNumber::Kind::backoff, step.id}.n()}) > 0;
     if (asleep && !will_wake) return "nothing ends the wait of " + step.path;
+  }
+  const auto set = entry.run->open_timers();
+  if (set.size() != entry.timers.size()) {
+    return "its program waits for " + std::to_string(set.size()) + " timers, " +
+           std::to_string(entry.timers.size()) + " are set";
+  }
+  for (const TimerEntry& timer : entry.timers) {
+    if (!std::binary_search(set.begin(), set.end(), vm::TimerId{timer.id})) {
+      return "its program does not wait for timer " + std::to_string(timer.id);
+    }
+    const TimerNumber number{TimerNumber::Kind::wait, timer.id};
+    if (!timers.contains({timer.due, entry.id, number.n()})) {
+      return "nothing ends the wait in " + timer.path;
+    }
   }
   return {};
 }

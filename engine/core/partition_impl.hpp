@@ -121,6 +121,7 @@ class Partition::Impl {
   void fire_on_failure(Context& context, RunEntry& entry);
   void fire_within(Context& context, RunEntry& entry, StepNumber number);
   void fire_backoff(Context& context, RunEntry& entry, StepNumber number);
+  void fire_wait(Context& context, RunEntry& entry, StepNumber number);
 
   // ---- vm_call.hpp
   template <class Input, class Before>
@@ -155,6 +156,8 @@ class Partition::Impl {
   void start_step(Context& context, RunEntry& entry, vm::StartStep& command, std::string json);
   void cancel_step(Context& context, RunEntry& entry, StepNumber step, std::string_view why);
   void end_step(RunEntry& entry, StepNumber step, StepInput input);
+  void start_timer(Context& context, RunEntry& entry, vm::StartTimer& command);
+  void end_timer(RunEntry& entry, StepNumber timer);
   void finish(Context& context, RunEntry& entry, const vm::Finish& command, std::string json);
   // Ends a run whose VM state is lost: nothing is compensated, and whoever asked is answered.
   void abandon(Context& context, RunEntry& entry, const std::string& why);

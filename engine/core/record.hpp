@@ -145,14 +145,20 @@ struct Lapsed {
 
 // Which timer of a run. The order of the numbers is the order in which timers of one instant fire.
 struct TimerNumber {
-  enum class Kind : std::uint8_t { flow_timeout = 0, on_failure = 1, within = 2, backoff = 3 };
+  enum class Kind : std::uint8_t {
+    flow_timeout = 0,
+    on_failure = 1,
+    within = 2,
+    backoff = 3,
+    wait = 8  // the program's own: sleep, deadline
+  };
   Kind kind = Kind::flow_timeout;
-  StepNumber step = 0;  // of `within` and `backoff`
+  StepNumber step = 0;  // of `within` and `backoff`; of `wait` the number of the program's timer
 
   // As ordered by engine.md's (due, run, n).
-  std::uint64_t n() const { return std::uint64_t{step} << 2 | static_cast<std::uint64_t>(kind); }
+  std::uint64_t n() const { return std::uint64_t{step} << 4 | static_cast<std::uint64_t>(kind); }
   static TimerNumber from_n(std::uint64_t n) {
-    return {static_cast<Kind>(n & 3), static_cast<StepNumber>(n >> 2)};
+    return {static_cast<Kind>(n & 15), static_cast<StepNumber>(n >> 4)};
   }
   friend bool operator==(const TimerNumber&, const TimerNumber&) = default;
 };

@@ -21,6 +21,7 @@ void write_step(Writer& writer, const StepEntry& step, bool texts) {
   writer.svarint(step.within_due);
   writer.svarint(step.backoff_due);
   writer.varint(step.backoff_since);
+  writer.svarint(step.block_due);
   writer.fixed64(step.args_digest);
   writer.bytes(step.last_failure);
   if (!texts) return;
@@ -44,12 +45,33 @@ StepEntry read_step(Reader& reader) {
   step.within_due = reader.svarint();
   step.backoff_due = reader.svarint();
   step.backoff_since = reader.varint();
+  step.block_due = reader.svarint();
   step.args_digest = reader.fixed64();
   step.last_failure = reader.bytes();
   step.path = reader.bytes();
   step.key = reader.bytes();
   step.args_json = reader.bytes();
   return step;
+}
+
+void write_timer(Writer& writer, const TimerEntry& timer, bool texts) {
+  writer.varint(timer.id);
+  writer.u8(static_cast<std::uint8_t>(timer.use));
+  writer.svarint(timer.due);
+  writer.varint(timer.since);
+  if (texts) writer.bytes(timer.path);
+}
+
+TimerEntry read_timer(Reader& reader) {
+  TimerEntry timer;
+  timer.id = reader.varint32();
+  const std::uint8_t use = reader.u8();
+  if (use > static_cast<std::uint8_t>(vm::TimerUse::receive)) reader.fail();
+  timer.use = static_cast<vm::TimerUse>(use);
+  timer.due = reader.svarint();
+  timer.since = reader.varint();
+  timer.path = reader.bytes();
+  return timer;
 }
 
 // Everything but the VM's run. The texts that follow from the VM's state are left out of the hash:
@@ -70,6 +92,8 @@ void write_run(Writer& writer, const RunEntry& entry, bool texts) {
   writer.varint(entry.on_failure_since);
   writer.varint(entry.steps.size());
   for (const StepEntry& step : entry.steps) write_step(writer, step, texts);
+  writer.varint(entry.timers.size());
+  for (const TimerEntry& timer : entry.timers) write_timer(writer, timer, texts);
   writer.varint(entry.ended.size());
   for (const EndedAttempt& ended : entry.ended) {
     writer.varint(ended.step);
@@ -94,6 +118,10 @@ void read_run(Reader& reader, RunEntry& entry) {
   entry.on_failure_since = reader.varint();
   const std::uint64_t steps = reader.count(20);
   for (std::uint64_t i = 0; i < steps && reader.ok(); ++i) entry.steps.push_back(read_step(reader));
+  const std::uint64_t timers = reader.count(5);
+  for (std::uint64_t i = 0; i < timers && reader.ok(); ++i) {
+    entry.timers.push_back(read_timer(reader));
+  }
   const std::uint64_t ended = reader.count(10);
   for (std::uint64_t i = 0; i < ended && reader.ok(); ++i) {
     EndedAttempt attempt;
@@ -124,6 +152,17 @@ StepEntry* RunEntry::find_step(StepNumber step) {
 
 const StepEntry* RunEntry::find_step(StepNumber step) const {
   return const_cast<RunEntry*>(this)->find_step(step);
+}
+
+TimerEntry* RunEntry::find_timer(StepNumber timer) {
+  for (TimerEntry& entry : timers) {
+    if (entry.id == timer) return &entry;
+  }
+  return nullptr;
+}
+
+const TimerEntry* RunEntry::find_timer(StepNumber timer) const {
+  return const_cast<RunEntry*>(this)->find_timer(timer);
 }
 
 void RunEntry::remember(const EndedAttempt& attempt) {

@@ -40,11 +40,21 @@ struct StepEntry {
   TimeUs within_due = 0;        // 0: none
   TimeUs backoff_due = 0;       // of status backoff
   Seq backoff_since = 0;        // the record that set it
+  TimeUs block_due = 0;         // the first `deadline` around it; 0: none
   std::uint64_t args_digest = 0;
   std::string path;
   std::string key;
   std::string args_json;
   std::string last_failure;  // "Kind: message" of the attempt before
+};
+
+// A timer of the program that has been started, and has neither fired nor been cancelled.
+struct TimerEntry {
+  StepNumber id = 0;  // vm::TimerId
+  vm::TimerUse use{};
+  TimeUs due = 0;
+  Seq since = 0;     // the record that started it
+  std::string path;  // where in the run
 };
 
 // A report that counted: answered `settled` when it comes again.
@@ -71,6 +81,7 @@ struct RunEntry {
   TimeUs on_failure_due = 0;  // 0: not in `on failure`
   Seq on_failure_since = 0;
   std::vector<StepEntry> steps;     // by id
+  std::vector<TimerEntry> timers;   // by id
   std::vector<EndedAttempt> ended;  // oldest first, at most kRememberedStepsMax
   std::optional<vm::Run> run;       // none only while it is being made
 
@@ -86,6 +97,8 @@ struct RunEntry {
 
   StepEntry* find_step(StepNumber step);
   const StepEntry* find_step(StepNumber step) const;
+  TimerEntry* find_timer(StepNumber timer);
+  const TimerEntry* find_timer(StepNumber timer) const;
   void remember(const EndedAttempt& attempt);
   // Whether that report has counted.
   bool remembers(StepNumber step, std::uint32_t attempt, std::uint64_t outcome) const;

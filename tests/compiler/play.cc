@@ -28,6 +28,10 @@ void settle(vm::testing::Driver& driver, const std::string& line) {
   const std::string path = line.substr(0, space);
   const char how = line[space + 1];
   const std::string rest = line.size() > space + 3 ? line.substr(space + 3) : "";
+  if (how == '^') {
+    EXPECT_TRUE(driver.fire(static_cast<std::uint32_t>(std::stoul(path)))) << line;
+    return;
+  }
   if (how == '.') {
     driver.cancel();
     return;

@@ -25,7 +25,8 @@ std::string value_of(std::string_view type, std::string_view expr,
 
 // Plays flow 0 of the text. `arguments` is a JSON object of its parameters by name. Each line of
 // the script settles one open step: "PATH = JSON", "PATH ! KIND" (failed), "PATH ? KIND" (failed,
-// and may have happened), "PATH . cancel" cancels the run. Between any two inputs the run goes
+// and may have happened), "PATH . cancel" cancels the run, "N ^ fire" lets timer N be
+// up. Between any two inputs the run goes
 // through a snapshot. Answers what the run commanded, one command per line.
 std::string play(std::string_view text, std::string_view arguments,
                  const std::vector<std::string>& script);

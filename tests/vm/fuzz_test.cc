@@ -21,11 +21,16 @@ struct Input {
   StepId step;
   Value value;
   bool unsure;
+  TimerId timer;
 };
 
 Input random_input(Random& random, const Run& run) {
   std::vector<Run::OpenStep> open = run.open_steps();
-  Input input{static_cast<int>(random.below(60)), {0}, Value(), random.one_in(2)};
+  Input input{static_cast<int>(random.below(60)), {0}, Value(), random.one_in(2), {0}};
+  const std::vector<TimerId> timers = run.open_timers();
+  if (!timers.empty() && random.one_in(open.empty() ? 2 : 4)) {
+    input.timer = timers[random.below(timers.size())];
+  }
   if (!open.empty()) input.step = open[random.below(open.size())].id;
   input.value = random.one_in(40) ? Value::string("no int")
                                   : Value::integer(static_cast<int64_t>(random.below(100)));
@@ -39,6 +44,8 @@ void give(Run& run, const Input& input, Commands& commands) {
     run.cancel(CancelKind::superseded, "fuzz", commands);
   } else if (input.kind == 2) {
     run.on_failure_expired(commands);
+  } else if (input.timer.value != 0) {
+    run.timer_fired(input.timer, commands);
   } else if (input.kind < 10) {
     run.step_failed(input.step, {"Lost", "fuzz", "", 1}, input.unsure, commands);
   } else {
@@ -47,13 +54,13 @@ void give(Run& run, const Input& input, Commands& commands) {
 }
 
 struct Totals {
-  uint64_t refused = 0, ended = 0, inputs = 0, compensated = 0, restored = 0;
+  uint64_t refused = 0, ended = 0, inputs = 0, compensated = 0, restored = 0, timers = 0;
 };
 
 void check_open_steps(const Run& run) {
   bool live = run.phase() != Phase::ended && run.phase() != Phase::created;
   // Every live run waits for something; an ended one for nothing.
-  ASSERT_EQ(live, !run.open_steps().empty());
+  ASSERT_EQ(live, !run.open_steps().empty() || !run.open_timers().empty());
 }
 
 void drive(Random& random, const std::shared_ptr<const VerifiedProgram>& verified, Totals& totals) {
@@ -90,6 +97,7 @@ void drive(Random& random, const std::shared_ptr<const VerifiedProgram>& verifie
     give(steady, input, a);
     give(restored, input, b);
     ++totals.inputs;
+    if (input.timer.value != 0) ++totals.timers;
   }
 }
 
@@ -117,6 +125,7 @@ TEST(Fuzz, random_programs_run_within_their_bounds) {
   EXPECT_GT(totals.ended, kPrograms / 2);
   EXPECT_GT(totals.inputs, 2 * kPrograms);
   EXPECT_GT(totals.compensated, kPrograms / 4);
+  EXPECT_GT(totals.timers, kPrograms / 4);
 }
 
 // Bytes changed below a right checksum: refused, or a run that can be driven on without harm.

@@ -340,7 +340,10 @@ TEST(Ops, every_pure_instruction_does_what_its_row_says) {
   }
   // What acts is run_test's: these are the instructions whose commands it checks.
   for (Op op : {Op::step, Op::step_key, Op::arm_unsure, Op::on_undo, Op::spawn, Op::join,
-                Op::notify, Op::finish, Op::finish_bare, Op::run_client, Op::run_id}) {
+                Op::notify, Op::finish, Op::finish_bare, Op::run_client, Op::run_id,
+                // and tests/compiler/execute_blocks_test plays these:
+                Op::sleep, Op::start_deadline, Op::round, Op::leave, Op::mark, Op::undo,
+                Op::settle, Op::rethrow, Op::race, Op::slot, Op::gather}) {
     seen.insert(op);
   }
   for (const OpInfo& info : kOps)

@@ -242,6 +242,10 @@ bool Driver::cancel(CancelKind kind) {
   commands.clear();
   return run.cancel(kind, "stop", commands);
 }
+bool Driver::fire(uint32_t timer) {
+  commands.clear();
+  return run.timer_fired({timer}, commands);
+}
 bool Driver::expire() {
   commands.clear();
   return run.on_failure_expired(commands);
@@ -292,6 +296,16 @@ std::string describe_command(const Program& program, const Command& command) {
     return "dead " + dead->path + " " + dead->failure.kind;
   }
   if (std::holds_alternative<EnterOnFailure>(command)) return "on failure";
+  if (auto timer = std::get_if<StartTimer>(&command)) {
+    static constexpr const char* kUses[] = {"sleep", "deadline", "receive"};
+    return "timer " + std::to_string(timer->id.value) + " " +
+           kUses[static_cast<int>(timer->use)] + " " + timer->path + " " +
+           (timer->after_ms ? std::to_string(*timer->after_ms) + "ms"
+                            : "until " + std::to_string(timer->until_us.value_or(0)));
+  }
+  if (auto timer = std::get_if<CancelTimer>(&command)) {
+    return "cancel timer " + std::to_string(timer->id.value);
+  }
   const Finish& finish = std::get<Finish>(command);
   static constexpr const char* kWords[] = {"completed", "failed", "cancelled", "superseded"};
   std::string text = std::string("finish ") + kWords[static_cast<int>(finish.status)] +

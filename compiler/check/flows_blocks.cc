@@ -1,0 +1,327 @@
+// Loops, and blocks that can be left before their end: `while`, `each`, `race`, `try`, `deadline`.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "compiler/check/flows.hpp"
+
+namespace sluice::compiler {
+
+using namespace ir;
+
+namespace {
+
+bool is_true(const Expr* condition) {
+  const auto* literal = as<BoolValue>(condition);
+  return literal != nullptr && literal->value;
+}
+
+// Whether a block can come to its end: not by `return`, `fail`, `yield`, `break` or `continue`.
+class Falling {
+ public:
+  bool through(const Block& block) {
+    return std::all_of(block.statements.begin(), block.statements.end(),
+                       [&](const Stmt* stmt) { return through(*stmt); });
+  }
+
+ private:
+  bool through(const Stmt& stmt) {
+    return std::visit(ast::Overloaded{
+                          [](const Return&) { return false; },
+                          [](const Fail&) { return false; },
+                          [](const Yield&) { return false; },
+                          [](const Continue&) { return false; },
+                          [&](const Break&) {
+                            broken_ = true;
+                            return false;
+                          },
+                          [&](const If& node) {
+                            bool any = !node.else_body || through(*node.else_body);
+                            for (const IfArm& arm : node.arms) any |= through(arm.body);
+                            return any;
+                          },
+                          [&](const Match& node) {
+                            bool any = node.else_body && through(*node.else_body);
+                            for (const MatchCase& each : node.cases) any |= through(each.body);
+                            return any;
+                          },
+                          [&](const Parallel& node) {
+                            return std::all_of(node.branches.begin(), node.branches.end(),
+                                               [&](const Branch& each) {
+                                                 return each.step != nullptr || through(each.body);
+                                               });
+                          },
+                          [&](const While& node) {
+                            const bool outer = std::exchange(broken_, false);
+                            through(node.body);
+                            return std::exchange(broken_, outer) || !is_true(node.condition);
+                          },
+                          [&](const Each& node) {
+                            const bool outer = std::exchange(broken_, false);
+                            through(node.body);
+                            broken_ = outer;
+                            return true;
+                          },
+                          [&](const Try& node) {
+                            bool any = through(node.body);
+                            for (const Catch& each : node.catches) any |= through(each.body);
+                            return any;
+                          },
+                          [&](const Deadline& node) {
+                            const bool inside = through(node.body);
+                            return !node.else_body || through(*node.else_body) || inside;
+                          },
+                          [](const auto&) { return true; },
+                      },
+                      stmt.node);
+  }
+
+  bool broken_ = false;
+};
+
+}  // namespace
+
+Stmt* FlowChecker::while_loop(const ast::Stmt& tree, const ast::WhileStmt& node) {
+  While out;
+  out.condition = exprs_.want_bool(*node.condition);
+  const Around outer = around_;
+  const std::string path = path_;
+  around_.loop = Loop::kRounds;
+  path_ += "while/";
+  out.body = block(node.body);
+  path_ = path;
+  around_ = outer;
+  return made(tree, std::move(out));
+}
+
+Expr* FlowChecker::each_source(const ast::EachStmt& node, TypeId* element) {
+  Expr* source = exprs_.infer_closed(*node.source, node.variable.text);
+  const TypeInfo info = types_[source->type];
+  if (info.kind == TypeKind::kList) {
+    *element = info.element;
+  } else if (info.kind != TypeKind::kPoison) {
+    context_.diagnostics.report(Code::E0316, node.source->span,
+                                fmt::format("only a list can be gone through, and this is {}",
+                                            with_article(types_.name(source->type))));
+  }
+  return source;
+}
+
+void FlowChecker::each_body(const ast::EachStmt& node, Each& out) {
+  const std::string path = path_;
+  path_ += "each/";
+  if (node.parallel != nullptr) locals_.enter_frame();
+  out.body = block(node.body);
+  if (node.parallel != nullptr) locals_.leave_frame();
+  path_ = path;
+}
+
+Stmt* FlowChecker::each(const ast::Stmt& tree, const ast::EachStmt& node, const ast::Name* result) {
+  Each out;
+  TypeId element = kPoison;
+  out.source = each_source(node, &element);
+  if (node.parallel != nullptr) {
+    concurrent_in_compensation(tree, "each");
+    out.limit = exprs_.want(*node.parallel, {kInt});
+    const auto* limit = as<IntValue>(out.limit);
+    if (limit != nullptr && limit->value < 1) {
+      context_.diagnostics.report(Code::E0445, node.parallel->span, "no round could ever begin")
+          .because("`parallel N` says how many rounds run beside each other, from 1 on");
+    }
+  }
+  Gather gather;
+  gather.type = kEmpty;
+  const Around outer = around_;
+  if (node.parallel != nullptr) around_ = {Loop::kBeside, nullptr};
+  if (node.parallel == nullptr) around_.loop = Loop::kRounds;
+  if (result != nullptr) around_.gather = &gather;
+  locals_.open();
+  out.variable = context_.local(node.variable, element, Local::Kind::kElement);
+  locals_.declare(out.variable);
+  each_body(node, out);
+  locals_.close();
+  if (result != nullptr) out.result = gathered(tree, result, true);
+  around_ = outer;
+  return made(tree, std::move(out));
+}
+
+Stmt* FlowChecker::race(const ast::Stmt& tree, const ast::RaceStmt& node, const ast::Name* result) {
+  Race out;
+  concurrent_in_compensation(tree, "race");
+  Gather gather;
+  gather.type = kEmpty;
+  const Around outer = around_;
+  around_ = {Loop::kNone, &gather};
+  out.branches = branches(node.branches);
+  if (result != nullptr) {
+    for (const Branch& each : out.branches) race_value(each);
+    out.result = gathered(tree, result, false);
+  }
+  around_ = outer;
+  return made(tree, std::move(out));
+}
+
+// What a branch gives to a race whose result has a name.
+void FlowChecker::race_value(const Branch& branch) {
+  Gather& gather = *around_.gather;
+  if (branch.step == nullptr) {
+    if (!Falling().through(branch.body)) return;
+    context_.diagnostics
+        .report(
+            Code::E0441, branch.name->span,
+            fmt::format("the branch `{}` can come to its end without a value", branch.name->name))
+        .because(
+            "the race has a result, so each of its branches ends with `yield`, `return` or "
+            "`fail`");
+    return;
+  }
+  if (branch.step->task == nullptr) {
+    gather.type = kPoison;
+    gather.any = true;
+    return;
+  }
+  const Span span = branch.step->name_span;
+  if (branch.step->result->type == kPoison) {
+    context_.diagnostics
+        .report(
+            Code::E0441, span,
+            fmt::format("the step `{}` has no result that could win the race", branch.step->name))
+        .because(
+            "put it into a `branch NAME { … yield … }`, or leave the result of the race "
+            "without a name");
+    return;
+  }
+  bool ok = false;
+  const TypeId united = types_.unite(gather.type, branch.step->result->type, &ok);
+  if (ok) {
+    gather.type = united;
+  } else {
+    context_.diagnostics
+        .report(Code::E0301, span,
+                fmt::format("expected {}, found {}", with_article(types_.name(gather.type)),
+                            with_article(types_.name(branch.step->result->type))))
+        .also(gather.first, fmt::format("the first value of the race is {}",
+                                        with_article(types_.name(gather.type))));
+  }
+  if (!gather.any) gather.first = span;
+  gather.any = true;
+}
+
+Local* FlowChecker::gathered(const ast::Stmt& tree, const ast::Name* result, bool list) {
+  const Gather& gather = *around_.gather;
+  TypeId type = gather.type;
+  if (!gather.any) {
+    if (list) {
+      context_.diagnostics
+          .report(Code::E0443, first_word(tree, "each"),
+                  fmt::format("no round yields anything, so `{}` stays empty", result->text))
+          .because(
+              "`yield VALUE` ends a round and adds the value; a loop that gathers nothing "
+              "needs no `let`");
+    }
+    type = kPoison;
+  } else if (types_.is_open(type) && !types_.has_poison(type)) {
+    context_.diagnostics
+        .report(Code::E0309, gather.first,
+                fmt::format("nothing here says what type `{}` has", result->text))
+        .because(
+            "`none` and empty lists alone have no type; yield a field, a result or a value "
+            "whose type is written");
+    type = kPoison;
+  }
+  if (list && type != kPoison) type = types_.list_of(type);
+  Local* local = context_.local(*result, type, Local::Kind::kLet);
+  local->used = type == kPoison;  // what was reported is no second finding
+  locals_.declare(local);
+  return local;
+}
+
+Stmt* FlowChecker::yield(const ast::Stmt& tree, const ast::YieldStmt& node) {
+  Yield out;
+  if (around_.gather == nullptr) {
+    out.value = exprs_.infer(*node.value);
+    context_.diagnostics
+        .report(Code::E0412, tree.span, "`yield` belongs into `race` or `let NAME = each`")
+        .because("it gives the value of a branch or of a round");
+    return made(tree, out);
+  }
+  Gather& gather = *around_.gather;
+  if (!gather.any) gather.first = node.value->span;
+  gather.any = true;
+  out.value = exprs_.agree(*node.value, kPoison, nullptr, &gather.type, gather.first,
+                           "the first value yielded");
+  return made(tree, out);
+}
+
+Stmt* FlowChecker::jump(const ast::Stmt& tree, std::string_view word) {
+  const bool leaves = word == "break";
+  if (around_.loop == Loop::kNone) {
+    context_.diagnostics.report(Code::E0412, tree.span,
+                                fmt::format("`{}` belongs into a loop", word));
+  } else if (leaves && around_.loop == Loop::kBeside) {
+    context_.diagnostics
+        .report(Code::E0442, tree.span, "rounds that run beside each other cannot be broken off")
+        .because(
+            "which of the others would have begun would be chance; `continue` ends this "
+            "round, and a loop without `parallel` can be left");
+  }
+  if (leaves) return made(tree, Break{});
+  return made(tree, Continue{});
+}
+
+Stmt* FlowChecker::try_statement(const ast::Stmt& tree, const ast::TryStmt& node) {
+  Try out;
+  out.body = block(node.body);
+  const ast::CatchArm* any = nullptr;
+  for (const ast::CatchArm& arm : node.catches) {
+    const auto same = std::find_if(node.catches.begin(), node.catches.end(), [&](const auto& o) {
+      return o.kind && arm.kind && o.kind->text == arm.kind->text;
+    });
+    if (any != nullptr || (arm.kind && &*same != &arm)) {
+      context_.diagnostics
+          .report(Code::E0446, arm.kind ? arm.kind->span : first_word(tree, "catch"),
+                  "this `catch` gets nothing")
+          .also(any != nullptr ? any->span : same->span, "this one takes it all");
+    }
+    if (!arm.kind) any = &arm;
+    Catch& each = out.catches.emplace_back();
+    each.span = arm.span;
+    if (arm.kind) each.kind = arm.kind->text;
+    locals_.open();
+    if (arm.why) {
+      each.why = context_.local(*arm.why, context_.program.failure->type, Local::Kind::kWhy);
+      locals_.declare(each.why);
+    }
+    each.body = block(arm.body);
+    locals_.close();
+  }
+  return made(tree, std::move(out));
+}
+
+Stmt* FlowChecker::deadline(const ast::Stmt& tree, const ast::DeadlineStmt& node) {
+  Deadline out;
+  out.duration = exprs_.want(*node.duration, {kDuration});
+  out.body = block(node.body);
+  if (node.else_body) out.else_body = block(*node.else_body);
+  return made(tree, std::move(out));
+}
+
+Stmt* FlowChecker::sleep(const ast::Stmt& tree, const ast::SleepStmt& node) {
+  Sleep out;
+  out.until = node.until;
+  if (forbidden_in_on_failure(tree, "sleep")) {
+    exprs_.infer(*node.value);
+    return made(tree, Refused{});
+  }
+  if (node.until) {
+    out.value = exprs_.infer(*node.value);
+    context_.diagnostics
+        .report(Code::E0606, first_word(tree, "sleep"), "`sleep until` is not executed yet")
+        .because("`sleep DURATION` is");
+  } else {
+    out.value = exprs_.want(*node.value, {kDuration});
+  }
+  return made(tree, out);
+}
+
+}  // namespace sluice::compiler

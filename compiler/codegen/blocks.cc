@@ -1,0 +1,307 @@
+// Loops, and blocks that can be left before their end: `while`, `each`, `race`, `try`, `deadline`.
+#include <utility>
+
+#include "compiler/codegen/generator.hpp"
+
+namespace sluice::compiler {
+
+using namespace ir;
+using vm::FunctionKind;
+using vm::RoundKind;
+
+namespace {
+
+bool is_true(const Expr* condition) {
+  const auto* literal = as<BoolValue>(condition);
+  return literal != nullptr && literal->value;
+}
+
+}  // namespace
+
+// ----------------------------------------------------------------------------------------- loops
+
+void FunctionCode::round(const Block& body, RoundKind kind, vm::Label next, vm::Label end) {
+  const auto outer = std::exchange(loop_, Loop{next, end});
+  builder_.emit_round(kind, rounds_);
+  ++rounds_;
+  block(body);
+  --rounds_;
+  loop_ = outer;
+}
+
+void FunctionCode::while_loop(const While& node) {
+  const vm::Label top = builder_.make_label();
+  const vm::Label end = builder_.make_label();
+  const std::uint32_t mark = builder_.mark();
+  builder_.bind(top);
+  if (!is_true(node.condition)) jump_if(*node.condition, false, end);
+  builder_.release_to(mark);
+  round(node.body, RoundKind::while_, top, end);
+  if (reachable_) builder_.emit_jump(Op::jump, top);
+  // Of `while true` that nobody leaves, nothing comes here: the verifier does not mind.
+  bind_label(end);
+  builder_.emit_leave(rounds_);
+}
+
+void FunctionCode::each(const Each& node) {
+  if (node.limit != nullptr) return each_beside(node);
+  if (node.result != nullptr) {
+    const Register all = builder_.allocate();
+    builder_.emit_indexed(Op::make_list, all, all, 0);
+    bind(node.result, all);
+  }
+  const auto* range = as<RangeValue>(node.source);
+  if (range != nullptr) {
+    each_in_range(node, *range);
+  } else {
+    each_in_turn(node);
+  }
+}
+
+void FunctionCode::each_in_turn(const Each& node) {
+  const std::uint32_t mark = builder_.mark();
+  const Register list = builder_.allocate(), index = builder_.allocate(),
+                 variable = builder_.allocate();
+  into(*node.source, list);
+  builder_.emit_imm(Op::load_int, index, 0);
+  bind(node.variable, variable);
+  const vm::Label next = builder_.make_label();
+  const vm::Label end = builder_.make_label();
+  builder_.bind(next);
+  builder_.emit(Op::list_next, variable, list, index);
+  builder_.emit_jump(Op::jump, end);
+  gathering(node, next, end);
+  if (reachable_) builder_.emit_jump(Op::jump, next);
+  bind_label(end);
+  builder_.emit_leave(rounds_);
+  builder_.release_to(mark);
+}
+
+// Counts, so that the range is never built as a list.
+void FunctionCode::each_in_range(const Each& node, const RangeValue& range) {
+  const std::uint32_t mark = builder_.mark();
+  const Register at = builder_.allocate(), last = builder_.allocate(),
+                 variable = builder_.allocate(), over = builder_.allocate();
+  into(*range.first, at);
+  into(*range.last, last);
+  bind(node.variable, variable);
+  const vm::Label top = builder_.make_label();
+  const vm::Label next = builder_.make_label();
+  const vm::Label end = builder_.make_label();
+  builder_.emit(Op::less, over, last, at);
+  builder_.emit_jump(Op::jump_if, over, end);
+  builder_.bind(top);
+  builder_.emit(Op::move, variable, at);
+  gathering(node, next, end);
+  bind_label(next);
+  // The last round is known before the number goes on: it may be the greatest there is.
+  builder_.emit(Op::equal, over, at, last);
+  builder_.emit_jump(Op::jump_if, over, end);
+  builder_.emit_imm(Op::load_int, over, 1);
+  builder_.emit(Op::add_int, at, at, over);
+  builder_.emit_jump(Op::jump, top);
+  bind_label(end);
+  builder_.emit_leave(rounds_);
+  builder_.release_to(mark);
+}
+
+// A round whose `yield` adds to the loop's result, if it has one.
+void FunctionCode::gathering(const Each& node, vm::Label next, vm::Label end) {
+  const Yields outer = yields_;
+  const Register outer_gathered = gathered_;
+  const vm::Label outer_next = gathering_next_;
+  if (node.result != nullptr) {
+    yields_ = Yields::kAppend;
+    gathered_ = locals_.at(node.result);
+    gathering_next_ = next;
+  }
+  round(node.body, RoundKind::each, next, end);
+  yields_ = outer;
+  gathered_ = outer_gathered;
+  gathering_next_ = outer_next;
+}
+
+void FunctionCode::each_beside(const Each& node) {
+  const Register all = builder_.allocate();
+  if (node.result != nullptr) bind(node.result, all);
+  const std::uint32_t mark = builder_.mark();
+  const Register list = builder_.allocate(), index = builder_.allocate(),
+                 variable = builder_.allocate(), limit = builder_.allocate();
+  into(*node.source, list);
+  into(*node.limit, limit);
+  builder_.emit_imm(Op::load_int, index, 0);
+  bind(node.variable, variable);
+
+  Captures captures = captures_of(node.body);
+  const std::uint32_t function = generator_.reserve();
+  FunctionCode code(generator_, name_ + "/each", FunctionKind::branch,
+                    static_cast<std::uint16_t>(captures.size()),
+                    std::string(vm::round_word(RoundKind::each)));
+  code.bind(captures);
+  code.round_body(node.body);
+  generator_.put(function, code.builder(), node.body.span);
+
+  at(node.source->span);
+  const vm::Label next = builder_.make_label();
+  const vm::Label end = builder_.make_label();
+  builder_.bind(next);
+  builder_.emit(Op::list_next, variable, list, index);
+  builder_.emit_jump(Op::jump, end);
+  const Register first = capture(captures);
+  builder_.emit_spawn(function, first, static_cast<std::uint32_t>(captures.size()));
+  builder_.emit(Op::slot, limit);
+  builder_.emit_jump(Op::jump, next);
+  builder_.bind(end);
+  builder_.emit(Op::gather, all);
+  builder_.release_to(mark);
+}
+
+void FunctionCode::round_body(const Block& body) {
+  yields_ = Yields::kReturnList;
+  block_body(body);
+}
+
+void FunctionCode::jump(bool leaves) {
+  if (loop_) {
+    builder_.emit_jump(Op::jump, leaves ? loop_->end : loop_->next);
+  } else {
+    builder_.emit(Op::ret_none);  // `continue` in a round that runs beside others
+  }
+  reachable_ = false;
+}
+
+// ---------------------------------------------------------------------------------------- values
+
+void FunctionCode::yield(const Yield& node) {
+  const std::uint32_t mark = builder_.mark();
+  const Register value = eval(*node.value);
+  if (yields_ == Yields::kAppend) {
+    builder_.emit(Op::append, gathered_, value);
+    builder_.emit_jump(Op::jump, gathering_next_);
+  } else if (yields_ == Yields::kReturnList) {
+    const Register list = builder_.allocate();
+    builder_.emit_indexed(Op::make_list, list, value, 1);
+    builder_.emit(Op::ret, list);
+  } else {
+    builder_.emit(Op::ret, value);
+  }
+  builder_.release_to(mark);
+  reachable_ = false;
+}
+
+void FunctionCode::race_body(const Block& body) {
+  yields_ = Yields::kReturn;
+  block_body(body);
+}
+
+void FunctionCode::race_step(const StepDef& def) {
+  const Register to = builder_.allocate();
+  step(def, to);
+  builder_.emit(Op::ret, to);
+}
+
+void FunctionCode::race(const Race& node) {
+  const Register result = builder_.allocate();
+  for (const Branch& each : node.branches) {
+    const std::uint32_t mark = builder_.mark();
+    const Captures captures =
+        each.step != nullptr ? captures_of(*each.step) : captures_of(each.body);
+    const std::uint32_t index = branch(each, captures, true);
+    const Register first = capture(captures);
+    builder_.emit_spawn(index, first, static_cast<std::uint32_t>(captures.size()));
+    builder_.release_to(mark);
+  }
+  builder_.emit_race(result, static_cast<std::uint32_t>(node.branches.size()));
+  builder_.emit(Op::settle);
+  if (node.result != nullptr) bind(node.result, result);
+}
+
+// ------------------------------------------------------------------------ blocks that can be left
+
+void FunctionCode::leave_block(vm::Label handler) {
+  bind_label(handler);
+  builder_.emit_leave(rounds_);
+}
+
+void FunctionCode::undo_since(Register mark) {
+  builder_.emit(Op::undo, mark);
+  builder_.emit(Op::settle);
+}
+
+void FunctionCode::try_statement(const Try& node) {
+  const std::uint32_t outer = builder_.mark();
+  const Register since = builder_.allocate(), why = builder_.allocate();
+  const vm::Label begin = builder_.make_label(), end = builder_.make_label(),
+                  handler = builder_.make_label(), done = builder_.make_label();
+  builder_.emit(Op::mark, since);
+  builder_.bind(begin);
+  const std::uint32_t from = builder_.pc();
+  block(node.body);
+  builder_.bind(end);
+  const bool empty = builder_.pc() == from;
+  bool any_end = reachable_;
+  if (empty) return builder_.release_to(outer);
+  if (reachable_) builder_.emit_jump(Op::jump, done);
+  builder_.add_handler(begin, end, handler, why);
+  leave_block(handler);
+  bool all = false;  // whether some `catch` takes what is left
+  for (const Catch& each : node.catches) {
+    const vm::Label next = builder_.make_label();
+    all = each.kind.empty();
+    if (!all) {
+      const std::uint32_t mark = builder_.mark();
+      const Register kind = builder_.allocate(), wanted = builder_.allocate();
+      builder_.emit_indexed(Op::get_field, kind, why,
+                            static_cast<std::uint32_t>(vm::FailureField::kind));
+      constant(vm::Value::string(each.kind), wanted);
+      builder_.emit(Op::equal, kind, kind, wanted);
+      builder_.emit_jump(Op::jump_if_not, kind, next);
+      builder_.release_to(mark);
+    }
+    undo_since(since);
+    if (each.why != nullptr) bind(each.why, why);
+    block(each.body);
+    any_end = any_end || reachable_;
+    if (reachable_) builder_.emit_jump(Op::jump, done);
+    if (all) break;
+    bind_label(next);
+  }
+  if (!all) builder_.emit(Op::rethrow, why);
+  builder_.bind(done);
+  reachable_ = any_end;
+  builder_.release_to(outer);
+}
+
+void FunctionCode::deadline(const Deadline& node) {
+  const std::uint32_t outer = builder_.mark();
+  const Register since = builder_.allocate(), timer = builder_.allocate();
+  const vm::Label begin = builder_.make_label(), end = builder_.make_label(),
+                  handler = builder_.make_label(), done = builder_.make_label();
+  into(*node.duration, timer);
+  builder_.emit(Op::mark, since);
+  builder_.emit(Op::start_deadline, timer, timer);
+  builder_.bind(begin);
+  const std::uint32_t from = builder_.pc();
+  block(node.body);
+  builder_.bind(end);
+  const bool empty = builder_.pc() == from;
+  bool any_end = reachable_;
+  if (empty) return builder_.release_to(outer);
+  if (reachable_) builder_.emit_jump(Op::jump, done);
+  builder_.add_handler(begin, end, handler, timer, vm::Handler::kHandlerDeadline);
+  leave_block(handler);
+  undo_since(since);
+  if (node.else_body) block(*node.else_body);
+  any_end = any_end || reachable_;
+  builder_.bind(done);
+  reachable_ = any_end;
+  builder_.release_to(outer);
+}
+
+void FunctionCode::sleep(const Sleep& node) {
+  const std::uint32_t mark = builder_.mark();
+  builder_.emit(Op::sleep, eval(*node.value));
+  builder_.release_to(mark);
+}
+
+}  // namespace sluice::compiler
