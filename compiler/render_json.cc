@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "compiler/render.hpp"
+#include "vm/json_reader.hpp"
 
 namespace sluice::compiler {
 namespace {
@@ -100,48 +101,17 @@ std::string sarif_rule(const CodeInfo& row) {
 }  // namespace
 
 std::string json_quote(std::string_view text) {
-  std::string out = "\"";
-  while (!text.empty()) {
-    const auto byte = static_cast<unsigned char>(text.front());
-    if (byte >= 0x80) {
-      std::size_t length = byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
-      length = std::min(length, text.size());
-      const bool valid = !find_invalid_utf8(text.substr(0, length)).has_value();
-      if (valid) {
-        out += text.substr(0, length);
-      } else {
-        out += "\xEF\xBF\xBD";
-        length = 1;
-      }
-      text.remove_prefix(length);
-      continue;
-    }
-    switch (byte) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      default:
-        if (byte < 0x20) {
-          out += fmt::format("\\u{:04x}", byte);
-        } else {
-          out += static_cast<char>(byte);
-        }
-    }
-    text.remove_prefix(1);
+  // A source's own bytes may be no UTF-8; a reader of JSON must get some all the same.
+  std::string valid;
+  while (const auto bad = find_invalid_utf8(text)) {
+    valid += text.substr(0, *bad);
+    valid += "\xEF\xBF\xBD";
+    text.remove_prefix(*bad + 1);
   }
-  return out + "\"";
+  valid += text;
+  std::string out;
+  vm::append_json_string(valid, out);
+  return out;
 }
 
 std::string render_json_array(const Diagnostics& diagnostics, const SourceSet& sources) {

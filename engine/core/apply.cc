@@ -18,6 +18,13 @@ tl::unexpected<ApplyError> bad_body(const Record& record) {
                                                 " is no " + std::string(kind_name(record.kind)));
 }
 
+// What a worker hears of its report.
+void answer_report(Context& context, bool counts) {
+  const Seq seq = context.record.seq;
+  context.effects.push_back(counts ? Effect(Settled{seq, context.reply})
+                                   : Effect(Stale{seq, context.reply}));
+}
+
 // What a verdict that came with the record says of it; empty: it is to be worked on.
 std::string given_fault(const Record& record) {
   if (record.verdict == Verdict::ok) return {};
@@ -273,11 +280,8 @@ Result Partition::Impl::on_done(Context& context) {
   if (!body) return bad_body(context.record);
   RunEntry* found = find_run(body->run);
   StepEntry* attempt = open_attempt(found, *body);
-  if (attempt == nullptr) {
-    context.effects.push_back(Stale{context.record.seq, context.reply});
-    return {};
-  }
-  context.effects.push_back(Settled{context.record.seq, context.reply});
+  answer_report(context, attempt != nullptr);
+  if (attempt == nullptr) return {};
   RunEntry& entry = *found;
   auto result = body->result.empty() ? vm::Value() : vm::decode_value(body->result);
   const Seq cause = attempt->opened;
@@ -300,11 +304,8 @@ Result Partition::Impl::on_failed(Context& context) {
   if (!body) return bad_body(context.record);
   RunEntry* found = find_run(body->run);
   StepEntry* attempt = open_attempt(found, *body);
-  if (attempt == nullptr) {
-    context.effects.push_back(Stale{context.record.seq, context.reply});
-    return {};
-  }
-  context.effects.push_back(Settled{context.record.seq, context.reply});
+  answer_report(context, attempt != nullptr);
+  if (attempt == nullptr) return {};
   RunEntry& entry = *found;
   StepEntry& step = *attempt;
   const vm::Program& program = entry.loaded->program();

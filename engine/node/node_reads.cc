@@ -262,7 +262,9 @@ void Node::Impl::attach(core::TenantId tenant, AttachRequest request, Callback<A
         const bool same_epoch = request.resume_epoch == epoch;
         const auto finish = [this, tenant, request, done, epoch](Attached attached) {
           attached.epoch = epoch;
-          store->push_ack({tenant, request.client, request.session, attached.offset});
+          if (!request.session.empty()) {
+            store->push_ack({tenant, request.client, request.session, attached.offset});
+          }
           done(std::move(attached));
         };
         if (seen->last_offset == 0) {  // nothing was ever delivered: nothing to look up

@@ -261,7 +261,9 @@ struct Attached {
 struct AttachRequest {
   std::string tenant;
   std::string client;
-  std::string session;  // the gateway's or the client's own, opaque
+  // The gateway's or the client's own, opaque. Empty: a reader that keeps its place itself and
+  // never acknowledges; nothing is stored about it, so nothing waits for it.
+  std::string session;
   unsigned shard = 0;
   bool resume = false;
   std::string resume_epoch;

@@ -16,7 +16,6 @@ using std::chrono::steady_clock;
 SseSession::SseSession(Connection& connection, Start start)
     : connection_(connection),
       start_(std::move(start)),
-      session_("sse-" + random_id()),
       feed_(*this, limits::kResumePage),
       last_output_(steady_clock::now()) {
   connection_.shard().counters().streams.add();
@@ -31,19 +30,19 @@ void SseSession::begin() {
   shard.add_deliveries(start_.tenant, start_.client, this);
   shard.node().attach({.tenant = start_.tenant,
                        .client = start_.client,
-                       .session = session_,
+                       .session = "",
                        .shard = shard.number(),
                        .resume = true,
                        .resume_epoch = shard.node().delivery_epoch(),
                        .resume_offset = start_.after},
-                      [shard = &shard, id = connection_.id(), start = start_,
-                       session = session_](tl::expected<node::Attached, node::Refusal> attached) {
+                      [shard = &shard, id = connection_.id(),
+                       start = start_](tl::expected<node::Attached, node::Refusal> attached) {
                         shard->post([=, attached = std::move(attached)]() mutable {
                           const auto connection = shard->find(id);
                           if (connection && !connection->closed()) {
                             static_cast<SseSession*>(connection->owner())->on_attached(attached);
                           } else if (attached) {
-                            shard->node().detach(start.tenant, start.client, session,
+                            shard->node().detach(start.tenant, start.client, "",
                                                  shard->number());
                           }
                         });
@@ -60,7 +59,7 @@ void SseSession::on_closed() {
   Shard& shard = connection_.shard();
   shard.counters().streams.sub();
   shard.remove_deliveries(start_.tenant, start_.client, this);
-  if (attached_) shard.node().detach(start_.tenant, start_.client, session_, shard.number());
+  if (attached_) shard.node().detach(start_.tenant, start_.client, "", shard.number());
   attached_ = false;
 }
 

@@ -48,7 +48,6 @@ class SseSession final : public Connection::Owner,
 
   Connection& connection_;
   Start start_;
-  std::string session_;
   DeliveryFeed feed_;
   bool attached_ = false;
   bool ending_ = false;

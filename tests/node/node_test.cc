@@ -187,8 +187,12 @@ TEST_F(NodeTest, DeliveriesAreReadByOffsetAndSessionsGoOnWhereTheyAcked) {
   node->ack(kTenant, "ann", "phone", 3);
   EXPECT_EQ(attach(*node, "ann", "phone").offset, 3u);
   EXPECT_EQ(attach(*node, "ann", "laptop").offset, 5u);  // new: after the greatest
+  EXPECT_EQ(attach(*node, "ann", "").offset, 5u);        // a reader that never acknowledges
   gateway.serve(nullptr);
   node.reset();
+  EXPECT_EQ(PrivatePostgres::query(
+                database, "select string_agg(session, ',' order by session) from session_ack"),
+            "laptop,phone");
   node = start(config(), gateway);
   const Attached again = attach(*node, "ann", "phone");
   EXPECT_EQ(again.offset, 3u);
