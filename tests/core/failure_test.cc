@@ -124,6 +124,23 @@ TEST(Failure, AnUnsafeAttemptIsGrantedOnce) {
   EXPECT_EQ(all_of<Settled>(driver.done(offer, "r")).size(), 1u);
 }
 
+// Tasks are handed out in the order in which their steps became ready, also after a takeover: the
+// second step of the older run came after the first of the younger.
+TEST(Failure, WhatIsOwedIsOfferedInTheOrderInWhichItBecameReady) {
+  Driver driver;
+  const Offer first = only<Offer>(driver.publish("ada", "1"));
+  driver.advance(kMs);  // so that the older run has the lower id
+  const Offer younger = only<Offer>(driver.publish("bob", "1"));
+  const Offer older = only<Offer>(driver.done(first, "r"));
+  ASSERT_LT(older.key.run, younger.key.run);
+  Effects owed;
+  driver.fold().reissue(owed);
+  const auto offers = all_of<Offer>(owed);
+  ASSERT_EQ(offers.size(), 2u);
+  EXPECT_EQ(offers[0].key, younger.key);
+  EXPECT_EQ(offers[1].key, older.key);
+}
+
 TEST(Failure, TheSameReportAgainIsSettledAnotherIsStale) {
   Driver driver;
   const Offer offer = only<Offer>(driver.publish("ada", "1"));
