@@ -392,6 +392,7 @@ struct GivenAnswer {
   ExprPtr takes;              // takes D, or null
   ExprPtr returns;            // returns V, or null
   std::optional<Name> fails;  // fails KIND
+  ExprPtr message;            // fails KIND "message", or null
   bool always = false;
   Span span;
 };
@@ -399,9 +400,13 @@ struct GivenItem {  // given TASK A then B …
   QualifiedName task;
   std::vector<GivenAnswer> answers;
 };
-struct WhenItem {  // [after D] when EVENT | cancel
-  ExprPtr after;   // may be null
-  ExprPtr event;   // null: cancel
+// [after D] when EVENT [to TOPIC] | start FLOW(…) | cancel  [from "client"]
+struct WhenItem {
+  ExprPtr after;                       // may be null
+  ExprPtr event;                       // a RecordExpr, or null
+  std::optional<QualifiedName> topic;  // to TOPIC
+  ExprPtr start;                       // a CallExpr, or null; neither: cancel
+  ExprPtr from;                        // a StringLiteral, or null
 };
 // The event that an expectation names: `Failed`, or `Refused { reason: "spam" }`.
 struct ExpectedEvent {
@@ -409,25 +414,34 @@ struct ExpectedEvent {
   bool has_fields = false;
   std::vector<FieldInit> fields;
 };
-struct ExpectEventItem {  // expect return|notify|publish EVENT [within D]
+struct ExpectEventItem {  // expect return|notify|publish EVENT [within D] [once | N times | never]
   enum class Kind { kReturn, kNotify, kPublish };
+  enum class Count { kAny, kOnce, kTimes, kNever };
   Kind kind = Kind::kReturn;
   ExpectedEvent event;
   ExprPtr within;
+  Count count = Count::kAny;
+  ExprPtr times;  // set iff kTimes
 };
-struct ExpectStepItem {  // expect step NAME once | N times | never | before NAME; expect never NAME
-  enum class Kind { kOnce, kTimes, kNever, kBefore };
+// expect step NAME once | N times | never | before NAME | within D; expect never NAME
+struct ExpectStepItem {
+  enum class Kind { kOnce, kTimes, kNever, kBefore, kWithin };
   Kind kind = Kind::kOnce;
   QualifiedName step;
   ExprPtr times;                       // set iff kTimes
   std::optional<QualifiedName> other;  // set iff kBefore
+  ExprPtr within;                      // set iff kWithin
+};
+struct ExpectValueItem {  // expect EXPR
+  ExprPtr condition;
 };
 struct AlwaysItem {
   ExprPtr condition;
 };
 struct TestItem {
   Span span;
-  std::variant<GivenItem, WhenItem, ExpectEventItem, ExpectStepItem, AlwaysItem> node;
+  std::variant<GivenItem, WhenItem, ExpectEventItem, ExpectStepItem, ExpectValueItem, AlwaysItem>
+      node;
 };
 // Decl::name is the title, with the span of the string.
 struct TestDecl {

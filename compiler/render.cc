@@ -88,6 +88,23 @@ class TextRenderer {
     const std::string kind = item.severity == Severity::kError ? "error" : "warning";
     out_ += colours_.of(item.severity, fmt::format("{}[{}]", kind, info(item.code).name));
     out_ += colours_.strong(fmt::format(": {}\n", item.message));
+    render_places(item);
+    if (!item.note.empty()) add_remark("note", item.note);
+    for (const Fix& fix : item.fixes) add_remark("fix", fix.title);
+    return std::move(out_);
+  }
+
+  std::string excerpt(Span span, std::string label) {
+    out_.clear();
+    Diagnostic item;
+    item.span = span;
+    item.primary_label = std::move(label);
+    render_places(item);
+    return std::move(out_);
+  }
+
+ private:
+  void render_places(const Diagnostic& item) {
     std::map<FileId, Marks> files;
     add_mark(files, item.span, item.primary_label, true);
     for (const Label& label : item.labels) add_mark(files, label.span, label.text, false);
@@ -98,12 +115,8 @@ class TextRenderer {
     for (const auto& [file, marks] : files) {
       if (file != item.span.file) render_file(item, file, marks);
     }
-    if (!item.note.empty()) add_remark("note", item.note);
-    for (const Fix& fix : item.fixes) add_remark("fix", fix.title);
-    return std::move(out_);
   }
 
- private:
   void add_mark(std::map<FileId, Marks>& files, Span span, const std::string& text, bool primary) {
     const SourceFile& file = sources_.file(span.file);
     const std::size_t size = file.text().size();
@@ -212,6 +225,11 @@ std::string render_text(const Diagnostics& diagnostics, const SourceSet& sources
   }
   const std::string_view first = info(diagnostics.items().front().code).name;
   return out + summary + fmt::format("; `flowc help {}` explains a code\n", first);
+}
+
+std::string render_excerpt(Span span, std::string label, const SourceSet& sources,
+                           const RenderOptions& options) {
+  return TextRenderer(sources, options).excerpt(span, std::move(label));
 }
 
 std::string render_explanation(Code code, const RenderOptions& options) {

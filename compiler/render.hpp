@@ -20,6 +20,10 @@ struct RenderOptions {
 std::string render_text(const Diagnostics& diagnostics, const SourceSet& sources,
                         const RenderOptions& options);
 
+// The lines of a span as diagnostics show them, with its place and `label` under the carets.
+std::string render_excerpt(Span span, std::string label, const SourceSet& sources,
+                           const RenderOptions& options);
+
 // A JSON array, one object each: code, severity, message, file, line, column, end_line, end_column
 // (from 1, in code points, the end behind the last one), labels, note, fixes. The form that HTTP
 // answers carry.

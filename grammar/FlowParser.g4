@@ -433,8 +433,10 @@ arguments
   : (argument (COMMA argument)* COMMA?)?
   ;
 
+// A type alone: what `count(Answer)` counts.
 argument
   : (member COLON)? expression
+  | typeName
   ;
 
 fieldInits
@@ -468,20 +470,34 @@ invariantDeclaration
 
 testItem
   : K_GIVEN qualifiedName givenAnswer (K_THEN givenAnswer)*                # given
-  | (K_AFTER value)? K_WHEN (K_CANCEL | typeName fieldInits)               # when
+  | (K_AFTER value)? K_WHEN happening (K_FROM string)?                     # when
   | K_EXPECT eventExpectation                                              # expectEvent
   | K_EXPECT (K_STEP qualifiedName stepCount | K_NEVER qualifiedName)      # expectStep
+  | K_EXPECT expression                                                    # expectValue
   | K_ALWAYS expression                                                    # always
   ;
 
+// What comes in from outside.
+happening
+  : K_CANCEL
+  | K_START call
+  | typeName fieldInits (K_TO qualifiedName)?
+  ;
+
 givenAnswer
-  : K_TAKES value (K_RETURNS expression | K_FAILS TYPE K_ALWAYS?)?
+  : K_TAKES value (K_RETURNS expression | K_FAILS TYPE string? K_ALWAYS?)?
   | K_RETURNS expression
-  | K_FAILS TYPE K_ALWAYS?
+  | K_FAILS TYPE string? K_ALWAYS?
   ;
 
 eventExpectation
-  : (K_RETURN | K_NOTIFY | K_PUBLISH) typeName fieldInits? (K_WITHIN value)?
+  : (K_RETURN | K_NOTIFY | K_PUBLISH) typeName fieldInits? (K_WITHIN value)? eventCount?
+  ;
+
+eventCount
+  : K_ONCE
+  | INT K_TIMES
+  | K_NEVER
   ;
 
 stepCount
@@ -489,6 +505,7 @@ stepCount
   | INT K_TIMES
   | K_NEVER
   | K_BEFORE qualifiedName
+  | K_WITHIN value
   ;
 
 // ---- Names

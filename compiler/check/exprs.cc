@@ -236,6 +236,16 @@ Expr* Exprs::unknown_name(Span span, const std::string& name) {
         .because("a name lives to the end of its block");
     return context_.poison(span);
   }
+  if (const Symbol* type = scope_.find(Space::kType, name)) {
+    context_.diagnostics
+        .report(Code::E0203, span,
+                fmt::format("`{}` is {}, not a value", name, kind_with_article(*type)))
+        .also(type->span, "declared here")
+        .because(type->as<EnumDef>() != nullptr
+                     ? "its cases are values: `NAME.case`"
+                     : "a value of it is written with its fields: `NAME { field: … }`");
+    return context_.poison(span);
+  }
   std::vector<std::string_view> candidates = locals_.names();
   for (const auto& [known, symbol] : scope_.spaces[static_cast<std::size_t>(Space::kValue)]) {
     if (symbol.as<ConstDef>() != nullptr) candidates.push_back(known);

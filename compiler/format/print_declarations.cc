@@ -360,8 +360,9 @@ Doc Printer::given_answer(const ast::GivenAnswer& answer) {
     out.push_back(row(out.empty() ? "" : " ", "returns ", expression(*answer.returns)));
   }
   if (answer.fails.has_value()) {
-    out.push_back(
-        row(out.empty() ? "" : " ", "fails ", answer.fails->text, answer.always ? " always" : ""));
+    out.push_back(row(out.empty() ? "" : " ", "fails ", answer.fails->text));
+    if (answer.message != nullptr) out.push_back(row(" ", expression(*answer.message)));
+    if (answer.always) out.push_back(row(" always"));
   }
   return Doc::concat(std::move(out));
 }
@@ -379,8 +380,33 @@ Doc Printer::expected_event(const ast::ExpectEventItem& node, Span place) {
         record(row(std::move(event), " "), node.event.fields,
                Span{place.file, node.event.type.span.end, static_cast<std::uint32_t>(close + 1)});
   }
-  if (node.within == nullptr) return event;
-  return row(std::move(event), " within ", expression(*node.within));
+  if (node.within != nullptr) event = row(std::move(event), " within ", expression(*node.within));
+  switch (node.count) {
+    case ast::ExpectEventItem::Count::kAny:
+      return event;
+    case ast::ExpectEventItem::Count::kOnce:
+      return row(std::move(event), " once");
+    case ast::ExpectEventItem::Count::kTimes:
+      return row(std::move(event), " ", expression(*node.times), " times");
+    case ast::ExpectEventItem::Count::kNever:
+      return row(std::move(event), " never");
+  }
+  return event;
+}
+
+Doc Printer::when(const ast::WhenItem& node) {
+  DocList out;
+  if (node.after != nullptr) out.push_back(row("after ", expression(*node.after), " "));
+  if (node.event != nullptr) {
+    out.push_back(row("when ", expression(*node.event)));
+    if (node.topic.has_value()) out.push_back(row(" to ", node.topic->text()));
+  } else if (node.start != nullptr) {
+    out.push_back(row("when start ", expression(*node.start)));
+  } else {
+    out.push_back(row("when cancel"));
+  }
+  if (node.from != nullptr) out.push_back(row(" from ", expression(*node.from)));
+  return Doc::concat(std::move(out));
 }
 
 Doc Printer::test_item(const ast::TestItem& item) {
@@ -395,11 +421,7 @@ Doc Printer::test_item(const ast::TestItem& item) {
             }
             return Doc::concat(std::move(out));
           },
-          [&](const ast::WhenItem& node) {
-            Doc after = node.after == nullptr ? Doc() : row("after ", expression(*node.after), " ");
-            return row(after, "when ",
-                       node.event == nullptr ? row("cancel") : expression(*node.event));
-          },
+          [&](const ast::WhenItem& node) { return when(node); },
           [&](const ast::ExpectEventItem& node) { return expected_event(node, item.span); },
           [&](const ast::ExpectStepItem& node) {
             const std::string step = "expect step " + node.step.text();
@@ -415,8 +437,13 @@ Doc Printer::test_item(const ast::TestItem& item) {
               }
               case Kind::kBefore:
                 return row(step, " before ", node.other->text());
+              case Kind::kWithin:
+                return row(step, " within ", expression(*node.within));
             }
             return Doc();
+          },
+          [&](const ast::ExpectValueItem& node) {
+            return row("expect ", expression(*node.condition));
           },
           [&](const ast::AlwaysItem& node) { return row("always ", expression(*node.condition)); }},
       item.node);

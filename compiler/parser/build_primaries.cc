@@ -194,7 +194,12 @@ std::vector<ast::Argument> Builder::arguments(Parser::ArgumentsContext* context)
     ast::Argument built;
     built.span = span_of(argument);
     if (argument->member() != nullptr) built.label = name(argument->member());
-    built.value = expression(argument->expression());
+    if (argument->typeName() != nullptr) {
+      const ast::QualifiedName type = qualified(argument->typeName());
+      built.value = make(type.span, ast::NameExpr{type.text()});
+    } else {
+      built.value = expression(argument->expression());
+    }
     result.push_back(std::move(built));
   }
   return result;

@@ -51,15 +51,7 @@ std::optional<ast::TestItem> Builder::test_item(Parser::TestItemContext* context
     return result;
   }
   if (auto* item = dynamic_cast<Parser::WhenContext*>(context)) {
-    ast::WhenItem node;
-    if (item->value() != nullptr) node.after = value(item->value());
-    if (item->typeName() != nullptr) {
-      ast::QualifiedName type_name = qualified(item->typeName());
-      const Span span = join(type_name.span, span_of(item->fieldInits()));
-      node.event =
-          make(span, ast::RecordExpr{std::move(type_name), field_inits(item->fieldInits())});
-    }
-    result.node = std::move(node);
+    result.node = when(item);
     return result;
   }
   if (auto* item = dynamic_cast<Parser::ExpectEventContext*>(context)) {
@@ -70,11 +62,32 @@ std::optional<ast::TestItem> Builder::test_item(Parser::TestItemContext* context
     result.node = expect_step(item);
     return result;
   }
+  if (auto* item = dynamic_cast<Parser::ExpectValueContext*>(context)) {
+    result.node = ast::ExpectValueItem{expression(item->expression())};
+    return result;
+  }
   if (auto* item = dynamic_cast<Parser::AlwaysContext*>(context)) {
     result.node = ast::AlwaysItem{expression(item->expression())};
     return result;
   }
   return std::nullopt;
+}
+
+ast::WhenItem Builder::when(Parser::WhenContext* context) {
+  ast::WhenItem node;
+  if (context->value() != nullptr) node.after = value(context->value());
+  if (context->string() != nullptr) node.from = string(context->string());
+  auto* what = context->happening();
+  if (what->call() != nullptr) {
+    node.start = call(what->call());
+  } else if (what->typeName() != nullptr) {
+    ast::QualifiedName type_name = qualified(what->typeName());
+    const Span span = join(type_name.span, span_of(what->fieldInits()));
+    node.event =
+        make(span, ast::RecordExpr{std::move(type_name), field_inits(what->fieldInits())});
+    if (what->qualifiedName() != nullptr) node.topic = qualified(what->qualifiedName());
+  }
+  return node;
 }
 
 ast::GivenAnswer Builder::given_answer(Parser::GivenAnswerContext* context) {
@@ -83,6 +96,7 @@ ast::GivenAnswer Builder::given_answer(Parser::GivenAnswerContext* context) {
   if (context->value() != nullptr) node.takes = value(context->value());
   if (context->expression() != nullptr) node.returns = expression(context->expression());
   if (context->TYPE() != nullptr) node.fails = name(context->TYPE());
+  if (context->string() != nullptr) node.message = string(context->string());
   node.always = context->K_ALWAYS() != nullptr;
   return node;
 }
@@ -97,6 +111,13 @@ ast::ExpectEventItem Builder::expect_event(Parser::EventExpectationContext* cont
   node.event.has_fields = context->fieldInits() != nullptr;
   if (node.event.has_fields) node.event.fields = field_inits(context->fieldInits());
   if (context->value() != nullptr) node.within = value(context->value());
+  using Count = ast::ExpectEventItem::Count;
+  auto* count = context->eventCount();
+  if (count == nullptr) return node;
+  node.count = count->K_ONCE() != nullptr    ? Count::kOnce
+               : count->K_NEVER() != nullptr ? Count::kNever
+                                             : Count::kTimes;
+  if (node.count == Count::kTimes) node.times = number(count->INT());
   return node;
 }
 
@@ -113,6 +134,9 @@ ast::ExpectStepItem Builder::expect_step(Parser::ExpectStepContext* context) {
   } else if (count->K_BEFORE() != nullptr) {
     node.kind = Kind::kBefore;
     node.other = qualified(count->qualifiedName());
+  } else if (count->K_WITHIN() != nullptr) {
+    node.kind = Kind::kWithin;
+    node.within = value(count->value());
   }
   return node;
 }

@@ -73,6 +73,7 @@ class Builder {
   // ---- tests (build_tests.cc)
   std::vector<ast::TestItem> test_items(const std::vector<Parser::TestItemContext*>& contexts);
   std::optional<ast::TestItem> test_item(Parser::TestItemContext* context);
+  ast::WhenItem when(Parser::WhenContext* context);
   ast::GivenAnswer given_answer(Parser::GivenAnswerContext* context);
   ast::ExpectEventItem expect_event(Parser::EventExpectationContext* context);
   ast::ExpectStepItem expect_step(Parser::ExpectStepContext* context);
