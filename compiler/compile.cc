@@ -61,7 +61,8 @@ CompileResult compile(SourceSet& sources, Diagnostics& diagnostics, const Compil
   if (loader.ok) {
     result.program = check(sources, loader.standard, std::move(loader.trees), diagnostics);
     if (!diagnostics.has_errors()) {
-      result.artifact = generate(*result.program, sources, diagnostics, options);
+      result.artifact =
+          generate(*result.program, sources, diagnostics, options, &result.test_functions);
     }
   }
   diagnostics.sort();

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 
 #include "compiler/diagnostics.hpp"
 #include "compiler/ir.hpp"
@@ -13,6 +14,7 @@ namespace sluice::compiler {
 
 struct CompileOptions {
   bool debug_lines = true;  // keep the way from an instruction to its line
+  bool tests = false;       // code for the values and conditions of test and invariant blocks too
 };
 
 struct CompileResult {
@@ -21,6 +23,9 @@ struct CompileResult {
   // What was checked, for tools; null after a syntax error. After other errors it is there, with
   // holes.
   std::shared_ptr<const ir::Program> program;
+  // With CompileOptions::tests: the artifact's pure function for each expression of a test or
+  // invariant. Those of conditions take their counts.
+  std::unordered_map<const ir::Expr*, std::uint32_t> test_functions;
 };
 
 // Parses, checks and compiles all files as one program, the standard library included. Every

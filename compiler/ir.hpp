@@ -18,6 +18,7 @@
 
 #include "compiler/ast.hpp"
 #include "compiler/check/types.hpp"
+#include "compiler/ir_tests.hpp"
 #include "compiler/source.hpp"
 #include "vm/value.hpp"
 
@@ -503,6 +504,8 @@ struct Program {
   std::deque<ConstDef> consts;
   std::deque<FnDef> fns;
   std::deque<FlowDef> flows;
+  std::deque<TestDef> tests;
+  std::deque<InvariantDef> invariants;
 
   // Nodes.
   std::deque<Expr> exprs;

@@ -18,6 +18,7 @@ std::unique_ptr<ir::Program> check(const SourceSet& sources, const std::set<File
   check_cycles(context);
   check_task_rules(context);
   for (ir::FlowDef& flow : program->flows) check_flow(context, flow);
+  check_tests(context);
   check_edge_events(context);
   check_imports_used(context);
   return program;

@@ -95,12 +95,22 @@ class Collector {
            "a run goes on with the program that it began with");
   }
   void collect(const ast::Decl& decl, const ast::TestDecl&) {
-    refuse(Code::E0619, decl, "`test` is not executed yet",
-           "`flowc sim` runs a flow with scripted results of its tasks");
+    TestDef& def = context_.program.tests.emplace_back();
+    def.title = decl.name.text;
+    def.module = scope_.module;
+    def.tree = &decl;
+    const auto [first, added] = tests_.try_emplace(def.title, decl.name.span);
+    if (added) return;
+    context_.diagnostics
+        .report(Code::E0808, decl.name.span, "another test of this module has the same title")
+        .also(first->second, "first here")
+        .because("reports and `--filter` know a test by its title");
   }
   void collect(const ast::Decl& decl, const ast::InvariantDecl&) {
-    refuse(Code::E0619, decl, "`invariant` is not executed yet",
-           "`flowc sim` runs a flow with scripted results of its tasks");
+    InvariantDef& def = context_.program.invariants.emplace_back();
+    def.title = decl.name.text;
+    def.module = scope_.module;
+    def.tree = &decl;
   }
 
   void refuse(Code code, const ast::Decl& decl, std::string message, std::string why) {
@@ -111,6 +121,7 @@ class Collector {
 
   Context& context_;
   ModuleScope& scope_;
+  std::unordered_map<std::string, Span> tests_;  // by title
 };
 
 // Names on the wire are plain, so they are unique over all modules.

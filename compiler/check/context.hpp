@@ -113,6 +113,7 @@ void check_cycles(Context& context);                   // records, fns
 void check_flow(Context& context, ir::FlowDef& flow);  // the rules of flows
 void check_task_rules(Context& context);               // the rules of tasks
 void check_edge_events(Context& context);
+void check_tests(Context& context);  // test and invariant blocks
 void check_imports_used(Context& context);
 
 }  // namespace sluice::compiler

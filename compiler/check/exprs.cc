@@ -21,7 +21,7 @@ std::string with_article(const std::string& type_name) {
 void Exprs::mismatch(Span span, TypeId found, const Want& want) {
   const std::string wanted = types_.name(want.type);
   Diagnostic& diagnostic = context_.diagnostics.report(
-      Code::E0301, span,
+      want.code, span,
       fmt::format("expected {}, found {}", with_article(wanted), with_article(types_.name(found))));
   if (want.where && !want.text.empty()) diagnostic.also(*want.where, want.text);
   if (types_.is_optional(found) && types_.fits(types_.without_optional(found), want.type)) {

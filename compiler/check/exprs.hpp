@@ -1,8 +1,10 @@
 // Types of expressions: from trees to typed nodes. Private to compiler/check.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "compiler/check/context.hpp"
@@ -24,6 +26,7 @@ struct Want {
   ir::TypeId type = ir::kPoison;
   std::optional<Span> where = std::nullopt;  // what asks for it
   std::string text = {};                     // said there: "parameter `amount` is an `int`"
+  Code code = Code::E0301;
 };
 
 class Exprs {
@@ -68,6 +71,10 @@ class Exprs {
   void set_run_client(ir::TypeId type) { run_client_ = type; }
   // The step whose `unsure` block is being checked: its result does not exist there.
   void set_unsure(const ir::StepDef* step) { unsure_ = step; }
+  // Calls of names that only this place knows; null: it does not know this one either.
+  using OwnCall =
+      std::function<ir::Expr*(const ast::Expr&, const ast::CallExpr&, const std::string& name)>;
+  void set_own_calls(OwnCall calls) { own_calls_ = std::move(calls); }
   World world() const { return world_; }
 
   void mismatch(Span span, ir::TypeId found, const Want& want);
@@ -139,6 +146,7 @@ class Exprs {
   ir::Local* event_ = nullptr;
   ir::TypeId run_client_ = ir::kString;
   const ir::StepDef* unsure_ = nullptr;
+  OwnCall own_calls_;
   std::vector<std::pair<const ir::FnDef*, Span>> calls_;
   std::vector<std::pair<std::string, Span>> siblings_;
 };

@@ -30,6 +30,9 @@ Expr* Exprs::call(const ast::Expr& tree, const ast::CallExpr& node, TypeId hint)
     if (const Symbol* symbol = scope_.find(Space::kValue, found->name)) {
       return call_symbol(tree, node, *symbol, found->name);
     }
+    if (own_calls_) {
+      if (Expr* own = own_calls_(tree, node, found->name)) return own;
+    }
     if (is_builtin(found->name)) return call_builtin(tree, node, found->name, hint);
     return unknown_call(node, node.callee->span, found->name);
   }

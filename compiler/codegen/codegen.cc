@@ -28,8 +28,8 @@ std::uint64_t count_blocks(const vm::Function& function) {
   for (std::uint32_t pc = 0; pc < function.code.size(); ++pc) {
     const vm::Instruction& instruction = function.code[pc];
     const vm::OpInfo* row = vm::op_info(instruction.op);
-    const bool jumps = row->operands == vm::OperandKind::target ||
-                       row->operands == vm::OperandKind::reg_target;
+    const bool jumps =
+        row->operands == vm::OperandKind::target || row->operands == vm::OperandKind::reg_target;
     if (jumps) leads[instruction.wide()] = true;
     if (instruction.op == vm::Op::list_next) leads[pc + 2] = true;
     if (jumps || instruction.op == vm::Op::list_next || row->effect == vm::Effect::ends) {
@@ -143,14 +143,18 @@ std::optional<vm::Program> Generator::run() {
   topics();
   pools_and_tasks();
   functions();
+  if (options_.tests) tests();
   if (diagnostics_.has_errors()) return std::nullopt;
   return std::move(out_);
 }
 
-std::optional<std::string> generate(const Program& program, const SourceSet& sources,
-                                    Diagnostics& diagnostics, const CompileOptions& options) {
-  auto made = Generator(program, sources, diagnostics, options).run();
+std::optional<std::string> generate(
+    const Program& program, const SourceSet& sources, Diagnostics& diagnostics,
+    const CompileOptions& options, std::unordered_map<const Expr*, std::uint32_t>* test_functions) {
+  Generator generator(program, sources, diagnostics, options);
+  auto made = generator.run();
   if (!made) return std::nullopt;
+  *test_functions = generator.test_functions();
   std::string bytes = vm::encode_artifact(*made);
   if (bytes.size() <= vm::kArtifactBytesMax) return bytes;
   diagnostics.report(Code::E0321, {program.modules.front().file, 0, 0},

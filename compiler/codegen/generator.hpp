@@ -37,6 +37,9 @@ class Generator {
   const ir::Types& types() const { return program_.types; }
   const SourceSet& sources() const { return sources_; }
   bool debug_lines() const { return options_.debug_lines; }
+  const std::unordered_map<const ir::Expr*, std::uint32_t>& test_functions() const {
+    return test_functions_;
+  }
 
  private:
   void list_sources();
@@ -48,6 +51,10 @@ class Generator {
   void pools_and_tasks();
   void functions();
   void flow(const ir::FlowDef& def);
+  // Test and invariant blocks (tests.cc).
+  void tests();
+  void test_value(const std::string& title, const ir::Expr* value);
+  void test_condition(const std::string& title, const ir::Condition& condition);
   bool check_limits();
   void too_large(Span span, const std::string& what);
 
@@ -64,6 +71,7 @@ class Generator {
   std::unordered_map<const ir::TopicDef*, std::uint32_t> topics_;
   std::unordered_map<const ir::PoolDef*, std::uint32_t> pools_;
   std::unordered_map<const ir::TaskDef*, std::uint32_t> tasks_;
+  std::unordered_map<const ir::Expr*, std::uint32_t> test_functions_;
 };
 
 // What a block of code reads from around it, in the order in which it is met.

@@ -83,8 +83,7 @@ ast::WhenItem Builder::when(Parser::WhenContext* context) {
   } else if (what->typeName() != nullptr) {
     ast::QualifiedName type_name = qualified(what->typeName());
     const Span span = join(type_name.span, span_of(what->fieldInits()));
-    node.event =
-        make(span, ast::RecordExpr{std::move(type_name), field_inits(what->fieldInits())});
+    node.event = make(span, ast::RecordExpr{std::move(type_name), field_inits(what->fieldInits())});
     if (what->qualifiedName() != nullptr) node.topic = qualified(what->qualifiedName());
   }
   return node;

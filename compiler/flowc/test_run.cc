@@ -1,0 +1,386 @@
+#include "compiler/flowc/test_run.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "compiler/flowc/test_observed.hpp"
+#include "vm/evaluator.hpp"
+#include "vm/json.hpp"
+
+namespace sluice::flowc {
+
+using compiler::Span;
+namespace ir = compiler::ir;
+
+// One test on its way: what it is made of, what came of it, and what was wrong.
+struct TestRunner::Scene {
+  TestResult result;
+  sim::RehearsalRequest request;
+  sim::Rehearsal rehearsal;
+  std::vector<Seen> seen;
+
+  void fail(Span span, std::string message) {
+    TestFailure failure;
+    failure.span = span;
+    failure.message = std::move(message);
+    result.failures.push_back(std::move(failure));
+  }
+
+  // With the timeline, in which `marked` stand out.
+  void fail(Span span, std::string message, std::string expected, std::string actual,
+            const std::vector<const Seen*>& marked) {
+    const auto mark = [&](const core::HistoryEntry& entry, const core::Effect* effect) {
+      return std::any_of(marked.begin(), marked.end(), [&](const Seen* each) {
+        return each->entry == &entry && each->effect == effect;
+      });
+    };
+    result.failures.push_back({span, std::move(message), std::move(expected), std::move(actual),
+                               sim::rehearsal_text(rehearsal, mark)});
+  }
+};
+
+namespace {
+
+// What runs began with is told by the place of the test.
+constexpr const char* kClient = "client";
+
+std::string times(std::int64_t n) {
+  return n == 0 ? "never" : n == 1 ? "once" : fmt::format("{} times", n);
+}
+
+std::string duration(core::TimeUs us) {
+  const double seconds = static_cast<double>(us / 1000) / 1000.0;
+  return us < 1'000'000 ? fmt::format("{}ms", us / 1000) : fmt::format("{:.6g}s", seconds);
+}
+
+std::optional<vm::TypeId> record_type(const vm::TypeTable& types, std::uint32_t record) {
+  for (std::uint32_t i = 0; i < types.types.size(); ++i) {
+    const vm::Type& type = types.types[i];
+    if (type.kind == vm::Kind::record && type.argument == record) return vm::TypeId{i};
+  }
+  return std::nullopt;
+}
+
+const char* verb(ir::ExpectEvent::Kind kind) {
+  switch (kind) {
+    case ir::ExpectEvent::Kind::kReturn:
+      return "return";
+    case ir::ExpectEvent::Kind::kNotify:
+      return "notify";
+    case ir::ExpectEvent::Kind::kPublish:
+      return "publish";
+  }
+  return "";
+}
+
+}  // namespace
+
+TestRunner::TestRunner(const compiler::CompileResult& compiled,
+                       std::shared_ptr<const vm::VerifiedProgram> program)
+    : compiled_(compiled), program_(std::move(program)), unit_(program_) {}
+
+TestResult TestRunner::run(const ir::TestDef& test, bool crash_points) {
+  Scene scene;
+  scene.result.test = &test;
+  scene.request.program = program_;
+  if (!prepare(test, scene)) return std::move(scene.result);
+  if (!scene.request.inputs.empty()) scene.rehearsal = sim::rehearse(scene.request);
+  scene.result.records = scene.rehearsal.journal.size();
+  scene.seen = observe(scene.rehearsal);
+  judge(test, scene);
+  if (crash_points && scene.result.passed()) crash(scene);
+  return std::move(scene.result);
+}
+
+// ---- the scenario
+
+bool TestRunner::prepare(const ir::TestDef& test, Scene& scene) {
+  bool good = true;
+  for (const ir::Given& given : test.givens) good = this->give(given, scene) && good;
+  for (const ir::When& when : test.whens) good = bring(when, scene) && good;
+  return good;
+}
+
+bool TestRunner::value_of(const ir::Expr* expr, Scene& scene, vm::Value* value) {
+  auto found = vm::evaluate(unit_, compiled_.test_functions.at(expr), {});
+  if (!found) {
+    scene.fail(expr->span,
+               fmt::format("this has no value: {}: {}", found.error().kind, found.error().message));
+    return false;
+  }
+  *value = std::move(*found);
+  return true;
+}
+
+// What the edge would refuse cannot come in here either.
+bool TestRunner::fits_edge(Span span, std::string_view what, const vm::Value& value,
+                           vm::TypeId type, Scene& scene) {
+  const auto problems = vm::check_constraints(unit_, type, value);
+  if (problems.empty()) return true;
+  scene.fail(span, fmt::format("the engine refuses this {}{}{}: {}", what,
+                               problems[0].path.empty() ? "" : " at ", problems[0].path,
+                               problems[0].message));
+  return false;
+}
+
+bool TestRunner::give(const ir::Given& given, Scene& scene) {
+  using Kind = sim::ScriptedAttempt::Kind;
+  const vm::Program& program = program_->program();
+  const auto task = vm::find_by_name(program.tasks, given.task->name);
+  if (!task) return true;
+  const vm::TypeId result = program.tasks[*task].result;
+  auto& attempts = scene.request.script.tasks[given.task->name];
+  for (std::size_t i = 0; i < given.answers.size(); ++i) {
+    const ir::GivenAnswer& answer = given.answers[i];
+    sim::ScriptedAttempt attempt;
+    if (answer.takes_ms) attempt.takes_ms = static_cast<std::uint64_t>(*answer.takes_ms);
+    if (!answer.fails.empty()) {
+      attempt.kind = answer.fails == "TimedOut" ? Kind::times_out
+                     : answer.fails == "Lost"   ? Kind::dies
+                                                : Kind::fails;
+      attempt.failure = answer.fails;
+      attempt.message = answer.message;
+      attempt.times = answer.always ? sim::ScriptedAttempt::kAlways : 1;
+    } else {
+      vm::Value value = vm::smallest_value(program.types, result);
+      if (answer.returns != nullptr) {
+        if (!value_of(answer.returns, scene, &value)) return false;
+        if (!fits_edge(answer.returns->span, "result", value, result, scene)) return false;
+      }
+      attempt.result = vm::encode_value(value);
+      if (i + 1 < given.answers.size()) attempt.times = 1;
+    }
+    attempts.push_back(std::move(attempt));
+  }
+  return true;
+}
+
+bool TestRunner::bring(const ir::When& when, Scene& scene) {
+  const vm::Program& program = program_->program();
+  sim::Input input;
+  input.after_ms = static_cast<std::uint64_t>(when.after_ms);
+  input.client = when.client.value_or(kClient);
+  if (when.topic != nullptr) {
+    vm::Value value;
+    if (!value_of(when.value, scene, &value)) return false;
+    const auto type = record_type(program.types, when.event->index);
+    if (type && !fits_edge(when.span, "event", value, *type, scene)) return false;
+    input.index = *vm::find_by_name(program.topics, when.topic->name);
+    input.data = vm::encode_value(value);
+  } else if (when.flow != nullptr) {
+    input.kind = sim::Input::Kind::start;
+    std::vector<vm::Value> arguments(when.arguments.size());
+    for (std::size_t i = 0; i < arguments.size(); ++i) {
+      if (!value_of(when.arguments[i], scene, &arguments[i])) return false;
+    }
+    input.index = *vm::find_by_name(program.flows, when.flow->name);
+    input.data = vm::encode_value(vm::Value::list(std::move(arguments)));
+  } else {
+    input.kind = sim::Input::Kind::cancel;
+    input.client = when.client.value_or("");
+  }
+  scene.request.inputs.push_back(std::move(input));
+  return true;
+}
+
+// ---- what came of it
+
+void TestRunner::judge(const ir::TestDef& test, Scene& scene) {
+  for (const auto& [input, why] : scene.rehearsal.refused) {
+    scene.fail(test.whens[input].span, fmt::format("the engine refused this: {}", why), "", why,
+               {});
+  }
+  if (!scene.rehearsal.stopped.empty()) {
+    scene.fail(test.tree->name.span, scene.rehearsal.stopped, "every run ends",
+               scene.rehearsal.stopped, {});
+  }
+  for (const auto& expectation : test.expectations) {
+    if (const auto* event = std::get_if<ir::ExpectEvent>(&expectation)) {
+      judge_event(*event, scene);
+    } else if (const auto* step = std::get_if<ir::ExpectStep>(&expectation)) {
+      judge_step(*step, scene);
+    } else {
+      judge_condition(std::get<ir::Condition>(expectation), true, 0, "", scene);
+    }
+  }
+  for (const ir::Condition& always : test.always) judge_condition(always, false, 0, "", scene);
+  for (const ir::InvariantDef& invariant : compiled_.program->invariants) {
+    for (const ir::Condition& always : invariant.always) {
+      for (std::size_t run = 1; run <= scene.rehearsal.runs.size(); ++run) {
+        judge_condition(always, false, run, invariant.title, scene);
+      }
+    }
+  }
+}
+
+void TestRunner::judge_event(const ir::ExpectEvent& expect, Scene& scene) {
+  using Kind = ir::ExpectEvent::Kind;
+  const vm::TypeTable& types = program_->program().types;
+  const auto type = record_type(types, expect.event->index);
+  std::vector<std::pair<std::uint32_t, vm::Value>> wanted;
+  for (const auto& [index, expr] : expect.fields) {
+    vm::Value value;
+    if (!value_of(expr, scene, &value)) return;
+    wanted.emplace_back(index, std::move(value));
+  }
+  std::string expected = fmt::format("{} {}", verb(expect.kind), expect.event->name);
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    const vm::FieldType& field = types.records[expect.event->index].fields[wanted[i].first];
+    expected += fmt::format("{}{}: {}", i == 0 ? " { " : ", ", field.name,
+                            vm::to_json(types, field.type, wanted[i].second));
+  }
+  if (!wanted.empty()) expected += " }";
+  if (expect.within_ms) expected += " within " + duration(*expect.within_ms * 1000);
+  if (expect.times) expected += " " + times(*expect.times);
+
+  std::vector<const Seen*> same_kind, met;
+  for (const Seen& seen : scene.seen) {
+    const bool returned = seen.what == Seen::What::kReturned;
+    if (returned != (expect.kind == Kind::kReturn) || seen.event.empty()) continue;
+    same_kind.push_back(&seen);
+    if (seen.event != expect.event->name || !type) continue;
+    const auto value = vm::decode_json(types, *type, seen.data_json);
+    const bool equal = value && std::all_of(wanted.begin(), wanted.end(), [&](const auto& each) {
+                         return value->elements()[each.first] == each.second;
+                       });
+    const auto took = returned ? seen.since_run : seen.since_start;
+    if (equal && (!expect.within_ms || took <= *expect.within_ms * 1000)) met.push_back(&seen);
+  }
+  const auto count = static_cast<std::int64_t>(met.size());
+  if (expect.times ? count == *expect.times : count > 0) return;
+  std::string actual;
+  for (const Seen* seen : same_kind) {
+    actual +=
+        fmt::format("{}{} {} {} after {}", actual.empty() ? "" : "\n", verb(expect.kind),
+                    seen->event, seen->data_json,
+                    duration(expect.kind == Kind::kReturn ? seen->since_run : seen->since_start));
+  }
+  if (actual.empty()) actual = fmt::format("nothing to {}", verb(expect.kind));
+  scene.fail(expect.span,
+             expect.times
+                 ? fmt::format("expected {}, it happened {}", times(*expect.times), times(count))
+                 : fmt::format("no such {}", verb(expect.kind)),
+             std::move(expected), std::move(actual), expect.times ? met : same_kind);
+}
+
+void TestRunner::judge_step(const ir::ExpectStep& expect, Scene& scene) {
+  using Kind = ir::ExpectStep::Kind;
+  const auto all = [&](const ir::StepName& step, Seen::What what) {
+    std::vector<const Seen*> found;
+    for (const Seen& seen : scene.seen) {
+      if (seen.what == what && is_of(seen, step)) found.push_back(&seen);
+    }
+    return found;
+  };
+  const std::string& name = expect.step.text;
+  const auto begun = all(expect.step, Seen::What::kBegun);
+  const auto count = static_cast<std::int64_t>(begun.size());
+  if (expect.kind == Kind::kBefore) {
+    const auto other = all(expect.other, Seen::What::kBegun);
+    if (!begun.empty() && !other.empty() && begun[0] < other[0]) return;
+    const std::string missing = begun.empty() ? name : expect.other.text;
+    std::vector<const Seen*> marked = begun;
+    marked.insert(marked.end(), other.begin(), other.end());
+    const bool both = !begun.empty() && !other.empty();
+    scene.fail(expect.span, "the order is another one",
+               fmt::format("`{}` before `{}`", name, expect.other.text),
+               both ? fmt::format("`{}` began first", expect.other.text)
+                    : fmt::format("`{}` never began", missing),
+               marked);
+    return;
+  }
+  if (expect.kind == Kind::kWithin) {
+    const auto done = all(expect.step, Seen::What::kCompleted);
+    const auto limit = expect.within_ms * 1000;
+    if (!done.empty() && done[0]->since_start <= limit) return;
+    scene.fail(expect.span, "the step was not done in time",
+               fmt::format("`{}` done within {}", name, duration(limit)),
+               done.empty()
+                   ? fmt::format("`{}` was never done", name)
+                   : fmt::format("`{}` done after {}", name, duration(done[0]->since_start)),
+               done.empty() ? begun : done);
+    return;
+  }
+  const std::int64_t wanted = expect.kind == Kind::kNever  ? 0
+                              : expect.kind == Kind::kOnce ? 1
+                                                           : expect.times;
+  if (count == wanted) return;
+  scene.fail(expect.span, fmt::format("`{}` began {}", name, times(count)),
+             fmt::format("`{}` {}", name, times(wanted)),
+             fmt::format("`{}` {}", name, times(count)), begun);
+}
+
+// `run` 0: over the whole scenario; otherwise over the run of that number alone.
+void TestRunner::judge_condition(const ir::Condition& condition, bool at_end, std::size_t run,
+                                 std::string_view whose, Scene& scene) {
+  std::vector<std::int64_t> now(condition.counts.size(), 0);
+  const auto holds = [&](const std::vector<const Seen*>& marked) {
+    std::vector<vm::Value> arguments;
+    for (const std::int64_t each : now) arguments.push_back(vm::Value::integer(each));
+    const auto value = vm::evaluate(unit_, compiled_.test_functions.at(condition.value), arguments);
+    if (value && value->as_bool()) return true;
+    std::string actual;
+    for (std::size_t i = 0; i < now.size(); ++i) {
+      const ir::CountOf& count = condition.counts[i];
+      const std::string what = count.event != nullptr ? count.event->name : count.step.text;
+      actual += fmt::format("{}{}({}) is {}", i == 0 ? "" : ", ", count.local->name, what, now[i]);
+    }
+    if (!value) actual = fmt::format("{}: {}", value.error().kind, value.error().message);
+    const std::string what = whose.empty() ? std::string("this does not hold")
+                                           : fmt::format("invariant \"{}\" is broken", whose);
+    if (scene.rehearsal.runs.empty()) {
+      scene.fail(condition.span, what);
+    } else {
+      scene.fail(condition.span, what, "", actual, marked);
+    }
+    return false;
+  };
+  if (!at_end && !holds({})) return;
+  std::vector<const Seen*> counted;
+  bool changed = false;
+  for (std::size_t i = 0; i < scene.seen.size(); ++i) {
+    const Seen& seen = scene.seen[i];
+    bool counted_now = false;
+    for (std::size_t c = 0; c < now.size() && (run == 0 || seen.run + 1 == run); ++c) {
+      if (!counts(seen, condition.counts[c])) continue;
+      ++now[c];
+      counted_now = true;
+    }
+    if (counted_now) counted.push_back(&seen);
+    changed = changed || counted_now;
+    // What one record does is one moment.
+    const bool moment_ends = i + 1 == scene.seen.size() || scene.seen[i + 1].seq != seen.seq;
+    if (!moment_ends || !changed || at_end) continue;
+    if (!holds(counted)) return;
+    changed = false;
+  }
+  if (at_end) holds(counted);
+}
+
+void TestRunner::crash(Scene& scene) {
+  const std::string outcome = sim::outcome_text(scene.rehearsal);
+  const Span title = scene.result.test->tree->name.span;
+  for (std::size_t after = 1; after <= scene.rehearsal.journal.size(); ++after) {
+    for (const bool left : {false, true}) {
+      // A grant whose attempt never reached a worker is the one thing that a crash may turn into
+      // `Lost`: nobody knows whether an attempt that must not be repeated has begun.
+      if (!left && scene.rehearsal.journal[after - 1] == core::Kind::granted) continue;
+      sim::RehearsalRequest again = scene.request;
+      again.crash = {after, left, left};
+      const sim::Rehearsal crashed = sim::rehearse(again);
+      ++scene.result.crashes;
+      const std::string other = sim::outcome_text(crashed);
+      if (other == outcome) continue;
+      scene.result.failures.push_back(
+          {title,
+           fmt::format("a crash after record {} of {}{} changes the outcome", after,
+                       scene.rehearsal.journal.size(), left ? "" : ", before its effects left,"),
+           outcome, other, sim::rehearsal_text(crashed)});
+      return;
+    }
+  }
+}
+
+}  // namespace sluice::flowc
