@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""flowc test: what passes, what fails and how that is told; every example with all crash points."""
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+import xml.etree.ElementTree as ElementTree
+
+SOURCE = pathlib.Path(sys.argv.pop())
+FLOWC = sys.argv.pop()
+
+PROGRAM = """
+event Ask { text: string where len(text) > 0 }
+event Answer { text: string }
+event Failed { reason: string }
+topic asks of Ask {}
+task look(text: string) -> string { timeout 2s  idempotent }
+flow answer(ask: Ask) -> Answer or Failed on asks timeout 30s {
+  step reply = look(ask.text)
+  return Answer { text: reply }
+}
+on failure (why) { return Failed { reason: why.message } }
+"""
+ASK = '  when Ask { text: "?" }\n'
+
+
+def run(text, *options):
+    return subprocess.run([FLOWC, "test", *options, "-"], input=text, capture_output=True,
+                          text=True, timeout=60)
+
+
+def one(*lines, extra=""):
+    body = "".join(f"  {line}\n" for line in lines)
+    return PROGRAM + f'test "t" {{\n{body}{ASK}}}\n' + extra
+
+
+class TestCommand(unittest.TestCase):
+    def test_examples(self):
+        folders = sorted({path.parent for path in (SOURCE / "examples").glob("*/*.flow")})
+        self.assertGreater(len(folders), 2)
+        for folder in folders:
+            with self.subTest(folder.name):
+                check = subprocess.run([FLOWC, "check", str(folder)], capture_output=True,
+                                       text=True, timeout=60)
+                self.assertEqual((check.returncode, check.stderr), (0, ""))
+                done = subprocess.run([FLOWC, "test", "--crash-points", "--json", str(folder)],
+                                      capture_output=True, text=True, timeout=100)
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                told = json.loads(done.stdout)
+                self.assertGreater(told["passed"], 3)
+                self.assertTrue(all(test["crashes"] > 2 for test in told["tests"]))
+
+    def test_each_expectation_can_fail(self):
+        for line, actual in (
+                ('expect return Answer { text: "x" }', 'return Answer {"text":""} after 10ms'),
+                ("expect return Failed", 'return Answer {"text":""} after 10ms'),
+                ("expect return Answer within 9ms", 'return Answer {"text":""} after 10ms'),
+                ("expect return Answer 2 times", 'return Answer {"text":""} after 10ms'),
+                ("expect return Answer never", 'return Answer {"text":""} after 10ms'),
+                ("expect never look", "`look` once"),
+                ("expect step reply 2 times", "`reply` once"),
+                ("expect step reply within 9ms", "`reply` done after 10ms"),
+                ("expect count(look) == 0", "count(look) is 1"),
+                ("always completed(look) == 0", "completed(look) is 1"),
+                ("expect notify Answer", "nothing to notify")):
+            with self.subTest(line):
+                done = run(one(line), "--json")
+                self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+                failures = json.loads(done.stdout)["tests"][0]["failures"]
+                self.assertEqual(len(failures), 1)
+                self.assertEqual(failures[0]["actual"], actual)
+                self.assertIn("answer/reply: look", failures[0]["timeline"])
+
+    def test_an_invariant_holds_in_every_run(self):
+        done = run(one("expect step reply once", extra='invariant "no" { always count(look) == 0 }'))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('invariant "no" is broken', done.stdout)
+        self.assertIn("> ", done.stdout)
+
+    def test_the_edge_and_the_end(self):
+        refused = run(PROGRAM + 'test "t" { when Ask { text: "" } expect never look }')
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("the engine refuses this event at /text", refused.stdout)
+
+    def test_reports(self):
+        with tempfile.TemporaryDirectory() as folder:
+            junit = pathlib.Path(folder) / "junit.xml"
+            text = one("expect never look", extra='test "<good>" { expect 1 < 2 }')
+            done = run(text, "--junit", str(junit))
+            self.assertEqual(done.returncode, 1)
+            self.assertNotIn("\x1b", done.stdout)
+            root = ElementTree.fromstring(junit.read_text())
+        self.assertEqual((root.get("tests"), root.get("failures")), ("2", "1"))
+        names = {case.get("name"): len(case) for case in root.iter("testcase")}
+        self.assertEqual(names, {"t": 1, "<good>": 0})
+
+    def test_usage(self):
+        self.assertEqual(run(one("expect never look"), "--filter", "zzz").returncode, 2)
+        self.assertEqual(run(one("expect step reply once"), "--filter", "t").returncode, 0)
+        self.assertEqual(run(one("expect step replly once")).returncode, 1)
+        self.assertEqual(subprocess.run([FLOWC, "test", "/nowhere"],
+                                        capture_output=True).returncode, 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
