@@ -74,7 +74,8 @@ class TestCommand(unittest.TestCase):
                 self.assertIn("answer/reply: look", failures[0]["timeline"])
 
     def test_an_invariant_holds_in_every_run(self):
-        done = run(one("expect step reply once", extra='invariant "no" { always count(look) == 0 }'))
+        broken = 'invariant "no" { always count(look) == 0 }'
+        done = run(one("expect step reply once", extra=broken))
         self.assertEqual(done.returncode, 1)
         self.assertIn('invariant "no" is broken', done.stdout)
         self.assertIn("> ", done.stdout)
@@ -95,6 +96,17 @@ class TestCommand(unittest.TestCase):
         self.assertEqual((root.get("tests"), root.get("failures")), ("2", "1"))
         names = {case.get("name"): len(case) for case in root.iter("testcase")}
         self.assertEqual(names, {"t": 1, "<good>": 0})
+
+    def test_tests_are_no_part_of_the_artifact(self):
+        artifacts = []
+        with tempfile.TemporaryDirectory() as folder:
+            source, artifact = pathlib.Path(folder) / "a.flow", pathlib.Path(folder) / "a.sluice"
+            for text in (PROGRAM, one('expect return Answer { text: "x" }')):
+                source.write_text(text)
+                subprocess.run([FLOWC, "build", "-o", str(artifact), str(source)], check=True,
+                               timeout=60, capture_output=True)
+                artifacts.append(artifact.read_bytes())
+        self.assertEqual(*artifacts)
 
     def test_usage(self):
         self.assertEqual(run(one("expect never look"), "--filter", "zzz").returncode, 2)
