@@ -329,9 +329,8 @@ class TestChecker {
                std::find(flow.outcomes.begin(), flow.outcomes.end(), &event) != flow.outcomes.end();
       });
     } else if (node.kind == Kind::kPublish) {
-      what = "no topic takes";
-      possible = std::any_of(program.topics.begin(), program.topics.end(),
-                             [&](const TopicDef& topic) { return topic.event == &event; });
+      what = "no flow publishes";
+      possible = false;  // `publish` is refused in flows
     }
     if (possible) return;
     context_.diagnostics

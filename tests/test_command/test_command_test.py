@@ -50,7 +50,9 @@ class TestCommand(unittest.TestCase):
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
                 told = json.loads(done.stdout)
                 self.assertGreater(told["passed"], 3)
-                self.assertTrue(all(test["crashes"] > 2 for test in told["tests"]))
+                # Each boundary twice, but for grants; a test of functions has no journal.
+                for test in told["tests"]:
+                    self.assertGreaterEqual(test["crashes"], test["records"], test["title"])
 
     def test_each_expectation_can_fail(self):
         for line, actual in (
