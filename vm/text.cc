@@ -1,5 +1,6 @@
 #include "vm/text.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -155,7 +156,7 @@ bool magnitude_below_one(std::string_view text) {
     bool negative = digits.starts_with('-');
     if (negative || digits.starts_with('+')) digits.remove_prefix(1);
     // An exponent beyond 64 bits outweighs every mantissa that fits in memory.
-    exponent = parse_int(digits).value_or(INT64_MAX / 2);
+    exponent = std::min(parse_int(digits).value_or(INT64_MAX), INT64_MAX / 2);
     if (negative) exponent = -exponent;
   }
   size_t point = mantissa.find('.');
@@ -252,7 +253,8 @@ void append_duration(int64_t ms, std::string& out) {
 
 void append_timestamp(int64_t us, std::string& out) {
   int64_t days = us / kUsPerDay - (us % kUsPerDay < 0 ? 1 : 0);
-  int64_t rest = us - days * kUsPerDay;
+  int64_t rest = us % kUsPerDay;  // of the day; the day's first microsecond need not fit 64 bits
+  if (rest < 0) rest += kUsPerDay;
   Date date = civil_from_days(days);
   if (date.year < 0 || date.year > 9999) {
     append_int(us, out);

@@ -127,8 +127,10 @@ TEST(Text, floats_both_ways) {
   EXPECT_EQ(parse_float("-0.0"), 0.0);
   EXPECT_FALSE(std::signbit(*parse_float("-0")));
   EXPECT_EQ(parse_float("1e-99999999999999999999"), 0.0);
-  for (const char* bad : {"", "-", "1.", ".5", "01", "1e", "1e+", "+1", "inf", "nan", "0x10", "1 ",
-                          "1e999", "-1e999", "1e99999999999999999999", "0.001e9999"}) {
+  EXPECT_EQ(parse_float("0.01e-9223372036854775807"), 0.0);
+  for (const char* bad :
+       {"", "-", "1.", ".5", "01", "1e", "1e+", "+1", "inf", "nan", "0x10", "1 ", "1e999", "-1e999",
+        "1e99999999999999999999", "0.001e9999", "12e9223372036854775807"}) {
     EXPECT_FALSE(parse_float(bad)) << bad;
   }
 }
