@@ -487,6 +487,9 @@ struct Module {
   FileId file{};
   const ast::Module* tree = nullptr;
   bool is_standard = false;  // ships with the compiler
+  // What checking made of the tree's nodes, by their dense ids; null where nothing was made.
+  std::vector<Expr*> exprs;     // by ast::Expr::id
+  std::vector<StepDef*> steps;  // by ast::Stmt::id of a StepStmt
 };
 
 struct Program {

@@ -1,5 +1,6 @@
 #include "compiler/check/check.hpp"
 
+#include "compiler/analyse/analyse.hpp"
 #include "compiler/check/context.hpp"
 
 namespace sluice::compiler {
@@ -16,8 +17,7 @@ std::unique_ptr<ir::Program> check(const SourceSet& sources, const std::set<File
   check_declarations(context);
   check_bodies(context);
   check_cycles(context);
-  check_task_rules(context);
-  for (ir::FlowDef& flow : program->flows) check_flow(context, flow);
+  analyse_flows(*program, diagnostics);
   check_tests(context);
   check_edge_events(context);
   check_imports_used(context);

@@ -110,8 +110,6 @@ void check_wire_names(Context& context);               // clashes across modules
 void check_declarations(Context& context);             // everything outside bodies
 void check_bodies(Context& context);                   // fns and flows
 void check_cycles(Context& context);                   // records, fns
-void check_flow(Context& context, ir::FlowDef& flow);  // the rules of flows
-void check_task_rules(Context& context);               // the rules of tasks
 void check_edge_events(Context& context);
 void check_tests(Context& context);  // test and invariant blocks
 void check_imports_used(Context& context);

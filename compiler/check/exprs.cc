@@ -58,6 +58,12 @@ Expr* Exprs::infer_closed(const ast::Expr& tree, std::string_view name) {
 }
 
 Expr* Exprs::infer(const ast::Expr& tree, TypeId hint, const Want* forward) {
+  Expr* made = infer_node(tree, hint, forward);
+  scope_.module->exprs[tree.id] = made;
+  return made;
+}
+
+Expr* Exprs::infer_node(const ast::Expr& tree, TypeId hint, const Want* forward) {
   const Span span = tree.span;
   return std::visit(
       ast::Overloaded{

@@ -80,7 +80,9 @@ class Exprs {
   void mismatch(Span span, ir::TypeId found, const Want& want);
 
  private:
+  // Keeps what it makes in Module::exprs, where the analyses look.
   ir::Expr* infer(const ast::Expr& tree, ir::TypeId hint, const Want* forward);
+  ir::Expr* infer_node(const ast::Expr& tree, ir::TypeId hint, const Want* forward);
 
   // Literals and names (exprs.cc).
   ir::Expr* int_literal(const ast::Expr& tree, const ast::IntLiteral& node, ir::TypeId hint,

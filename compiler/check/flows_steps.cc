@@ -118,6 +118,7 @@ StepDef* FlowChecker::step(const ast::Stmt& tree, const ast::StepStmt& node) {
   def.in_compensation = place_ == Place::kCompensation;
   def.task = task_of(call);
   flow_.steps.push_back(&def);
+  scope_.module->steps[tree.id] = &def;
   if (def.task != nullptr) {
     def.arguments = exprs_.arguments(call, node.call->span, def.task->parameters, def.task->name,
                                      def.task->tree->name.span);

@@ -98,6 +98,8 @@ class ModuleLoader {
     module.name = named.name;
     module.file = named.tree->file;
     module.tree = named.tree;
+    module.exprs.resize(named.tree->expr_count);
+    module.steps.resize(named.tree->stmt_count);
     module.is_standard = standard_.contains(module.file);
     if (!module.is_standard && (module.name == "std" || module.name.starts_with("std."))) {
       context_.diagnostics.report(Code::E0206, span, "`std` belongs to the compiler")

@@ -1,0 +1,20 @@
+#include "compiler/analyse/analyse.hpp"
+
+#include "compiler/analyse/passes.hpp"
+
+namespace sluice::compiler {
+
+void analyse_flows(const ir::Program& program, Diagnostics& diagnostics) {
+  analyse::check_task_repeats(program, diagnostics);
+  for (const ir::FlowDef& flow : program.flows) {
+    const analyse::View view(program, flow);
+    analyse::check_answers(view, diagnostics);
+    analyse::check_on_failure(view, diagnostics);
+    analyse::check_repeats(view, diagnostics);
+    analyse::check_undoing(view, diagnostics);
+    analyse::check_loops(view, diagnostics);
+    analyse::check_hanging(view, diagnostics);
+  }
+}
+
+}  // namespace sluice::compiler

@@ -1,0 +1,22 @@
+// What the compiler proves about flows, or warns of, once names and types are known.
+//
+// An analysis walks the author's tree (compiler/ast.hpp), which has every statement of the language,
+// and asks a View what checking found out about a node. It reports to `diagnostics` and changes
+// nothing. It never guesses: what it cannot know makes no finding.
+//
+//   paths.cc     every path answers exactly once; what is never reached
+//   repeats.cc   attempts and hedges only where doing it twice is harmless
+//   undoing.cc   effects that a later failure leaves behind
+//   waits.cc     loops that never wait, waits that never end, answers that could fail
+#pragma once
+
+#include "compiler/diagnostics.hpp"
+#include "compiler/ir.hpp"
+
+namespace sluice::compiler {
+
+// Runs all analyses on a checked program, also on one with errors: they then keep quiet about what
+// the errors hide.
+void analyse_flows(const ir::Program& program, Diagnostics& diagnostics);
+
+}  // namespace sluice::compiler
