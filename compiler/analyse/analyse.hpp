@@ -1,7 +1,7 @@
 // What the compiler proves about flows, or warns of, once names and types are known.
 //
-// An analysis walks the author's tree (compiler/ast.hpp), which has every statement of the language,
-// and asks a View what checking found out about a node. It reports to `diagnostics` and changes
+// An analysis walks the tree (compiler/ast.hpp), which has every statement of the language, and
+// asks a View what checking found out about a node. It reports to `diagnostics` and changes
 // nothing. It never guesses: what it cannot know makes no finding.
 //
 //   paths.cc     every path answers exactly once; what is never reached

@@ -164,7 +164,7 @@ class Loops {
                   fmt::format("{} rounds without a wait are too many", *last - *first + 1))
           .also(word(stmt, 4), "a round of this loop can pass without waiting")
           .because(fmt::format("between two waits a run has the fuel for at most {} rounds, and "
-                               "fails with `Overflow` beyond it",
+                               "fails with `Fault` beyond it",
                                kRoundsMax));
     }
     return {.on = goes || *first > *last, .fails = body.fails};
