@@ -27,10 +27,12 @@ std::vector<Owned> owned_of(const Rows& rows) {
   return owned;
 }
 
+// Not a join: a row that was locked by another taker is looked at again when that has committed,
+// and of a join only its own columns would be.
 constexpr const char* kFree =
-    " from partition p left join node n on n.node = p.owner and n.boot = p.boot"
-    " where (p.owner is null or (p.owner = $1 and p.boot <> $2) or n.node is null"
-    " or n.seen < clock_timestamp() - $3::int4 * interval '1 ms')";
+    " from partition p where (p.owner is null or (p.owner = $1 and p.boot <> $2)"
+    " or not exists (select from node n where n.node = p.owner and n.boot = p.boot"
+    " and n.seen >= clock_timestamp() - $3::int4 * interval '1 ms'))";
 
 }  // namespace
 

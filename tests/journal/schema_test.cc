@@ -1,6 +1,7 @@
 // The layout: made once, by one; refused where it is not ours; its leaves come and go.
 #include "engine/journal/schema.hpp"
 
+#include <future>
 #include <thread>
 
 #include "engine/journal/registry.hpp"
@@ -105,6 +106,22 @@ TEST_F(SchemaTest, TenantsAndDeploymentsKeepTheirNumbers) {
   EXPECT_EQ(store_deployment(database, std::string(32, 'i'), "more")->number, 2u);
   EXPECT_EQ(read_deployments(database, 1)->size(), 1u);
   EXPECT_EQ((*read_deployment(database, 1))->artifact, "bytes");
+}
+
+TEST_F(SchemaTest, WhoWaitedForAnotherTakerTakesNothingOfIts) {
+  Database a = connected(target);
+  ASSERT_TRUE(migrate(a, 8).has_value());
+  Database b = connected(target);
+  const NodeIdentity first = identity("a", 1);
+  ASSERT_TRUE(register_node(a, first) && register_node(b, identity("b", 2)));
+  ASSERT_TRUE(a.script("begin"));
+  ASSERT_EQ(take_partitions(a, first, 10'000)->size(), 8u);
+  auto rival = std::async(std::launch::async,
+                          [&] { return take_partitions(b, identity("b", 2), 10'000)->size(); });
+  while (query("select count(*) from pg_stat_activity where wait_event_type = 'Lock'") == "0") {
+  }
+  ASSERT_TRUE(a.script("commit"));
+  EXPECT_EQ(rival.get(), 0u);
 }
 
 TEST_F(SchemaTest, PartitionsGoToWhoComesAndComeFreeWhenItIsSilent) {

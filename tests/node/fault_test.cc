@@ -59,6 +59,7 @@ class FaultTest : public testing::Test {
   }
   // Sends one event per client, and those again that were not accepted.
   void send_round(int round) {
+    node->worker_credit(WorkerId{workers}, 10'000);  // rounds may be many
     for (int i = 0; i < kClients; ++i) {
       const std::string client = fmt::format("c{}", i);
       sent.push_back({client, fmt::format("{}", round), 0});

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "engine/node/rebuild.hpp"
 #include "tests/node/test_gateway.hpp"
@@ -163,7 +165,12 @@ TEST_F(NodeTest, ARenewalHoldsBringsALeaseBackAfterARestartOrIsStale) {
   node = start(config(), gateway);
   gateway.join_worker(*node, 2, 0);
   const Lease lease = *node->lease(text);
-  ASSERT_TRUE(node->worker_renew(WorkerId{2}, lease));
+  // What the partition owes reaches the dispatcher once its takeover is durable.
+  const auto until = std::chrono::steady_clock::now() + kPatience;
+  while (!node->worker_renew(WorkerId{2}, lease)) {
+    ASSERT_LT(std::chrono::steady_clock::now(), until);
+    std::this_thread::yield();
+  }
   // Whoever renewed it is told when the run is cancelled, and then it is over.
   CancelRequest cancel;
   cancel.tenant = kTenant;
