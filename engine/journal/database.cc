@@ -127,6 +127,19 @@ Database::Result<bool> Database::wait_readable(int timeout_ms) {
   return true;
 }
 
+bool Database::still_open() {
+  if (!connected()) return false;
+  // An idle connection has nothing to say but notices, and that the server ended it.
+  pollfd socket{PQsocket(connection_.get()), POLLIN, 0};
+  while (poll(&socket, 1, 0) != 0) {
+    if (PQconsumeInput(connection_.get()) == 0) {
+      (void)broken(DatabaseError::Kind::lost, trimmed(PQerrorMessage(connection_.get())));
+      return false;
+    }
+  }
+  return true;
+}
+
 Database::Result<void> Database::open(int timeout_ms) {
   close();
   prepared_.clear();

@@ -121,6 +121,9 @@ class Database {
   // Closes an open one first. `timeout_ms` bounds all of it.
   Result<ServerFacts> connect(int timeout_ms);
   bool connected() const { return connection_ != nullptr; }
+  // As connected(), after a look at the socket (no round trip): an idle connection that the server
+  // has closed is noticed here and not by the next statement. REQUIRES: no statement in flight.
+  bool still_open();
   void close() { connection_.reset(); }
 
   // One statement in the extended protocol, result in binary. Waits at most timeout_ms.

@@ -26,7 +26,7 @@ void ApplyThread::adopt_next() {
   }
   if (!building_->batch.empty() && building_->batch.day() != journal::day_of(time_)) return;
   const auto retry = [this] { adopt_at_us_ = now_us_ + kAdoptRetryUs; };
-  if (!database_.connected() && !database_.connect(kConnectMs)) return retry();
+  if (!database_.still_open() && !database_.connect(kConnectMs)) return retry();
   core::Partition::Config config;
   config.id = next.partition;
   config.partitions = shared_.cluster.partitions;

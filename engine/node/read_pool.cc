@@ -51,7 +51,8 @@ void ReadPool::loop() {
     Job job = std::move(jobs_.front());
     jobs_.pop_front();
     lock.unlock();
-    const bool connected = database.connected() || database.connect(kConnectMs).has_value();
+    // A connection may have died while nobody read; the read that finds it so must not pay for it.
+    const bool connected = database.still_open() || database.connect(kConnectMs).has_value();
     job(Desk{connected ? &database : nullptr, &programs});
     lock.lock();
   }

@@ -64,7 +64,7 @@ std::shared_ptr<const Deployment> Deployments::get(core::DeploymentNumber number
     if (why != nullptr) *why = std::move(reason);
     return nullptr;
   };
-  if (!loader_.connected()) {
+  if (!loader_.still_open()) {
     if (auto connected = loader_.connect(kLoadTimeoutMs); !connected) {
       return fail(connected.error().message);
     }

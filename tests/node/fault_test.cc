@@ -138,6 +138,29 @@ TEST_F(FaultTest, ADatabaseThatCrashesUnderLoadAndComesBackLosesNothing) {
   EXPECT_GE(node->status().counters.reconnects, 1u);
 }
 
+// Each reading thread's connection died while it was idle: none of the first reads may pay for it.
+TEST_F(FaultTest, ReadsFindADatabaseThatCameBack) {
+  PrivatePostgres postgres;
+  const std::string database = postgres.create_database();
+  begin(database);
+  send_round(0);
+  insist();
+  postgres.stop(PrivatePostgres::Stop::immediate);
+  ASSERT_TRUE(becomes(*node, Health::database_gone));
+  postgres.start();
+  ASSERT_TRUE(becomes(*node, Health::serving));
+  std::vector<std::future<std::string>> answers;
+  for (int i = 0; i < 16; ++i) {
+    auto answer = std::make_shared<std::promise<std::string>>();
+    answers.push_back(answer->get_future());
+    node->read_runs({}, [answer](auto page) {
+      answer->set_value(page ? "read" : page.error().code + ": " + page.error().message);
+    });
+  }
+  for (auto& answer : answers) EXPECT_EQ(answer.get(), "read");
+  expect_exactly_once(database);
+}
+
 TEST_F(FaultTest, ConnectionsThatAreCutUnderLoadLoseNothing) {
   const std::string database = PrivatePostgres::shared().create_database();
   begin(database);
