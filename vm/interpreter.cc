@@ -1,6 +1,11 @@
 #include "vm/interpreter.hpp"
 
+#include <cmath>
+
 #include "vm/interpreter_ops.hpp"
+
+// Labels as values: an extension that GCC and clang share.
+#pragma GCC diagnostic ignored "-Wpedantic"
 
 namespace sluice::vm {
 namespace {
@@ -13,7 +18,7 @@ struct Frame {
 };
 
 void clear(Value* registers, uint32_t count) {
-  for (uint32_t i = 0; i < count; ++i) registers[i] = Value();
+  for (uint32_t i = 0; i < count; ++i) registers[i].set_none();
 }
 
 constexpr int64_t fuel_of(Op op) {
@@ -23,224 +28,283 @@ constexpr int64_t fuel_of(Op op) {
   return 0;
 }
 
-bool bool_of(Activation& act, const Instruction& i, const Value& value, bool* holds) {
-  if (!value.is(Kind::boolean)) return ops::wrong_kind(act, i.op, value);
-  *holds = value.as_bool();
-  return true;
-}
+// Row of each number in vm/ops.def. The verifier lets no other number pass.
+constexpr auto kRowOf = [] {
+  std::array<uint8_t, 256> rows{};
+  for (size_t i = 0; i < kOpCount; ++i) rows[static_cast<uint8_t>(kOps[i].op)] = i;
+  return rows;
+}();
 
-bool int_arithmetic(Activation& act, Op op, Value* out, const Value& a, const Value& b) {
-  if (!a.is(Kind::integer)) return ops::wrong_kind(act, op, a);
-  if (!b.is(Kind::integer)) return ops::wrong_kind(act, op, b);
-  int64_t result = 0;
-  bool over = op == Op::add_int   ? __builtin_add_overflow(a.as_int(), b.as_int(), &result)
-              : op == Op::sub_int ? __builtin_sub_overflow(a.as_int(), b.as_int(), &result)
-                                  : __builtin_mul_overflow(a.as_int(), b.as_int(), &result);
-  if (over) return act.overflow("the result does not fit in 64 bits");
-  *out = Value::integer(result);
-  return true;
-}
-
-bool list_next(Activation& act, Value* r, const Instruction& i, bool* more) {
-  if (!r[i.b].is(Kind::list)) return ops::wrong_kind(act, i.op, r[i.b]);
-  if (!r[i.c].is(Kind::integer)) return ops::wrong_kind(act, i.op, r[i.c]);
-  auto at = static_cast<uint64_t>(r[i.c].as_int());
-  *more = at < r[i.b].count();
-  Value item = *more ? r[i.b].elements()[at] : Value();
-  if (*more) r[i.c] = Value::integer(static_cast<int64_t>(at) + 1);
-  r[i.a] = std::move(item);
-  return true;
+bool both(Kind kind, const Value& a, const Value& b) {
+  return a.is(kind) && b.is(kind);
 }
 
 }  // namespace
 
-// One CASE per row of vm/ops.def that is not the run's business. `i` is the instruction, `r` the
-// registers. A helper that answers false has set the failure.
+// Threaded: the code of each instruction ends by jumping to that of the next, through a table made
+// from vm/ops.def. A row that is pure or `ends` needs its OP here; what the run performs has none.
+// `r` is the registers, `at` the instruction. A helper that answers false has set the failure.
 Stop execute(Unit& unit, Activation& act) {
+#define SLUICE_CODE_pure(name) &&do_##name
+#define SLUICE_CODE_ends(name) &&do_##name
+#define SLUICE_CODE_effect(name) &&effect
+#define SLUICE_CODE_suspends(name) &&effect
+#define SLUICE_OP(number, name, operands, effect, fuel, meaning) SLUICE_CODE_##effect(name),
+  static const void* const kCode[] = {
+#include "vm/ops.def"
+  };
+#undef SLUICE_OP
+
   Frame frames[kCallDepthMax + 1];
   uint32_t depth = 0;
   const Function* function = act.function;
-  const Instruction* at = function->code.data() + act.pc;
+  const Instruction* code = function->code.data();
+  const Instruction* at = code + act.pc;
   Value* r = act.registers;
   uint32_t stack_base = act.stack_base;
+  int64_t fuel = act.fuel;
   const TypeTable& types = unit.types();
-  bool flag = false;
 
-#define CASE(name)    \
-  case Op::name:      \
-    act.fuel -= fuel_of(Op::name); \
-    if (act.fuel < 0) [[unlikely]] goto out_of_fuel;
+// One instruction is one paragraph, whatever its macros look like.
+// clang-format off
+#define GO goto* kCode[kRowOf[static_cast<uint8_t>(at->op)]]
 #define NEXT \
-  ++at;      \
-  continue
-// `call` is a condition: false is a failure.
-#define DO(call)                         \
-  if (!(call)) [[unlikely]] goto failed; \
-  NEXT
-
-  for (;;) {
-    const Instruction& i = *at;
-    switch (i.op) {
-      CASE(nop) NEXT;
-      CASE(move) r[i.a] = r[i.b]; NEXT;
-      CASE(load_const) r[i.a] = unit.constant(i.wide()); NEXT;
-      CASE(load_int) r[i.a] = Value::integer(i.immediate()); NEXT;
-      CASE(load_none) r[i.a] = Value(); NEXT;
-      CASE(load_bool) r[i.a] = Value::boolean(i.x != 0); NEXT;
-
-      CASE(add_int) DO(int_arithmetic(act, Op::add_int, &r[i.a], r[i.b], r[i.c]));
-      CASE(sub_int) DO(int_arithmetic(act, Op::sub_int, &r[i.a], r[i.b], r[i.c]));
-      CASE(mul_int) DO(int_arithmetic(act, Op::mul_int, &r[i.a], r[i.b], r[i.c]));
-      CASE(div_int) DO(ops::divide(act, i.op, &r[i.a], r[i.b], r[i.c]));
-      CASE(rem_int) DO(ops::divide(act, i.op, &r[i.a], r[i.b], r[i.c]));
-      CASE(neg_int) DO(ops::negate(act, i.op, &r[i.a], r[i.b]));
-
-      CASE(add_float) DO(ops::float_arithmetic(act, i.op, &r[i.a], r[i.b], r[i.c]));
-      CASE(sub_float) DO(ops::float_arithmetic(act, i.op, &r[i.a], r[i.b], r[i.c]));
-      CASE(mul_float) DO(ops::float_arithmetic(act, i.op, &r[i.a], r[i.b], r[i.c]));
-      CASE(div_float) DO(ops::float_arithmetic(act, i.op, &r[i.a], r[i.b], r[i.c]));
-      CASE(neg_float) DO(ops::negate(act, i.op, &r[i.a], r[i.b]));
-
-      CASE(add_time) DO(ops::time_arithmetic(act, i.op, &r[i.a], r[i.b], r[i.c]));
-      CASE(sub_time) DO(ops::time_arithmetic(act, i.op, &r[i.a], r[i.b], r[i.c]));
-      CASE(mul_time) DO(ops::time_arithmetic(act, i.op, &r[i.a], r[i.b], r[i.c]));
-      CASE(div_time) DO(ops::time_arithmetic(act, i.op, &r[i.a], r[i.b], r[i.c]));
-      CASE(neg_time) DO(ops::negate(act, i.op, &r[i.a], r[i.b]));
-
-      CASE(not_bool)
-        if (!bool_of(act, i, r[i.b], &flag)) goto failed;
-        r[i.a] = Value::boolean(!flag);
-        NEXT;
-      CASE(equal) DO(ops::equality(act, true, &r[i.a], r[i.b], r[i.c]));
-      CASE(not_equal) DO(ops::equality(act, false, &r[i.a], r[i.b], r[i.c]));
-      CASE(less)
-        if (r[i.b].is(Kind::integer) && r[i.c].is(Kind::integer)) {
-          r[i.a] = Value::boolean(r[i.b].as_int() < r[i.c].as_int());
-          NEXT;
-        }
-        DO(ops::order(act, i.op, &r[i.a], r[i.b], r[i.c]));
-      CASE(less_equal)
-        if (r[i.b].is(Kind::integer) && r[i.c].is(Kind::integer)) {
-          r[i.a] = Value::boolean(r[i.b].as_int() <= r[i.c].as_int());
-          NEXT;
-        }
-        DO(ops::order(act, i.op, &r[i.a], r[i.b], r[i.c]));
-      CASE(is_none) r[i.a] = Value::boolean(r[i.b].is_none()); NEXT;
-
-      CASE(jump) at = function->code.data() + i.wide(); continue;
-      CASE(jump_if)
-        if (!bool_of(act, i, r[i.a], &flag)) goto failed;
-        at = flag ? function->code.data() + i.wide() : at + 1;
-        continue;
-      CASE(jump_if_not)
-        if (!bool_of(act, i, r[i.a], &flag)) goto failed;
-        at = flag ? at + 1 : function->code.data() + i.wide();
-        continue;
-      CASE(jump_if_none)
-        at = r[i.a].is_none() ? function->code.data() + i.wide() : at + 1;
-        continue;
-      CASE(jump_if_some)
-        at = r[i.a].is_none() ? at + 1 : function->code.data() + i.wide();
-        continue;
-
-      CASE(concat) DO(ops::concat(act, &r[i.a], r[i.b], r[i.c]));
-      CASE(concat_all) DO(ops::concat_all(act, &r[i.a], {r + i.b, i.c}));
-      CASE(to_text) DO(ops::to_text(act, types, &r[i.a], r[i.b]));
-      CASE(make_list) DO(ops::make_list(act, &r[i.a], {r + i.b, i.c}));
-      CASE(make_map) DO(ops::make_map(act, &r[i.a], {r + i.b, size_t{2} * i.c}));
-      CASE(append) DO(ops::append(act, &r[i.a], r[i.b]));
-      CASE(index) DO(ops::index(act, &r[i.a], r[i.b], r[i.c]));
-      CASE(list_next)
-        if (!list_next(act, r, i, &flag)) goto failed;
-        at += flag ? 2 : 1;
-        continue;
-      CASE(map_put) DO(ops::map_put(act, &r[i.a], r[i.b], r[i.c]));
-
-      CASE(make_record)
-        DO(ops::make_record(act, &r[i.a], i.c, {r + i.b, types.records[i.c].fields.size()}));
-      CASE(get_field) DO(ops::get_field(act, i.op, &r[i.a], r[i.b], i.c));
-      CASE(set_field) DO(ops::set_field(act, &r[i.a], r[i.b], i.c));
-      CASE(make_enum)
-        DO(ops::make_enum(act, &r[i.a], i.c, i.x,
-                          {r + i.b, types.enums[i.c].cases[i.x].fields.size()}));
-      CASE(is_case)
-        if (!r[i.b].is(Kind::enumeration)) {
-          ops::wrong_kind(act, i.op, r[i.b]);
-          goto failed;
-        }
-        r[i.a] = Value::boolean(r[i.b].enum_case() == i.c);
-        NEXT;
-      CASE(case_field) DO(ops::get_field(act, i.op, &r[i.a], r[i.b], i.c));
-
-      CASE(call) {
-        const Function* callee = &unit.program().functions[i.c];
-        Value* window = unit.stack() + stack_base;
-        for (uint32_t p = 0; p < callee->parameters; ++p) window[p] = r[i.b + p];
-        frames[depth++] = {function, at, r, stack_base};
-        stack_base += callee->registers;
-        function = callee;
-        r = window;
-        at = callee->code.data();
-        continue;
-      }
-      CASE(builtin)
-        DO(call_builtin(unit, act, static_cast<Builtin>(i.c),
-                        {r + i.b, kBuiltins[i.c].parameter_count}, &r[i.a]));
-      CASE(ret) act.result = r[i.a]; goto returned;
-      CASE(ret_none) act.result = Value(); goto returned;
-      CASE(fail)
-        ops::fail(act, r[i.a], r[i.b]);
-        goto failed;
-
-      case Op::step:
-      case Op::step_key:
-      case Op::arm_unsure:
-      case Op::on_undo:
-      case Op::spawn:
-      case Op::join:
-      case Op::notify:
-      case Op::finish:
-      case Op::finish_bare:
-      case Op::run_client:
-      case Op::run_id:
-      case Op::sleep:
-      case Op::start_deadline:
-      case Op::round:
-      case Op::leave:
-      case Op::mark:
-      case Op::undo:
-      case Op::settle:
-      case Op::rethrow:
-      case Op::race:
-      case Op::slot:
-      case Op::gather:
-        act.fuel -= op_info(i.op)->fuel;
-        act.pc = static_cast<uint32_t>(at - function->code.data());
-        if (act.fuel < 0) goto out_of_fuel;
-        return Stop::effect;
-    }
-
-  returned:
-    if (depth == 0) {
-      act.pc = static_cast<uint32_t>(at - function->code.data());
-      return Stop::returned;
-    }
-    clear(r, function->registers);
-    --depth;
-    function = frames[depth].function;
-    at = frames[depth].at;
-    r = frames[depth].registers;
-    stack_base = frames[depth].stack_base;
-    r[at->a] = std::move(act.result);
-    ++at;
+  ++at; \
+  GO
+#define JUMP \
+  at = code + at->wide(); \
+  GO
+#define OP(name) \
+  do_##name: \
+  if ((fuel -= fuel_of(Op::name)) < 0) [[unlikely]] goto out_of_fuel;
+// `call` is a condition that may fail, and may take fuel from the activation.
+#define DO(call) \
+  { \
+    act.fuel = fuel; \
+    bool done = call; \
+    fuel = act.fuel; \
+    if (!done) [[unlikely]] goto failed; \
+    NEXT; \
   }
-#undef CASE
-#undef NEXT
-#undef DO
+#define INT_OP(name, overflows) \
+  OP(name) { \
+    int64_t result = 0; \
+    if (!both(Kind::integer, r[at->b], r[at->c])) [[unlikely]] goto no_int; \
+    if (overflows(r[at->b].as_int(), r[at->c].as_int(), &result)) [[unlikely]] goto int_overflow; \
+    r[at->a].set_integer(result); \
+    NEXT; \
+  }
+#define FLOAT_OP(name, sign) \
+  OP(name) { \
+    if (!both(Kind::floating, r[at->b], r[at->c])) [[unlikely]] goto float_slow; \
+    double result = r[at->b].as_float() sign r[at->c].as_float(); \
+    if (!std::isfinite(result)) [[unlikely]] goto float_slow; \
+    r[at->a].set_floating(result); \
+    NEXT; \
+  }
+#define ORDER_OP(name, sign) \
+  OP(name) { \
+    const Value &b = r[at->b], &c = r[at->c]; \
+    if (!both(Kind::integer, b, c)) { \
+      DO(ops::order(act, at->op, &r[at->a], b, c)); \
+    } \
+    r[at->a].set_boolean(b.as_int() sign c.as_int()); \
+    NEXT; \
+  }
+#define EQUALITY_OP(name, wanted) \
+  OP(name) { \
+    const Value &b = r[at->b], &c = r[at->c]; \
+    if (!b.is_flat() || !c.is_flat()) { \
+      DO(ops::equality(act, wanted, &r[at->a], b, c)); \
+    } \
+    r[at->a].set_boolean(b.same_bits(c) == wanted); \
+    NEXT; \
+  }
 
+  GO;
+
+  OP(nop) { NEXT; }
+  OP(move) { r[at->a] = r[at->b]; NEXT; }
+  OP(load_const) { r[at->a] = unit.constant(at->wide()); NEXT; }
+  OP(load_int) { r[at->a].set_integer(at->immediate()); NEXT; }
+  OP(load_none) { r[at->a].set_none(); NEXT; }
+  OP(load_bool) { r[at->a].set_boolean(at->x != 0); NEXT; }
+
+  INT_OP(add_int, __builtin_add_overflow)
+  INT_OP(sub_int, __builtin_sub_overflow)
+  INT_OP(mul_int, __builtin_mul_overflow)
+  OP(div_int) DO(ops::divide(act, at->op, &r[at->a], r[at->b], r[at->c]))
+  OP(rem_int) DO(ops::divide(act, at->op, &r[at->a], r[at->b], r[at->c]))
+  OP(neg_int) DO(ops::negate(act, at->op, &r[at->a], r[at->b]))
+
+  FLOAT_OP(add_float, +)
+  FLOAT_OP(sub_float, -)
+  FLOAT_OP(mul_float, *)
+  FLOAT_OP(div_float, /)
+  OP(neg_float) DO(ops::negate(act, at->op, &r[at->a], r[at->b]))
+
+  OP(add_time) DO(ops::time_arithmetic(act, at->op, &r[at->a], r[at->b], r[at->c]))
+  OP(sub_time) DO(ops::time_arithmetic(act, at->op, &r[at->a], r[at->b], r[at->c]))
+  OP(mul_time) DO(ops::time_arithmetic(act, at->op, &r[at->a], r[at->b], r[at->c]))
+  OP(div_time) DO(ops::time_arithmetic(act, at->op, &r[at->a], r[at->b], r[at->c]))
+  OP(neg_time) DO(ops::negate(act, at->op, &r[at->a], r[at->b]))
+
+  OP(not_bool) {
+    if (!r[at->b].is(Kind::boolean)) [[unlikely]] goto no_bool_b;
+    r[at->a].set_boolean(!r[at->b].as_bool());
+    NEXT;
+  }
+  EQUALITY_OP(equal, true)
+  EQUALITY_OP(not_equal, false)
+  ORDER_OP(less, <)
+  ORDER_OP(less_equal, <=)
+  OP(is_none) { r[at->a].set_boolean(r[at->b].is_none()); NEXT; }
+
+  OP(jump) { JUMP; }
+  OP(jump_if) {
+    if (!r[at->a].is(Kind::boolean)) [[unlikely]] goto no_bool_a;
+    if (r[at->a].as_bool()) { JUMP; }
+    NEXT;
+  }
+  OP(jump_if_not) {
+    if (!r[at->a].is(Kind::boolean)) [[unlikely]] goto no_bool_a;
+    if (!r[at->a].as_bool()) { JUMP; }
+    NEXT;
+  }
+  OP(jump_if_none) {
+    if (r[at->a].is_none()) { JUMP; }
+    NEXT;
+  }
+  OP(jump_if_some) {
+    if (!r[at->a].is_none()) { JUMP; }
+    NEXT;
+  }
+
+  OP(concat) DO(ops::concat(act, &r[at->a], r[at->b], r[at->c]))
+  OP(concat_all) DO(ops::concat_all(act, &r[at->a], {r + at->b, at->c}))
+  OP(to_text) DO(ops::to_text(act, types, &r[at->a], r[at->b]))
+  OP(make_list) DO(ops::make_list(act, &r[at->a], {r + at->b, at->c}))
+  OP(make_map) DO(ops::make_map(act, &r[at->a], {r + at->b, size_t{2} * at->c}))
+  OP(append) DO(ops::append(act, &r[at->a], r[at->b]))
+  OP(index) {
+    const Value &list = r[at->b], &key = r[at->c];
+    if (!list.is(Kind::list) || !key.is(Kind::integer) ||
+        static_cast<uint64_t>(key.as_int()) >= list.count()) {
+      DO(ops::index(act, &r[at->a], list, key));
+    }
+    Value item = list.elements()[static_cast<size_t>(key.as_int())];
+    r[at->a] = std::move(item);
+    NEXT;
+  }
+  OP(list_next) {
+    if (!r[at->b].is(Kind::list)) [[unlikely]] goto no_list_b;
+    if (!r[at->c].is(Kind::integer)) [[unlikely]] goto no_int_c;
+    auto which = static_cast<uint64_t>(r[at->c].as_int());
+    if (which < r[at->b].count()) {
+      Value item = r[at->b].elements()[which];
+      r[at->c].set_integer(static_cast<int64_t>(which) + 1);
+      r[at->a] = std::move(item);
+      at += 2;
+      GO;
+    }
+    r[at->a].set_none();
+    NEXT;
+  }
+  OP(map_put) DO(ops::map_put(act, &r[at->a], r[at->b], r[at->c]))
+
+  OP(make_record)
+    DO(ops::make_record(act, &r[at->a], at->c, {r + at->b, types.records[at->c].fields.size()}))
+  OP(get_field) {
+    const Value& record = r[at->b];
+    if (!record.is(Kind::record) || at->c >= record.count()) [[unlikely]] {
+      DO(ops::get_field(act, at->op, &r[at->a], record, at->c));
+    }
+    Value field = record.elements()[at->c];
+    r[at->a] = std::move(field);
+    NEXT;
+  }
+  OP(set_field) DO(ops::set_field(act, &r[at->a], r[at->b], at->c))
+  OP(make_enum)
+    DO(ops::make_enum(act, &r[at->a], at->c, at->x,
+                      {r + at->b, types.enums[at->c].cases[at->x].fields.size()}))
+  OP(is_case) {
+    if (!r[at->b].is(Kind::enumeration)) [[unlikely]] goto no_enum_b;
+    r[at->a].set_boolean(r[at->b].enum_case() == at->c);
+    NEXT;
+  }
+  OP(case_field) DO(ops::get_field(act, at->op, &r[at->a], r[at->b], at->c))
+
+  OP(call) {
+    const Function* callee = &unit.program().functions[at->c];
+    Value* window = unit.stack() + stack_base;
+    for (uint32_t p = 0; p < callee->parameters; ++p) window[p] = r[at->b + p];
+    frames[depth++] = {function, at, r, stack_base};
+    stack_base += callee->registers;
+    function = callee;
+    r = window;
+    at = code = callee->code.data();
+    GO;
+  }
+  OP(builtin)
+    DO(call_builtin(unit, act, static_cast<Builtin>(at->c),
+                    {r + at->b, kBuiltins[at->c].parameter_count}, &r[at->a]))
+  OP(ret) { act.result = std::move(r[at->a]); goto returned; }
+  OP(ret_none) { act.result = Value(); goto returned; }
+  OP(fail) {
+    ops::fail(act, r[at->a], r[at->b]);
+    goto failed;
+  }
+
+  // clang-format on
+returned:
+  act.fuel = fuel;
+  if (depth == 0) {
+    act.pc = static_cast<uint32_t>(at - code);
+    return Stop::returned;
+  }
+  clear(r, function->registers);
+  --depth;
+  function = frames[depth].function;
+  code = function->code.data();
+  at = frames[depth].at;
+  r = frames[depth].registers;
+  stack_base = frames[depth].stack_base;
+  r[at->a] = std::move(act.result);
+  NEXT;
+
+do_finish:
+do_finish_bare:
+do_rethrow:
+effect:
+  act.fuel = fuel - op_info(at->op)->fuel;
+  act.pc = static_cast<uint32_t>(at - code);
+  fuel = act.fuel;
+  if (fuel < 0) goto out_of_fuel;
+  return Stop::effect;
+
+float_slow:
+  DO(ops::float_arithmetic(act, at->op, &r[at->a], r[at->b], r[at->c]))
+no_int:
+  ops::wrong_kind(act, at->op, r[at->b].is(Kind::integer) ? r[at->c] : r[at->b]);
+  goto failed;
+no_int_c:
+  ops::wrong_kind(act, at->op, r[at->c]);
+  goto failed;
+int_overflow:
+  act.overflow("the result does not fit in 64 bits");
+  goto failed;
+no_bool_a:
+  ops::wrong_kind(act, at->op, r[at->a]);
+  goto failed;
+no_bool_b:
+no_enum_b:
+no_list_b:
+  ops::wrong_kind(act, at->op, r[at->b]);
+  goto failed;
 out_of_fuel:
   act.fault("out of fuel: the run computes too long without waiting");
 failed:
+  act.fuel = fuel;
   while (depth > 0) {
     clear(r, function->registers);
     --depth;

@@ -33,12 +33,6 @@ void Value::destroy(Value& value) {
   std::free(value.payload_.object);
 }
 
-Value Value::floating(double value) {
-  Value result(Kind::floating, 0);
-  result.payload_.floating = value + 0.0;
-  return result;
-}
-
 Value Value::string(std::string_view text) {
   if (text.empty()) return Value(Kind::string, 0);
   auto size = static_cast<uint32_t>(text.size());
@@ -126,15 +120,6 @@ Value Value::enumeration(uint32_t enumeration, uint16_t which, std::span<const V
   return elements_value(tag(Kind::enumeration) | static_cast<uint64_t>(which) << 16 |
                             static_cast<uint64_t>(enumeration) << 32,
                         fields);
-}
-
-std::span<const Value> Value::elements() const {
-  return has_object() ? std::span<const Value>(slots(), payload_.object->count)
-                      : std::span<const Value>();
-}
-
-std::span<const Value> Value::pairs() const {
-  return has_object() ? std::span<const Value>(slots(), slot_count()) : std::span<const Value>();
 }
 
 const Value* Value::find(std::string_view key) const {

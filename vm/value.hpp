@@ -61,7 +61,11 @@ class Value {
   // fail: the value is made, and within_limits() tells; the interpreter turns that into a Fault.
   static Value boolean(bool value) { return Value(Kind::boolean, value ? 1 : 0); }
   static Value integer(int64_t value) { return Value(Kind::integer, value); }
-  static Value floating(double value);  // REQUIRES: finite. -0.0 becomes 0.0
+  static Value floating(double value) {  // REQUIRES: finite. -0.0 becomes 0.0
+    Value result(Kind::floating, 0);
+    result.payload_.floating = value + 0.0;
+    return result;
+  }
   static Value duration(int64_t ms) { return Value(Kind::duration, ms); }
   static Value timestamp(int64_t us) { return Value(Kind::timestamp, us); }
   static Value string(std::string_view text);  // REQUIRES: valid UTF-8 without U+0000
@@ -90,9 +94,15 @@ class Value {
     return {reinterpret_cast<const char*>(payload_.object + 1), payload_.object->count};
   }
   // Elements of a list, fields of a record or enum case (empty if the case has none).
-  std::span<const Value> elements() const;
+  std::span<const Value> elements() const {
+    if (!has_object()) return {};
+    return {slots(), payload_.object->count};
+  }
   // A map's keys and values alternate: key at 2i, value at 2i+1, sorted by key.
-  std::span<const Value> pairs() const;
+  std::span<const Value> pairs() const {
+    if (!has_object()) return {};
+    return {slots(), slot_count()};
+  }
   // Number of elements, fields, pairs or bytes; 0 for scalars.
   uint32_t count() const { return has_object() ? payload_.object->count : 0; }
   uint32_t type_index() const { return static_cast<uint32_t>(word_ >> 32); }  // record's or enum's
@@ -107,6 +117,15 @@ class Value {
   void erase(std::string_view key);               // map; absent is fine
   void set_element(uint32_t index, Value value);  // list or record
 
+  // The same as assigning integer(value) and so on, without a temporary: the interpreter's way.
+  void set_integer(int64_t value) { become(Kind::integer, value); }
+  void set_boolean(bool value) { become(Kind::boolean, value ? 1 : 0); }
+  void set_floating(double value) {  // REQUIRES: finite
+    become(Kind::floating, 0);
+    payload_.floating = value + 0.0;
+  }
+  void set_none() { become(Kind::none, 0); }
+
   // Size of the value as data: what it costs in a snapshot, whether or not parts of it are shared.
   // A function of the content alone. Saturates at 2^32 - 1.
   uint32_t logical_bytes() const { return has_object() ? payload_.object->bytes : 9; }
@@ -117,6 +136,13 @@ class Value {
             payload_.object->count <= (is_text() ? kValueBytesMax : kValueCountMax));
   }
   bool unique() const { return !has_object() || payload_.object->references == 1; }
+
+  // Whether there is nothing behind it in memory: a scalar, an enum case without fields, an empty
+  // string, list, map or record. Two such values are equal exactly if their bits are.
+  bool is_flat() const { return !has_object(); }
+  bool same_bits(const Value& other) const {
+    return word_ == other.word_ && payload_.integer == other.payload_.integer;
+  }
 
   // Structural; values of different kinds differ.
   friend bool operator==(const Value& a, const Value& b);
@@ -140,7 +166,14 @@ class Value {
     if (has_object()) ++payload_.object->references;
   }
   void release() {
-    if (has_object() && --payload_.object->references == 0) destroy(*this);
+    if (has_object()) [[unlikely]] {
+      if (--payload_.object->references == 0) destroy(*this);
+    }
+  }
+  void become(Kind kind, int64_t payload) {
+    release();
+    word_ = static_cast<uint64_t>(kind);
+    payload_.integer = payload;
   }
   void forget() {
     word_ = 0;
