@@ -400,19 +400,8 @@ Offer Partition::Impl::make_offer(const RunEntry& entry, const StepEntry& step, 
 void Partition::Impl::deliver(Context& context, const RunEntry& entry, PartitionId home,
                               Parcel parcel) {
   if (home != config.id && !config.one_run) {
-    MessageBody body;
-    body.hops = 1;
-    body.client = parcel.client;
-    body.name = parcel.name;
-    body.data_json = parcel.data_json;
-    body.run = entry.id;
-    body.correlation = entry.correlation;
-    const std::string cause = causation(context);
-    body.causation = cause;
-    body.outcome = parcel.outcome;
-    std::string bytes = encode(body);
-    const std::uint64_t n = mail.send(home, entry.tenant, bytes);
-    context.effects.push_back(Send{context.record.seq, entry.tenant, home, n, std::move(bytes)});
+    const DeliveryMessage body{parcel.client, parcel.name, parcel.data_json, parcel.outcome};
+    post(context, entry, home, MessageKind::delivery, encode(body));
     return;
   }
   Delivery delivery;

@@ -1,6 +1,7 @@
 // One handler per kind of record.
 #include "engine/core/partition_impl.hpp"
 #include "engine/core/retry.hpp"
+#include "engine/core/verdicts.hpp"
 #include "engine/core/vm_call.hpp"
 #include "vm/failure_kinds.hpp"
 
@@ -9,38 +10,11 @@ namespace {
 
 using Result = tl::expected<void, ApplyError>;
 
-tl::unexpected<ApplyError> refuse(ApplyError::Code code, std::string message) {
-  return tl::unexpected(ApplyError{code, std::move(message)});
-}
-
-tl::unexpected<ApplyError> bad_body(const Record& record) {
-  return refuse(ApplyError::Code::bad_body, "the body of record " + std::to_string(record.seq) +
-                                                " is no " + std::string(kind_name(record.kind)));
-}
-
 // What a worker hears of its report.
 void answer_report(Context& context, bool counts) {
   const Seq seq = context.record.seq;
   context.effects.push_back(counts ? Effect(Settled{seq, context.reply})
                                    : Effect(Stale{seq, context.reply}));
-}
-
-// What a verdict that came with the record says of it; empty: it is to be worked on.
-std::string given_fault(const Record& record) {
-  if (record.verdict == Verdict::ok) return {};
-  return "the record is " + std::string(verdict_name(record.verdict));
-}
-
-// The verdict to be journaled: the one given, or else that the work faulted now.
-Verdict verdict_of(const Record& record) {
-  return record.verdict == Verdict::ok ? Verdict::faulted : record.verdict;
-}
-
-// What those outside are told. It follows from the verdict alone, for the fold knows no more; the
-// reason is for the log.
-std::string public_reason(const Record& record) {
-  return "record " + std::to_string(record.seq) + " is " +
-         std::string(verdict_name(verdict_of(record)));
 }
 
 // The partition and the VM keep the open steps each for itself; should they ever differ, the run is
@@ -493,45 +467,6 @@ Result Partition::Impl::on_deployment(Context& context) {
     deployment = body->deployment;
     deployment_hash = body->hash;
   }
-  return {};
-}
-
-Result Partition::Impl::on_message(Context& context) {
-  const Record& record = context.record;
-  const auto body = decode<Message>(record.body);
-  if (!body) return bad_body(record);
-  if (body->n != mail.taken_from(body->source) + 1) return {};
-  const auto parcel = decode<MessageBody>(body->body);
-  mail.take(body->source, body->n);
-  context.applied.cause_partition = body->source;
-  context.effects.push_back(Acknowledge{record.seq, body->source, body->n});
-  std::string why = given_fault(record);
-  if (why.empty() && !parcel) why = "the message is damaged";
-  if (why.empty() && parcel->hops > kHopsMax) why = "the message crossed too many partitions";
-  if (!why.empty()) {
-    context.applied.verdict = verdict_of(record);
-    context.applied.fault = why;
-    context.effects.push_back(DeadLettered{record.seq, record.tenant,
-                                           parcel ? parcel->run : RunId{}, "", "", "Fault",
-                                           public_reason(record)});
-    return {};
-  }
-  Delivery delivery;
-  delivery.client = parcel->client;
-  delivery.name = parcel->name;
-  delivery.data_json = parcel->data_json;
-  delivery.run = parcel->run;
-  delivery.correlation = parcel->correlation;
-  delivery.causation = parcel->causation;
-  delivery.outcome = parcel->outcome;
-  deliver_here(context, record.tenant, std::move(delivery));
-  return {};
-}
-
-Result Partition::Impl::on_message_ack(Context& context) {
-  const auto body = decode<MessageAck>(context.record.body);
-  if (!body) return bad_body(context.record);
-  if (body->n <= mail.last_sent(body->destination)) mail.acknowledged(body->destination, body->n);
   return {};
 }
 

@@ -51,8 +51,11 @@ inline constexpr std::size_t kOutputBytesMax = 16u << 20;
 // Ended steps of a live run whose reports are still answered `settled` when they come again. Newest
 // are kept; the hash over them is part of the run's state, so the number is not configuration.
 inline constexpr std::size_t kRememberedStepsMax = 64;
-// Partitions that one message may cross before it is a dead letter.
+// Messages, each from a run that the one before began, before the next that would begin a run is a
+// dead letter.
 inline constexpr std::uint32_t kHopsMax = 32;
+// Messages of one way that are sent again at once when nothing of it is acknowledged.
+inline constexpr std::size_t kResentMessages = 256;
 
 // The time that `on failure` has, beyond the flow's own deadline.
 inline constexpr TimeUs kOnFailureUs = 10'000'000;

@@ -1,5 +1,7 @@
 #include "engine/core/mailbox.hpp"
 
+#include <algorithm>
+
 namespace sluice::core {
 namespace {
 
@@ -13,13 +15,14 @@ Hash128 message_hash(PartitionId destination, std::uint64_t n, std::string_view 
 
 }  // namespace
 
-std::uint64_t Mailbox::send(PartitionId destination, TenantId tenant, std::string body) {
+std::uint64_t Mailbox::send(PartitionId destination, TenantId tenant, Seq since,
+                            std::string body) {
   Way& way = outbox_[destination];
   const std::uint64_t n = ++way.last;
   const Hash128 hash = message_hash(destination, n, body);
   pending_hash_ += hash;
   ++pending_;
-  way.pending.push_back({n, tenant, std::move(body), hash});
+  way.pending.push_back({n, tenant, std::move(body), hash, since});
   return n;
 }
 
@@ -46,6 +49,19 @@ std::uint64_t Mailbox::last_sent(PartitionId destination) const {
 void Mailbox::each_pending(const std::function<void(PartitionId, const Sent&)>& visit) const {
   for (const auto& [destination, way] : outbox_) {
     for (const Sent& sent : way.pending) visit(destination, sent);
+  }
+}
+
+void Mailbox::each_stalled(Seq durable, std::size_t each,
+                           const std::function<void(PartitionId, const Sent&)>& visit) {
+  for (auto& [destination, way] : outbox_) {
+    const std::uint64_t oldest = way.pending.empty() ? 0 : way.pending.front().n;
+    const bool stalled = oldest != 0 && oldest == way.looked_at;
+    way.looked_at = oldest;
+    if (!stalled) continue;
+    for (std::size_t i = 0; i < std::min(each, way.pending.size()); ++i) {
+      if (way.pending[i].since <= durable) visit(destination, way.pending[i]);
+    }
   }
 }
 

@@ -23,16 +23,21 @@ class Mailbox {
     TenantId tenant{};
     std::string body;
     Hash128 hash;
+    Seq since = 0;  // the record that sent it; 0: one before the checkpoint. No part of the state
   };
 
   // Adds a message; its number.
-  std::uint64_t send(PartitionId destination, TenantId tenant, std::string body);
+  std::uint64_t send(PartitionId destination, TenantId tenant, Seq since, std::string body);
   // Everything up to n was taken there.
   void acknowledged(PartitionId destination, std::uint64_t n);
   std::uint64_t acknowledged_by(PartitionId destination) const;
   std::uint64_t last_sent(PartitionId destination) const;
   void each_pending(const std::function<void(PartitionId, const Sent&)>& visit) const;
   std::uint64_t pending() const { return pending_; }
+  // The oldest of each way on which nothing was acknowledged since the last call: as many as
+  // `each`, and none that a later record than `durable` sent.
+  void each_stalled(Seq durable, std::size_t each,
+                    const std::function<void(PartitionId, const Sent&)>& visit);
 
   std::uint64_t taken_from(PartitionId source) const;
   void take(PartitionId source, std::uint64_t n) { inbox_[source] = n; }
@@ -46,6 +51,7 @@ class Mailbox {
     std::uint64_t last = 0;
     std::uint64_t acknowledged = 0;
     std::deque<Sent> pending;
+    std::uint64_t looked_at = 0;  // the oldest pending when each_stalled looked; no part of the state
   };
 
   std::map<PartitionId, Way> outbox_;

@@ -75,6 +75,13 @@ void Partition::reissue(Effects& effects) const {
   impl_->reissue(effects);
 }
 
+void Partition::resend_messages(Seq durable, Effects& effects) {
+  const auto again = [&](PartitionId destination, const Mailbox::Sent& sent) {
+    effects.push_back(Send{durable, sent.tenant, destination, sent.n, sent.body});
+  };
+  impl_->mail.each_stalled(durable, kResentMessages, again);
+}
+
 Partition::Checkpoint Partition::begin_checkpoint(bool full) {
   return impl_->begin_checkpoint(full);
 }

@@ -180,6 +180,10 @@ class Partition {
 
   // After a fold: one effect per open obligation (each open attempt, each unacknowledged message).
   void reissue(Effects& effects) const;
+  // To be called every few seconds: the oldest messages (kResentMessages of each way) to partitions
+  // that have acknowledged nothing since the last call. They may have met no owner, or their
+  // acknowledgement was lost. `durable`: messages that depend on a later record are left out.
+  void resend_messages(Seq durable, Effects& effects);
 
   // ---- checkpoints.
   // Fixes the state after the last record. Then `checkpoint_rows` is called until it returns

@@ -1,4 +1,4 @@
-// The inside of Partition, shared by its source files: admit.cc, apply.cc, activate.cc,
+// The inside of Partition, shared by its source files: admit.cc, apply.cc, activate.cc, messages.cc,
 // checkpoint.cc.
 //
 // Each record is applied in two phases. The first runs the VM and renders what it asked for; it may
@@ -20,6 +20,7 @@
 #include "engine/core/clients.hpp"
 #include "engine/core/dedupe.hpp"
 #include "engine/core/mailbox.hpp"
+#include "engine/core/message.hpp"
 #include "engine/core/partition.hpp"
 #include "engine/core/run_entry.hpp"
 #include "vm/run.hpp"
@@ -89,8 +90,6 @@ class Partition::Impl {
   tl::expected<void, ApplyError> on_lapsed(Context& context);
   tl::expected<void, ApplyError> on_advance(Context& context);
   tl::expected<void, ApplyError> on_deployment(Context& context);
-  tl::expected<void, ApplyError> on_message(Context& context);
-  tl::expected<void, ApplyError> on_message_ack(Context& context);
   tl::expected<void, ApplyError> on_core(Context& context);
   tl::expected<void, ApplyError> on_takeover(Context& context);
 
@@ -122,6 +121,21 @@ class Partition::Impl {
   void fire_within(Context& context, RunEntry& entry, StepNumber number);
   void fire_backoff(Context& context, RunEntry& entry, StepNumber number);
   void fire_wait(Context& context, RunEntry& entry, StepNumber number);
+
+  // ---- messages.cc
+  // Puts a message on its way: an obligation until it is acknowledged. Never refused.
+  void post(Context& context, const RunEntry& from, PartitionId destination, MessageKind kind,
+            std::string_view body);
+  // For what no run of its own sends: all but `cause` is the caller's.
+  void post(Context& context, TenantId tenant, PartitionId destination, Envelope envelope);
+  tl::expected<void, ApplyError> on_message(Context& context);
+  tl::expected<void, ApplyError> on_message_ack(Context& context);
+  // One `take_…` per kind: it does what the message says, or answers why that cannot be and has
+  // changed nothing.
+  std::string take_message(Context& context, const Envelope& envelope);
+  std::string take_delivery(Context& context, const Envelope& envelope);
+  // It counts as taken, and is a dead letter.
+  void lose_message(Context& context, const Envelope& envelope, const std::string& why);
 
   // ---- vm_call.hpp
   template <class Input, class Before>

@@ -1,38 +1,9 @@
 #include "engine/core/record.hpp"
 
-#include "engine/core/codec.hpp"
+#include "engine/core/body_codec.hpp"
 
 namespace sluice::core {
 namespace {
-
-// Every body starts with the version of its kind's layout; all are at their first.
-constexpr std::uint8_t kBodyVersion = 1;
-
-template <class Fields>
-std::string write_body(std::size_t size_hint, Fields fields) {
-  std::string out;
-  out.reserve(size_hint);
-  Writer writer(out);
-  writer.u8(kBodyVersion);
-  fields(writer);
-  return out;
-}
-
-template <class Body, class Fields>
-std::optional<Body> read_body(std::string_view bytes, Fields fields) {
-  Reader reader(bytes);
-  if (reader.u8() != kBodyVersion) return std::nullopt;
-  Body body;
-  fields(reader, body);
-  if (!reader.done()) return std::nullopt;
-  return body;
-}
-
-PartitionId read_partition(Reader& reader) {
-  const std::uint32_t value = reader.varint32();
-  if (value >= kPartitionsMax) return static_cast<PartitionId>(reader.fail());
-  return static_cast<PartitionId>(value);
-}
 
 // What Granted, Done, Failed and Lapsed begin with.
 template <class Body>
@@ -349,33 +320,6 @@ template <>
 std::optional<Takeover> decode<Takeover>(std::string_view bytes) {
   return read_body<Takeover>(bytes,
                              [](Reader& reader, Takeover& body) { body.epoch = reader.varint(); });
-}
-
-std::string encode(const MessageBody& body) {
-  return write_body(body.data_json.size() + 160, [&](Writer& writer) {
-    writer.varint(body.hops);
-    writer.bytes(body.client);
-    writer.bytes(body.name);
-    writer.bytes(body.data_json);
-    writer.id(body.run);
-    writer.bytes(body.correlation);
-    writer.bytes(body.causation);
-    writer.flag(body.outcome);
-  });
-}
-
-template <>
-std::optional<MessageBody> decode<MessageBody>(std::string_view bytes) {
-  return read_body<MessageBody>(bytes, [](Reader& reader, MessageBody& body) {
-    body.hops = reader.varint32();
-    body.client = reader.bytes();
-    body.name = reader.bytes();
-    body.data_json = reader.bytes();
-    body.run = reader.id<RunId>();
-    body.correlation = reader.bytes();
-    body.causation = reader.bytes();
-    body.outcome = reader.flag();
-  });
 }
 
 ChainLink::ChainLink(const Hash128& previous) : hasher_(kChainKey) {

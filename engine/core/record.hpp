@@ -184,7 +184,7 @@ struct Message {
   static constexpr Kind kKind = Kind::message;
   PartitionId source{};
   std::uint64_t n = 0;    // from 1, taken only as last + 1
-  std::string_view body;  // MessageBody below
+  std::string_view body;  // an Envelope (message.hpp)
 };
 
 // Everything up to `n` on the way to `destination` has been taken there.
@@ -206,18 +206,6 @@ struct Takeover {
   std::uint64_t epoch = 0;
 };
 
-// What travels in Message: a delivery on its way to the client's home partition.
-struct MessageBody {
-  std::uint32_t hops = 0;
-  std::string_view client;
-  std::string_view name;  // of the event
-  std::string_view data_json;
-  RunId run;
-  std::string_view correlation;
-  std::string_view causation;
-  bool outcome = false;
-};
-
 std::string encode(const Event& body);
 std::string encode(const Start& body);
 std::string encode(const Cancel& body);
@@ -231,7 +219,6 @@ std::string encode(const Message& body);
 std::string encode(const MessageAck& body);
 std::string encode(const CoreSwitch& body);
 std::string encode(const Takeover& body);
-std::string encode(const MessageBody& body);
 
 // Nothing when the bytes are not what `encode` writes: cut, too long, an unknown version, a number
 // out of range. Never reads outside `bytes`. Defined for each struct above.
@@ -263,8 +250,6 @@ template <>
 std::optional<CoreSwitch> decode<CoreSwitch>(std::string_view bytes);
 template <>
 std::optional<Takeover> decode<Takeover>(std::string_view bytes);
-template <>
-std::optional<MessageBody> decode<MessageBody>(std::string_view bytes);
 
 // The record's kind and encoded body; seq, time and core are given when it is taken.
 template <class Body>

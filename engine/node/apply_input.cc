@@ -316,15 +316,9 @@ void ApplyThread::resend_messages() {
     Owned* owned = serving(partition);
     if (owned == nullptr || !owned->serving || now_us_ < owned->resend_at_us) continue;
     owned->resend_at_us = now_us_ + kResendUs;
-    const std::uint64_t outbox = owned->partition.stats().outbox;
-    const bool stuck = outbox > 0 && owned->outbox_seen > 0;
-    owned->outbox_seen = outbox;
-    if (!stuck || owned->durable != owned->partition.last_seq()) continue;
     core::Effects effects;
-    owned->partition.reissue(effects);
-    for (auto& effect : effects) {
-      if (std::holds_alternative<core::Send>(effect)) release_effect(*owned, effect);
-    }
+    owned->partition.resend_messages(owned->durable, effects);
+    for (auto& effect : effects) release_effect(*owned, effect);
   }
 }
 

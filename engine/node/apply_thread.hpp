@@ -70,7 +70,6 @@ class ApplyThread {
     std::unordered_map<std::uint16_t, std::uint64_t> acks;
     std::int64_t acks_since_us = 0;
     std::int64_t resend_at_us = 0;
-    std::uint64_t outbox_seen = 0;
   };
 
   // A batch with what waits for it.

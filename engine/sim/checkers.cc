@@ -122,6 +122,10 @@ void Checkers::finish(const End& end) {
     // A journal with holes is no longer worth folding.
     if (violations_.empty()) check_fold(partition, all[i]);
   }
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    check_acknowledged(core::PartitionId{static_cast<std::uint16_t>(i)}, all[i]);
+  }
+  check_outboxes(end);
   check_observations();
   check_deliveries();
   check_received();
@@ -182,8 +186,9 @@ void Checkers::check_observations() {
 namespace {
 
 // Applies the rows, comparing with what the owner that wrote them had; what differs, or "".
+// Messages that it sends are added to `sent`, if there is one.
 std::string fold(core::Partition& partition, const std::vector<JournalRow>& rows, core::Seq from,
-                 Random& random) {
+                 Random& random, std::vector<core::Send>* sent = nullptr) {
   core::Effects effects;
   for (const JournalRow& row : rows) {
     if (row.record.seq <= from) continue;
@@ -193,6 +198,10 @@ std::string fold(core::Partition& partition, const std::vector<JournalRow>& rows
     }
     if (applied->verdict != row.record.verdict) {
       return fmt::format("seq {} has another verdict", row.record.seq);
+    }
+    for (const core::Effect& effect : effects) {
+      const auto* send = std::get_if<core::Send>(&effect);
+      if (sent != nullptr && send != nullptr) sent->push_back(*send);
     }
     effects.clear();
     // Sometimes not asked: hashes must not depend on when they are taken.
@@ -216,7 +225,11 @@ void Checkers::check_fold(core::PartitionId partition, const Database::Stored& s
   const unsigned partitions = static_cast<unsigned>(database_.stored().size());
   core::Partition folded({partition, partitions, {}}, programs_);
   Random random(core::number(partition));
-  const std::string difference = fold(folded, stored.journal, 0, random);
+  std::vector<core::Send> sent;
+  const std::string difference = fold(folded, stored.journal, 0, random, &sent);
+  for (const core::Send& each : sent) {
+    sent_[{core::number(partition), core::number(each.destination)}].push_back(each.body);
+  }
   if (!difference.empty()) {
     violation(3, fmt::format("fold(0) of partition {}: {}", core::number(partition), difference));
     return;
@@ -306,12 +319,47 @@ void Checkers::check_reports(core::PartitionId partition, const Database::Stored
 // ---- 6
 
 void Checkers::check_messages(core::PartitionId partition, const Database::Stored& stored) {
-  std::map<core::PartitionId, std::uint64_t> taken;
   for (const JournalRow& row : stored.journal) {
     if (row.record.kind != core::Kind::message) continue;
     const auto message = core::decode<core::Message>(row.record.body);
-    if (!message || message->n != ++taken[message->source]) {
-      violation(6, fmt::format("{} is a message out of order", at(partition, row.record.seq)));
+    if (!message) return violation(1, at(partition, row.record.seq) + " is damaged");
+    auto& taken = taken_[{core::number(message->source), core::number(partition)}];
+    if (message->n != taken.size() + 1) {
+      violation(6, fmt::format("{} is message {} of partition {}, {} is due",
+                               at(partition, row.record.seq), message->n,
+                               core::number(message->source), taken.size() + 1));
+    }
+    taken.emplace_back(message->body);
+  }
+}
+
+// Nobody gives up a message that was not taken.
+void Checkers::check_acknowledged(core::PartitionId partition, const Database::Stored& stored) {
+  for (const JournalRow& row : stored.journal) {
+    if (row.record.kind != core::Kind::message_ack) continue;
+    const auto ack = core::decode<core::MessageAck>(row.record.body);
+    if (!ack) return violation(1, at(partition, row.record.seq) + " is damaged");
+    const auto taken = taken_.find({core::number(partition), core::number(ack->destination)});
+    const std::size_t count = taken == taken_.end() ? 0 : taken->second.size();
+    if (ack->n <= count) continue;
+    violation(6, fmt::format("{} gives up message {} to partition {}, which took {}",
+                             at(partition, row.record.seq), ack->n, core::number(ack->destination),
+                             count));
+  }
+}
+
+// What was taken is what was sent; in the end all of it. By then every source has been folded.
+void Checkers::check_outboxes(const End& end) {
+  for (const auto& [way, sent] : sent_) {
+    const auto& taken = taken_[way];
+    const std::string name = fmt::format("from partition {} to {}", way.first, way.second);
+    for (std::size_t i = 0; i < taken.size(); ++i) {
+      if (i < sent.size() && sent[i] == taken[i]) continue;
+      violation(6, fmt::format("message {} {} is not the one that was sent", i + 1, name));
+      break;
+    }
+    if (end.all_ended && taken.size() < sent.size()) {
+      violation(6, fmt::format("message {} {} was never taken", taken.size() + 1, name));
     }
   }
 }

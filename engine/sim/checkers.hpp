@@ -73,6 +73,8 @@ class Checkers {
   void check_input(core::PartitionId partition, const JournalRow& row);
   void check_reports(core::PartitionId partition, const Database::Stored& stored);
   void check_messages(core::PartitionId partition, const Database::Stored& stored);
+  void check_acknowledged(core::PartitionId partition, const Database::Stored& stored);
+  void check_outboxes(const End& end);
   void check_deliveries();
   void check_received();
   void check_ends(const End& end);
@@ -109,6 +111,10 @@ class Checkers {
   std::set<core::RunId> charged_;                                          // whose charge is done
   std::set<core::RunId> refunded_;  // whose refund was at least tried
   std::map<ClientName, std::vector<core::Delivery>> received_;
+  // Per way (source, destination): the bodies that were taken, and by the fold those that were sent.
+  using Way = std::pair<unsigned, unsigned>;
+  std::map<Way, std::vector<std::string>> taken_;
+  std::map<Way, std::vector<std::string>> sent_;
   std::map<Key, TimeUs> journaled_;  // when last
   std::map<core::RunId, Started> started_;
   std::map<core::RunId, std::vector<core::Delivery>> ends_;

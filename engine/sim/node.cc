@@ -282,10 +282,14 @@ Node::Admission Node::admit_message(Slot& slot, const Input& input) {
     case core::Partition::MessageAdmission::fresh:
       return Admission::fresh;
     case core::Partition::MessageAdmission::repeated:
+      if (strike(Plant::message_taken_twice)) return Admission::fresh;
       hold(slot, core::Acknowledge{slot.partition.last_seq(), body->source,
                                    slot.partition.taken_from(body->source)});
       return Admission::answered;
     case core::Partition::MessageAdmission::gap:
+      if (strike(Plant::message_given_up)) {
+        hold(slot, core::Acknowledge{slot.partition.last_seq(), body->source, body->n});
+      }
       return Admission::dropped;
   }
   return Admission::dropped;
@@ -325,11 +329,6 @@ void Node::apply(Slot& slot, Input&& input) {
   } else if (record.kind == core::Kind::failed) {
     const auto body = core::decode<core::Failed>(record.body);
     part.reported.push_back({partition.id(), body->run, body->step, body->attempt});
-  } else if (record.kind == core::Kind::message_ack) {
-    const auto body = core::decode<core::MessageAck>(record.body);
-    std::erase_if(slot.outbox, [&](const auto& item) {
-      return item.first.first == body->destination && item.first.second <= body->n;
-    });
   }
   for (const core::StuckRun& stuck : partition.stuck_runs()) {
     world_.checkers.violation(9, fmt::format("after seq {} run {} waits for nothing: {}",

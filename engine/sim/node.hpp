@@ -72,7 +72,6 @@ class Node {
     core::Seq prints_from = 0;  // seq of the first print
     std::vector<std::uint64_t> prints;
     std::vector<std::pair<core::Seq, core::Effect>> held;  // answers that wait for durable
-    std::map<std::pair<core::PartitionId, std::uint64_t>, core::Send> outbox;
     Generation next_generation = 1;
     core::Seq checkpointed = 0;
     std::optional<StoredCheckpoint> checkpoint;  // being written

@@ -1,6 +1,7 @@
 // What leaves a node, once it is durable.
 #include <fmt/format.h>
 
+#include "engine/core/message.hpp"
 #include "engine/sim/client.hpp"
 #include "engine/sim/node_statement.hpp"
 #include "engine/sim/worker.hpp"
@@ -94,8 +95,13 @@ void Node::perform(Slot& slot, const core::Effect& effect) {
           [&](const core::Delivery& e) { seen("delivery"), deliver(e); },
           [&](const core::Send& e) {
             seen("message");
-            slot.outbox[{e.destination, e.n}] = e;
-            const core::Message message{partition, e.n, e.body};
+            std::string bytes = e.body;
+            if (world_.options.plant == Plant::message_changed) {
+              auto envelope = core::decode<core::Envelope>(e.body);
+              envelope->correlation = "another";
+              if (strike(Plant::message_changed)) bytes = core::encode(*envelope);
+            }
+            const core::Message message{partition, e.n, bytes};
             world_.send({e.destination, core::make_record(e.tenant, message), {}});
           },
           [&](const core::Acknowledge& e) {

@@ -188,10 +188,9 @@ void Node::lose(core::PartitionId partition) {
 }
 
 void Node::resend(Slot& slot) {
-  for (const auto& [where, send] : slot.outbox) {
-    const core::Message message{slot.partition.id(), send.n, send.body};
-    world_.send({send.destination, core::make_record(send.tenant, message), {}});
-  }
+  core::Effects effects;
+  slot.partition.resend_messages(slot.durable, effects);
+  for (const core::Effect& effect : effects) perform(slot, effect);
 }
 
 }  // namespace sluice::sim

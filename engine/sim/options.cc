@@ -34,6 +34,9 @@ constexpr std::array<std::string_view, kPlants> kPlantNames = {
     "offset_given_twice",
     "offset_skipped",
     "delivery_changed",
+    "message_taken_twice",
+    "message_given_up",
+    "message_changed",
 };
 
 // Most runs have few kinds of faults: a bug that needs one is not hidden by the noise of all.

@@ -37,10 +37,13 @@ enum class Plant : std::uint8_t {
   offset_given_twice,       // two deliveries get one offset
   offset_skipped,           // a delivery's row is not stored
   delivery_changed,         // a delivery that is read again differs
+  message_taken_twice,      // a message that comes again is journaled again
+  message_given_up,         // one that came too early is acknowledged and dropped
+  message_changed,          // what is taken is not what was sent
 };
 std::string_view plant_name(Plant plant);
 std::optional<Plant> parse_plant(std::string_view name);
-inline constexpr unsigned kPlants = static_cast<unsigned>(Plant::delivery_changed) + 1;
+inline constexpr unsigned kPlants = static_cast<unsigned>(Plant::message_changed) + 1;
 
 // Chances are in a thousand.
 struct Options {

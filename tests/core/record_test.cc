@@ -4,6 +4,7 @@
 #include <rapidcheck.h>
 
 #include "engine/core/effect.hpp"
+#include "engine/core/message.hpp"
 
 namespace sluice::core {
 namespace {
@@ -59,7 +60,8 @@ TEST(Record, TheRestComesBack) {
         check_body(MessageAck{partition, n});
         check_body(CoreSwitch{static_cast<std::uint16_t>(n)});
         check_body(Takeover{n});
-        check_body(MessageBody{n, a, b, a, some_run(n), b, a, n % 2 == 0});
+        check_body(Envelope{MessageKind::delivery, n, some_run(n), n, a, b, a, b});
+        check_body(DeliveryMessage{a, b, a, n % 2 == 0});
       }));
 }
 
@@ -76,7 +78,8 @@ TEST(Record, HostileBytesAreRefusedOrReadWithinBounds) {
     same(decode<Lapsed>(body));
     same(decode<Advance>(body));
     same(decode<Message>(body));
-    same(decode<MessageBody>(body));
+    same(decode<Envelope>(body));
+    same(decode<DeliveryMessage>(body));
     same(decode<DeploymentRecord>(body));
   }));
 }

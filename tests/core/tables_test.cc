@@ -141,10 +141,10 @@ TEST(Clients, RowsRestoreTheTable) {
 TEST(Mailbox, NumbersPerWayAndCumulativeAcknowledgements) {
   Mailbox mail;
   const PartitionId a{1}, b{2};
-  EXPECT_EQ(mail.send(a, TenantId{1}, "one"), 1u);
-  EXPECT_EQ(mail.send(b, TenantId{1}, "other"), 1u);
-  EXPECT_EQ(mail.send(a, TenantId{1}, "two"), 2u);
-  EXPECT_EQ(mail.send(a, TenantId{1}, "three"), 3u);
+  EXPECT_EQ(mail.send(a, TenantId{1}, 9, "one"), 1u);
+  EXPECT_EQ(mail.send(b, TenantId{1}, 9, "other"), 1u);
+  EXPECT_EQ(mail.send(a, TenantId{1}, 9, "two"), 2u);
+  EXPECT_EQ(mail.send(a, TenantId{1}, 9, "three"), 3u);
   mail.take(b, 4);
   const Hash128 full = mail.hash();
   mail.acknowledged(a, 2);
@@ -166,6 +166,31 @@ TEST(Mailbox, NumbersPerWayAndCumulativeAcknowledgements) {
     Reader short_reader(std::string_view(bytes).substr(0, cut));
     EXPECT_FALSE(damaged.read(short_reader));
   }
+}
+
+TEST(Mailbox, WhatStallsIsSentAgainAndNothingElse) {
+  Mailbox mail;
+  const PartitionId a{1}, b{2};
+  for (Seq since = 1; since <= 4; ++since) mail.send(a, TenantId{1}, since, "to a");
+  mail.send(b, TenantId{1}, 5, "to b");
+  std::vector<std::pair<unsigned, std::uint64_t>> again;
+  const auto look = [&](Seq durable, std::size_t each) {
+    again.clear();
+    mail.each_stalled(durable, each, [&](PartitionId destination, const Mailbox::Sent& sent) {
+      again.emplace_back(number(destination), sent.n);
+    });
+  };
+  using Again = std::vector<std::pair<unsigned, std::uint64_t>>;
+  look(9, 9);
+  EXPECT_EQ(again, Again{}) << "it has only just been sent";
+  mail.acknowledged(b, 1);
+  look(3, 9);
+  EXPECT_EQ(again, (Again{{1, 1}, {1, 2}, {1, 3}})) << "the fourth is not durable yet";
+  mail.acknowledged(a, 1);
+  look(9, 9);
+  EXPECT_EQ(again, Again{}) << "it goes on";
+  look(9, 2);
+  EXPECT_EQ(again, (Again{{1, 2}, {1, 3}}));
 }
 
 }  // namespace

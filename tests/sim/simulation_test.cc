@@ -164,6 +164,9 @@ TEST(PlantedBug, IsFoundByItsChecker) {
       {Plant::offset_given_twice, 7},
       {Plant::offset_skipped, 7},
       {Plant::delivery_changed, 7},
+      {Plant::message_taken_twice, 6},
+      {Plant::message_given_up, 6},
+      {Plant::message_changed, 6},
   };
   EXPECT_EQ(rows.size() + 1, kPlants) << "a planted bug without a row";
   for (const PlantRow& row : rows) check(row);

@@ -1,0 +1,96 @@
+// Messages to and from other partitions: putting them on their way, and what each kind does where
+// it arrives (message.hpp).
+#include "engine/core/message.hpp"
+
+#include "engine/core/partition_impl.hpp"
+#include "engine/core/verdicts.hpp"
+
+namespace sluice::core {
+
+// ---- out
+
+void Partition::Impl::post(Context& context, const RunEntry& from, PartitionId destination,
+                           MessageKind kind, std::string_view body) {
+  const std::string cause = causation(context);
+  Envelope envelope;
+  envelope.kind = kind;
+  envelope.hops = 1;
+  envelope.run = from.id;
+  envelope.correlation = from.correlation;
+  envelope.causation = cause;
+  envelope.traceparent = from.traceparent;
+  envelope.body = body;
+  post(context, from.tenant, destination, envelope);
+}
+
+void Partition::Impl::post(Context& context, TenantId tenant, PartitionId destination,
+                           Envelope envelope) {
+  envelope.cause = context.record.seq;
+  std::string bytes = encode(envelope);
+  const std::uint64_t n = mail.send(destination, tenant, context.record.seq, bytes);
+  context.effects.push_back(Send{context.record.seq, tenant, destination, n, std::move(bytes)});
+}
+
+// ---- in
+
+tl::expected<void, ApplyError> Partition::Impl::on_message(Context& context) {
+  const Record& record = context.record;
+  const auto body = decode<Message>(record.body);
+  if (!body) return bad_body(record);
+  if (body->n != mail.taken_from(body->source) + 1 && !config.one_run) return {};
+  mail.take(body->source, body->n);
+  context.effects.push_back(Acknowledge{record.seq, body->source, body->n});
+  context.applied.cause_partition = body->source;
+  const auto envelope = decode<Envelope>(body->body);
+  if (!envelope) {
+    lose_message(context, {}, "the message is damaged");
+    return {};
+  }
+  context.applied.cause_seq = envelope->cause;
+  context.applied.correlation = correlation_id(envelope->correlation);
+  std::string why = given_fault(record);
+  if (why.empty()) why = take_message(context, *envelope);
+  if (!why.empty()) lose_message(context, *envelope, why);
+  return {};
+}
+
+std::string Partition::Impl::take_message(Context& context, const Envelope& envelope) {
+  switch (envelope.kind) {
+    case MessageKind::delivery:
+      return take_delivery(context, envelope);
+  }
+  return "this core takes no messages of kind " +
+         std::to_string(static_cast<unsigned>(envelope.kind));
+}
+
+void Partition::Impl::lose_message(Context& context, const Envelope& envelope,
+                                   const std::string& why) {
+  context.applied.verdict = verdict_of(context.record);
+  context.applied.fault = why;
+  context.effects.push_back(DeadLettered{context.record.seq, context.record.tenant, envelope.run,
+                                         "", "", "Fault", public_reason(context.record)});
+}
+
+std::string Partition::Impl::take_delivery(Context& context, const Envelope& envelope) {
+  const auto body = decode<DeliveryMessage>(envelope.body);
+  if (!body) return "the delivery is damaged";
+  Delivery delivery;
+  delivery.client = body->client;
+  delivery.name = body->name;
+  delivery.data_json = body->data_json;
+  delivery.run = envelope.run;
+  delivery.correlation = envelope.correlation;
+  delivery.causation = envelope.causation;
+  delivery.outcome = body->outcome;
+  deliver_here(context, context.record.tenant, std::move(delivery));
+  return {};
+}
+
+tl::expected<void, ApplyError> Partition::Impl::on_message_ack(Context& context) {
+  const auto body = decode<MessageAck>(context.record.body);
+  if (!body) return bad_body(context.record);
+  if (body->n <= mail.last_sent(body->destination)) mail.acknowledged(body->destination, body->n);
+  return {};
+}
+
+}  // namespace sluice::core
