@@ -15,8 +15,7 @@ Hash128 message_hash(PartitionId destination, std::uint64_t n, std::string_view 
 
 }  // namespace
 
-std::uint64_t Mailbox::send(PartitionId destination, TenantId tenant, Seq since,
-                            std::string body) {
+std::uint64_t Mailbox::send(PartitionId destination, TenantId tenant, Seq since, std::string body) {
   Way& way = outbox_[destination];
   const std::uint64_t n = ++way.last;
   const Hash128 hash = message_hash(destination, n, body);

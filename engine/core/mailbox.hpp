@@ -51,7 +51,8 @@ class Mailbox {
     std::uint64_t last = 0;
     std::uint64_t acknowledged = 0;
     std::deque<Sent> pending;
-    std::uint64_t looked_at = 0;  // the oldest pending when each_stalled looked; no part of the state
+    std::uint64_t looked_at =
+        0;  // the oldest pending when each_stalled looked; no part of the state
   };
 
   std::map<PartitionId, Way> outbox_;

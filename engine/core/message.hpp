@@ -27,8 +27,8 @@ std::string_view message_kind_name(MessageKind kind);
 struct Envelope {
   MessageKind kind = MessageKind::delivery;
   // How many messages led here, each from a run that the one before began, this one included: over
-  // kHopsMax what would begin another run is a dead letter, so that flows which wake each other come
-  // to an end.
+  // kHopsMax what would begin another run is a dead letter, so that flows which wake each other
+  // come to an end.
   std::uint32_t hops = 0;
   RunId run;      // that sent it; nil: none
   Seq cause = 0;  // the sender's record

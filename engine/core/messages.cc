@@ -1,7 +1,6 @@
 // Messages to and from other partitions: putting them on their way, and what each kind does where
 // it arrives (message.hpp).
 #include "engine/core/message.hpp"
-
 #include "engine/core/partition_impl.hpp"
 #include "engine/core/verdicts.hpp"
 

@@ -1,5 +1,5 @@
-// The inside of Partition, shared by its source files: admit.cc, apply.cc, activate.cc, messages.cc,
-// checkpoint.cc.
+// The inside of Partition, shared by its source files: admit.cc, apply.cc, activate.cc,
+// messages.cc, checkpoint.cc.
 //
 // Each record is applied in two phases. The first runs the VM and renders what it asked for; it may
 // fail, and touches nothing but the run's own VM state. The second changes the partition and cannot

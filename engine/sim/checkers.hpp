@@ -111,7 +111,8 @@ class Checkers {
   std::set<core::RunId> charged_;                                          // whose charge is done
   std::set<core::RunId> refunded_;  // whose refund was at least tried
   std::map<ClientName, std::vector<core::Delivery>> received_;
-  // Per way (source, destination): the bodies that were taken, and by the fold those that were sent.
+  // Per way (source, destination): the bodies that were taken, and by the fold those that were
+  // sent.
   using Way = std::pair<unsigned, unsigned>;
   std::map<Way, std::vector<std::string>> taken_;
   std::map<Way, std::vector<std::string>> sent_;
