@@ -356,6 +356,7 @@ struct FlowDef {
   Local* why = nullptr;
   std::optional<Block> on_failure;
   std::vector<StepDef*> steps;                             // all of them, in the order of the text
+  std::vector<const RecordDef*> received;                  // from the client; some perhaps twice
   std::vector<std::pair<std::string, Span>> failed_kinds;  // `fail Kind`
 };
 
@@ -473,10 +474,19 @@ struct Sleep {
   bool until = false;
 };
 
+struct Receive {
+  Local* local = nullptr;
+  RecordDef* event = nullptr;  // null after an error
+  Expr* where = nullptr;       // null: any; reads `local`
+  Expr* within = nullptr;      // null: without end
+  std::optional<Block> body;
+  std::optional<Block> else_body;
+};
+
 struct Stmt {
   Span span;
   std::variant<Let, Set, If, Match, Step, Parallel, Notify, Return, Fail, Refused, While, Each,
-               Race, Yield, Break, Continue, Try, Deadline, Sleep>
+               Race, Yield, Break, Continue, Try, Deadline, Sleep, Receive>
       node;
 };
 

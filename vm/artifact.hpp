@@ -151,6 +151,19 @@ struct StepSite {
   friend bool operator==(const StepSite&, const StepSite&) = default;
 };
 
+// One `receive` in the text.
+struct ReceiveSite {
+  std::string name;  // what it binds; last part of its path
+  uint32_t flow = 0;  // whose runs take what it names
+  uint32_t event = 0;
+  // From a topic: events of it whose field `key_field` equals the key that the instruction reads.
+  // Without one: what is sent to the run itself.
+  std::optional<uint32_t> topic;
+  uint32_t key_field = 0;          // of the event's record; 0 without a topic
+  std::optional<uint32_t> filter;  // pure: the event's record, then what it captures -> bool
+  friend bool operator==(const ReceiveSite&, const ReceiveSite&) = default;
+};
+
 struct Program {
   uint16_t isa = kIsa;
   std::vector<std::string> features;  // required ones, sorted
@@ -164,6 +177,7 @@ struct Program {
   std::vector<TaskInfo> tasks;
   std::vector<FlowInfo> flows;
   std::vector<StepSite> steps;
+  std::vector<ReceiveSite> receives;
   friend bool operator==(const Program&, const Program&) = default;
 };
 

@@ -32,6 +32,7 @@ class Decoder {
     section(Section::tasks, "tasks", [&] { tasks(); });
     section(Section::flows, "flows", [&] { flows(); });
     section(Section::steps, "steps", [&] { steps(); });
+    section(Section::receives, "receives", [&] { receives(); });
     if (!error_ && !reader_.at_end()) refuse(Code::malformed, "bytes behind the last section");
     if (error_) return tl::unexpected(std::move(*error_));
     return std::move(program_);
@@ -314,6 +315,17 @@ class Decoder {
       step.retry_on = strings(kTableMax, kNameBytesMax);
       uint64_t flags = reader_.number_up_to(kStepFlagsAll);
       for (const StepFlag& flag : kStepFlags) step.*flag.member = (flags & flag.bit) != 0;
+    });
+  }
+
+  void receives() {
+    list(program_.receives, kTableMax, "receive sites", [&](ReceiveSite& site) {
+      site.name = text();
+      site.flow = number();
+      site.event = number();
+      site.topic = optional_number();
+      site.key_field = number();
+      site.filter = optional_number();
     });
   }
 

@@ -155,6 +155,17 @@ void put_steps(std::string& out, const Program& program) {
   });
 }
 
+void put_receives(std::string& out, const Program& program) {
+  put_list(out, program.receives, [&](const ReceiveSite& site) {
+    put_string(out, site.name);
+    put_number(out, site.flow);
+    put_number(out, site.event);
+    put_optional(out, site.topic);
+    put_number(out, site.key_field);
+    put_optional(out, site.filter);
+  });
+}
+
 void put_section(std::string& out, Section section, const std::string& body) {
   put_u8(out, static_cast<uint8_t>(section));
   put_string(out, body);
@@ -187,6 +198,7 @@ std::string encode_artifact(const Program& program) {
   put_section_of(out, Section::tasks, put_tasks, program);
   put_section_of(out, Section::flows, put_flows, program);
   put_section_of(out, Section::steps, put_steps, program);
+  put_section_of(out, Section::receives, put_receives, program);
   Sha256 hash = sha256(out);
   out.append(reinterpret_cast<const char*>(hash.data()), hash.size());
   return out;

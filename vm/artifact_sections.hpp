@@ -23,7 +23,8 @@ enum class Section : uint8_t {
   pools = 7,
   tasks = 8,
   flows = 9,
-  steps = 10
+  steps = 10,
+  receives = 11
 };
 
 struct StepFlag {

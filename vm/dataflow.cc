@@ -197,6 +197,7 @@ class Analysis {
       RegisterUse use = register_use(program_, at(pc));
       for (const RegisterRange& range : use.writes) clear_range(state.data(), range);
       for (size_t w = 0; w < words_; ++w) state[w] |= kept[w];
+      set_range(state.data(), kept_while_waiting(program_, at(pc)));
       if (op_info(at(pc).op)->effect == Effect::suspends) wait(pc, state);
       for (const RegisterRange& range : use.reads) set_range(state.data(), range);
     }

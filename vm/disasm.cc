@@ -101,6 +101,17 @@ struct Operands {
         step.task < program.tasks.size() ? program.tasks[step.task].parameters.size() : 0;
     return text + arguments(i.b, static_cast<uint32_t>(count) + (step.has_key_expr ? 1 : 0));
   }
+  std::string reg_regs_receive() const {
+    std::string text = reg(i.a) + ", #" + number(i.c) + " ";
+    if (i.c >= program.receives.size()) return text;
+    const ReceiveSite& site = program.receives[i.c];
+    uint32_t count = site.topic ? 2 : 1;
+    if (site.filter && *site.filter < program.functions.size()) {
+      count += std::max<uint32_t>(program.functions[*site.filter].parameters, 1) - 1;
+    }
+    return text + site.name + ": " + name_at(program.events, site.event, "event") +
+           arguments(i.b, count);
+  }
   std::string reg_site() const { return reg(i.a) + ", " + site(i.c); }
   std::string closure_site() const {
     return name_at(program.functions, i.a, "function") + arguments(i.b, i.x) + ", " + site(i.c);
@@ -185,6 +196,8 @@ std::string operands_text(const Program& program, const Instruction& i, OperandK
       return operands.depth();
     case OperandKind::race:
       return operands.race();
+    case OperandKind::reg_regs_receive:
+      return operands.reg_regs_receive();
   }
   return "";
 }
@@ -272,6 +285,14 @@ void append_tables(const Program& program, std::string& out) {
     if (step.within_ms != 0) out += ", within " + duration_text(step.within_ms);
     out += step.idempotent ? ", idempotent" : step.keyed ? ", keyed" : "";
     out += "\n";
+  }
+  for (size_t i = 0; i < program.receives.size(); ++i) {
+    const ReceiveSite& site = program.receives[i];
+    out += "receive #" + number(i) + " " + site.name + ": " +
+           name_at(program.events, site.event, "event") + " from ";
+    out += site.topic ? name_at(program.topics, *site.topic, "topic") : "client";
+    if (site.filter) out += " where " + name_at(program.functions, *site.filter, "function");
+    out += " in " + name_at(program.flows, site.flow, "flow") + "\n";
   }
   for (const FlowInfo& flow : program.flows) {
     out += "flow " + flow.name + parameters_text(program, flow.parameters);

@@ -29,6 +29,18 @@ uint32_t step_arguments(const Program& program, uint32_t site) {
          (step.has_key_expr ? 1 : 0);
 }
 
+bool receives_from_topic(const Program& program, uint32_t site) {
+  return site < program.receives.size() && program.receives[site].topic.has_value();
+}
+
+RegisterRange kept_while_waiting(const Program& program, const Instruction& i) {
+  if (i.op != Op::receive || i.c >= program.receives.size()) return {};
+  const std::optional<uint32_t>& filter = program.receives[i.c].filter;
+  if (!filter || *filter >= program.functions.size()) return {};
+  const uint32_t parameters = program.functions[*filter].parameters;
+  return {i.b + 1U, parameters == 0 ? 0 : parameters - 1};
+}
+
 RegisterUse register_use(const Program& program, const Instruction& i) {
   const uint32_t a = i.a, b = i.b, c = i.c;
   switch (op_info(i.op)->operands) {
@@ -96,6 +108,10 @@ RegisterUse register_use(const Program& program, const Instruction& i) {
       return {};
     case OperandKind::race:
       return {{}, {{a, 1}}};
+    case OperandKind::reg_regs_receive: {
+      const RegisterRange kept = kept_while_waiting(program, i);
+      return value_of(a, b, 1 + kept.count + (receives_from_topic(program, c) ? 1 : 0));
+    }
   }
   return {};
 }

@@ -26,4 +26,10 @@ RegisterUse register_use(const Program& program, const Instruction& instruction)
 // Number of registers that step site `site` reads: its task's parameters and its key.
 uint32_t step_arguments(const Program& program, uint32_t site);
 
+// Whether receive site `site` is one of a topic: its key is read too.
+bool receives_from_topic(const Program& program, uint32_t site);
+// What a `receive` reads again while it waits: the values that its filter captured. Empty for every
+// other instruction.
+RegisterRange kept_while_waiting(const Program& program, const Instruction& instruction);
+
 }  // namespace sluice::vm

@@ -47,6 +47,7 @@ enum class OperandKind : uint8_t {
   round,              // x rounds around; a RoundKind
   depth,              // x rounds around
   race,               // a; c branches
+  reg_regs_receive,   // a; b first register; c receive site, whose time and values are read
 };
 
 enum class Effect : uint8_t { pure, effect, suspends, ends };

@@ -60,6 +60,8 @@ const char* operands_words(OperandKind kind) {
       return "x number";
     case OperandKind::race:
       return "a register, c number";
+    case OperandKind::reg_regs_receive:
+      return "a register, registers from b, c receive site";
   }
   return "";
 }

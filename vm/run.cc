@@ -138,6 +138,7 @@ bool RunState::holds_too_much() const {
     for (const Fiber::Given& given : fiber->given) bytes += given.value.logical_bytes();
     bytes += fiber->result.logical_bytes() + fiber->path.size();
   }
+  for (const Signal& signal : signals) bytes += signal.value.logical_bytes();
   for (const std::vector<Undo>* entries : {&undo, &pending}) {
     for (const Undo& entry : *entries) {
       for (const Value& value : entry.closure.captured) bytes += value.logical_bytes();
@@ -236,6 +237,12 @@ bool Run::step_failed(StepId step, Failure failure, bool unsure, Commands& comma
 bool Run::cancel(CancelKind kind, std::string message, Commands& commands) {
   return state_->cancel(kind, std::move(message), commands);
 }
+SignalFit Run::fits(uint32_t event, std::optional<uint32_t> topic, uint64_t bytes) const {
+  return state_->fits(event, topic, bytes);
+}
+bool Run::signal(Signal signal, Commands& commands) {
+  return state_->signal(std::move(signal), commands);
+}
 bool Run::timer_fired(TimerId timer, Commands& commands) {
   return state_->timer_fired(timer, commands);
 }
@@ -267,6 +274,17 @@ std::vector<Run::OpenStep> Run::open_steps() const {
 }
 bool Run::is_open(StepId step) const {
   return state_->waiting_for(step) != nullptr;
+}
+std::vector<std::string> Run::open_receives() const {
+  std::vector<std::string> paths;
+  for (const auto& fiber : state_->fibers) {
+    if (fiber->status != FiberStatus::at_receive) continue;
+    paths.push_back(state_->receive_path(*fiber, state_->function_of(*fiber).code[fiber->pc].c));
+  }
+  return paths;
+}
+size_t Run::queued_signals() const {
+  return state_->signals.size();
 }
 std::vector<TimerId> Run::open_timers() const {
   std::vector<TimerId> timers;

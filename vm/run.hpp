@@ -68,6 +68,12 @@ struct Notify {
   NotifyTo to = NotifyTo::run_client;
   std::string target;  // unless run_client
 };
+// The run waits for events of a topic whose field has this value, from now on to its end. Said each
+// time that a `receive` from a topic is reached.
+struct Subscribe {
+  uint32_t site_index = 0;  // of Program::receives
+  Value key;
+};
 // A compensation failed for good. `path` is the compensated step's.
 struct DeadLetter {
   std::string path;
@@ -90,8 +96,20 @@ struct Finish {
 };
 
 using Command = std::variant<StartStep, CancelStep, Notify, DeadLetter, EnterOnFailure, Finish,
-                             StartTimer, CancelTimer>;
+                             StartTimer, CancelTimer, Subscribe>;
 using Commands = std::vector<Command>;
+
+// An event for a `receive`: from a topic, or sent to the run itself.
+struct Signal {
+  uint32_t event = 0;  // index into Program::events
+  std::optional<uint32_t> topic;
+  Value value;  // conforms to the event's record
+};
+enum class SignalFit : uint8_t {
+  taken,       // a `receive` may want it
+  unexpected,  // none of the flow's names it, or the run is past all of them
+  full         // kSignalsMax wait already, or too many bytes, and no fiber waits for just that
+};
 
 enum class CancelKind : uint8_t { cancelled = 0, timed_out = 1, superseded = 2 };
 
@@ -137,6 +155,11 @@ class Run {
   // failure.step is filled with the path.
   bool step_failed(StepId step, Failure failure, bool unsure, Commands& commands);
   bool timer_fired(TimerId timer, Commands& commands);
+  // What a signal of that event and topic, of so many bytes, would meet now.
+  SignalFit fits(uint32_t event, std::optional<uint32_t> topic, uint64_t bytes) const;
+  // To the first fiber that waits for it, else to the end of the queue. False: fits() says why, or
+  // the value is not of the event's type.
+  bool signal(Signal signal, Commands& commands);
   // Cancel, the flow's own timeout, superseded by a newer run: compensates, then `on failure` (not
   // if superseded). Only while running.
   bool cancel(CancelKind kind, std::string message, Commands& commands);
@@ -154,6 +177,9 @@ class Run {
   };
   std::vector<OpenStep> open_steps() const;
   bool is_open(StepId step) const;
+  // The paths of the receives that fibers wait at, in their order.
+  std::vector<std::string> open_receives() const;
+  size_t queued_signals() const;
   // The open timers, by id: every one was started, and neither fired nor was cancelled.
   std::vector<TimerId> open_timers() const;
 

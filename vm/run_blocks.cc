@@ -32,6 +32,8 @@ RunState::After RunState::perform_block(Fiber& fiber, Activation& act, const Ins
       return slot(fiber, act, i, commands);
     case Op::gather:
       return gather(fiber, act, i, commands);
+    case Op::receive:
+      return receive(fiber, act, i, commands);
     default:
       act.fault("an instruction without effect was taken for one");
       return After::failed;
@@ -40,7 +42,8 @@ RunState::After RunState::perform_block(Fiber& fiber, Activation& act, const Ins
 
 // ------------------------------------------------------------------------------------------ time
 
-TimerId RunState::start_timer(Fiber& fiber, TimerUse use, const Value& when, Commands& commands) {
+TimerId RunState::start_timer(std::string path, TimerUse use, const Value& when,
+                              Commands& commands) {
   StartTimer start;
   start.id = {next_timer++};
   start.use = use;
@@ -49,7 +52,7 @@ TimerId RunState::start_timer(Fiber& fiber, TimerUse use, const Value& when, Com
   } else {
     start.after_ms = std::max<int64_t>(when.as_int(), 0);
   }
-  start.path = fiber.path;
+  start.path = std::move(path);
   const TimerId id = start.id;
   commands.emplace_back(std::move(start));
   return id;
@@ -68,7 +71,7 @@ RunState::After RunState::sleep(Fiber& fiber, Activation& act, const Instruction
     act.fault("`sleep` takes a duration or a timestamp");
     return After::failed;
   }
-  fiber.timer = start_timer(fiber, TimerUse::sleep, when, commands);
+  fiber.timer = start_timer(fiber.path, TimerUse::sleep, when, commands);
   fiber.pc = act.pc;
   suspend(fiber, FiberStatus::at_sleep, commands);
   return After::wait;
@@ -83,7 +86,7 @@ RunState::After RunState::start_deadline(Fiber& fiber, Activation& act, const In
   }
   fiber.pc = act.pc;
   drop_deadlines(fiber, commands);
-  const TimerId timer = start_timer(fiber, TimerUse::deadline, duration, commands);
+  const TimerId timer = start_timer(fiber.path, TimerUse::deadline, duration, commands);
   fiber.deadlines.push_back(timer);
   act.registers[i.a] = Value::integer(timer.value);
   return After::go_on;
@@ -118,6 +121,9 @@ bool RunState::timer_fired(TimerId timer, Commands& commands) {
     Fiber& fiber = *each;
     if (fiber.timer == timer) {
       fiber.timer = {};
+      if (fiber.status == FiberStatus::at_receive) {
+        fiber.registers[function_of(fiber).code[fiber.pc].a] = Value();
+      }
       ++fiber.pc;
       fiber.status = FiberStatus::runnable;
       drive(commands);

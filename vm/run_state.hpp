@@ -21,7 +21,8 @@ enum class FiberStatus : uint8_t {
   at_race = 5,   // waits for the first of its children
   at_slot = 6,   // waits for any of its children
   at_gather = 7,  // waits for its children
-  at_undo = 8     // waits for compensations that it handed over
+  at_undo = 8,    // waits for compensations that it handed over
+  at_receive = 9  // waits for a signal
 };
 
 // A function with the values it will run with, taken when it was registered.
@@ -106,6 +107,7 @@ struct RunState {
   // To be run now, of each scope one after the other, the last one next. A compensation that runs
   // is a fiber whose parent waits for it; once handed over, it goes on whatever is cancelled.
   std::vector<Undo> pending;
+  std::vector<Signal> signals;  // that nobody took yet, oldest first
   Ending ending;
   int64_t fuel = 0;  // of the present activation
 
@@ -116,6 +118,17 @@ struct RunState {
   bool cancel(CancelKind kind, std::string message, Commands& commands);
   bool on_failure_expired(Commands& commands);
   bool timer_fired(TimerId timer, Commands& commands);
+
+  // What became of an instruction.
+  enum class After : uint8_t { go_on, wait, failed, left };
+
+  // Signals (run_signals.cc).
+  SignalFit fits(uint32_t event, std::optional<uint32_t> topic, uint64_t bytes) const;
+  bool signal(Signal signal, Commands& commands);
+  After receive(Fiber& fiber, Activation& act, const Instruction& i, Commands& commands);
+  // Whether the receive at which the fiber stands takes it; nothing: asking the filter failed.
+  std::optional<bool> wanted(const Fiber& fiber, const Signal& signal, Failure& failure);
+  std::string receive_path(const Fiber& fiber, uint32_t site) const;
 
   // Scheduling (run.cc).
   const Program& program() const { return unit->program(); }
@@ -166,7 +179,7 @@ struct RunState {
   void inherit(const std::vector<uint32_t>& ids, uint32_t heir);
 
   // Waiting, loops and blocks that can be left (run_blocks.cc).
-  TimerId start_timer(Fiber& fiber, TimerUse use, const Value& when, Commands& commands);
+  TimerId start_timer(std::string path, TimerUse use, const Value& when, Commands& commands);
   void cancel_timer(TimerId& timer, Commands& commands);
   // Whether a deadline handler names the timer where the fiber stands.
   const Handler* deadline_handler(const Fiber& fiber, TimerId timer) const;
@@ -180,7 +193,6 @@ struct RunState {
   size_t collect(Fiber& parent);
 
   // Instructions that act (run_effects.cc).
-  enum class After : uint8_t { go_on, wait, failed, left };
   After perform(Fiber& fiber, Activation& act, Commands& commands);
   After start_step(Fiber& fiber, Activation& act, const Instruction& i, Commands& commands);
   After load_key(Fiber& fiber, Activation& act, const Instruction& i);

@@ -10,7 +10,7 @@
 //   'R', version
 //   phase, flow, run id, client, tenant, next fiber, next step, next timer, next compensation
 //   arguments; ending (unless created or running)
-//   registered compensations, pending compensations
+//   registered compensations, pending compensations, queued signals
 //   fibers
 //   hash64 over everything before it, 8 bytes
 //
@@ -131,6 +131,7 @@ class Restorer {
     if (has_ending(state->phase)) ending(state->ending);
     state->undo = entries(*state);
     state->pending = entries(*state);
+    signals(*state);
     fibers(*state);
     if (!reader_.at_end() || !fits(*state) || !waits_fit(*state) || !timers_fit(*state)) {
       return nullptr;
@@ -231,6 +232,23 @@ class Restorer {
     return list;
   }
 
+  void signals(RunState& state) {
+    const uint64_t count = reader_.number_up_to(kSignalsMax);
+    for (uint64_t i = 0; i < count && !reader_.failed(); ++i) {
+      Signal signal;
+      signal.event = number(UINT32_MAX);
+      const uint64_t topic = reader_.number_up_to(uint64_t{UINT32_MAX} + 1);
+      if (topic != 0) signal.topic = static_cast<uint32_t>(topic - 1);
+      signal.value = value();
+      if (signal.event >= program().events.size() ||
+          !conforms_record(unit_.types(), program().events[signal.event].record, signal.value,
+                           nullptr)) {
+        return reader_.fail();
+      }
+      state.signals.push_back(std::move(signal));
+    }
+  }
+
   void fibers(RunState& state) {
     // Each fiber may wait for one compensation beside itself.
     uint64_t count = reader_.number_up_to(uint64_t{2} * kFibersMax);
@@ -297,6 +315,8 @@ class Restorer {
         return Op::gather;
       case FiberStatus::at_undo:
         return Op::settle;
+      case FiberStatus::at_receive:
+        return Op::receive;
       case FiberStatus::runnable:
       case FiberStatus::done:
         break;
@@ -369,10 +389,11 @@ class Restorer {
     const SuspensionPoint* point = unit_.verified().facts(fiber.function).suspension_at(fiber.pc);
     bool step = fiber.status == FiberStatus::at_step;
     bool sleep = fiber.status == FiberStatus::at_sleep;
+    bool receive = fiber.status == FiberStatus::at_receive;
     if (reader_.failed() || point == nullptr ||
         function.code[fiber.pc].op != waits_at(fiber.status) ||
         step != (fiber.step.value != 0) || fiber.step.value >= state.next_step ||
-        sleep != (fiber.timer.value != 0)) {
+        (!receive && sleep != (fiber.timer.value != 0))) {
       return reader_.fail();
     }
     for (uint16_t r : point->live) fiber.registers[r] = value();
@@ -490,6 +511,12 @@ void RunState::encode(std::string& out) const {
   }
   put_undo(out, undo);
   put_undo(out, pending);
+  put_number(out, signals.size());
+  for (const Signal& signal : signals) {
+    put_number(out, signal.event);
+    put_number(out, signal.topic ? uint64_t{*signal.topic} + 1 : 0);
+    encode_value(signal.value, out);
+  }
   put_number(out, fibers.size());
   for (const auto& fiber : fibers) {
     const FunctionFacts& facts = unit->verified().facts(fiber->function);

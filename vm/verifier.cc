@@ -36,6 +36,7 @@ bool fits_kind(Op op, FunctionKind kind) {
       return may_wait(kind);
     case Op::arm_unsure:
     case Op::on_undo:
+    case Op::receive:
       return kind == FunctionKind::flow || kind == FunctionKind::branch;
     default: {
       Effect effect = op_info(op)->effect;
@@ -121,6 +122,8 @@ class CodeCheck {
         return i.b < program_.events.size() ? nullptr : "event out of range";
       case OperandKind::reg_event:
         return i.b < program_.events.size() ? nullptr : "event out of range";
+      case OperandKind::reg_regs_receive:
+        return i.c < program_.receives.size() ? nullptr : "receive site out of range";
       case OperandKind::round:
         return i.a < kRoundKinds ? nullptr : "unknown kind of loop";
       default:

@@ -17,6 +17,7 @@ class Tables {
     if (!problem_) edge();
     if (!problem_) tasks();
     if (!problem_) flows();
+    if (!problem_) receives();
     if (!problem_) unique();
     return problem_;
   }
@@ -173,6 +174,26 @@ class Tables {
       Type wanted{Kind::record, p.events[p.topics[*flow.trigger].event].record};
       require(flow.parameters.size() == 1 && p.types[flow.parameters[0].type] == wanted,
               name + " does not take its topic's event");
+    }
+  }
+
+  void receives() {
+    const Program& p = program_;
+    for (const ReceiveSite& site : p.receives) {
+      const std::string name = "receive `" + site.name + "`";
+      require(is_segment(site.name), name + " has a name unfit for a path");
+      require(site.flow < p.flows.size(), name + " is of no flow");
+      require(site.event < p.events.size(), name + " waits for no event");
+      require(!site.topic || *site.topic < p.topics.size(), name + " is from no topic");
+      if (problem_) return;
+      const auto fields = p.types.records[p.events[site.event].record].fields.size();
+      require(site.topic ? p.topics[*site.topic].event == site.event && site.key_field < fields
+                         : site.key_field == 0,
+              name + " does not fit its topic");
+      if (!site.filter) continue;
+      const Function* filter = function(*site.filter);
+      require(filter != nullptr && filter->kind == FunctionKind::pure && filter->parameters >= 1,
+              name + " is filtered by what is no function of its event");
     }
   }
 

@@ -159,6 +159,7 @@ Stmt* FlowChecker::statement(const ast::Stmt& tree) {
                         [&](const ast::TryStmt& node) { return try_statement(tree, node); },
                         [&](const ast::DeadlineStmt& node) { return deadline(tree, node); },
                         [&](const ast::SleepStmt& node) { return sleep(tree, node); },
+                        [&](const ast::ReceiveStmt& node) { return receive(tree, node); },
                         [&](const auto&) { return later(tree); },
                     },
                     tree.node);

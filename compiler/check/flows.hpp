@@ -73,6 +73,9 @@ class FlowChecker {
   ir::Stmt* try_statement(const ast::Stmt& tree, const ast::TryStmt& node);
   ir::Stmt* deadline(const ast::Stmt& tree, const ast::DeadlineStmt& node);
   ir::Stmt* sleep(const ast::Stmt& tree, const ast::SleepStmt& node);
+  ir::Stmt* receive(const ast::Stmt& tree, const ast::ReceiveStmt& node);
+  ir::RecordDef* awaited(const ast::ReceiveStmt& node);
+  void receive_ends(const ast::Stmt& tree, const ast::ReceiveStmt& node, const ir::Receive& out);
   // What is gathered, as a local of the block around; null without a name.
   ir::Local* gathered(const ast::Stmt& tree, const ast::Name* result, bool list);
   bool concurrent_in_compensation(const ast::Stmt& tree, std::string_view word);
@@ -80,7 +83,6 @@ class FlowChecker {
   // What is parsed and not executed yet (flows_later.cc): reported, and checked inside.
   ir::Stmt* later(const ast::Stmt& tree);
   void refuse(Code code, const ast::Stmt& tree, std::string_view word, std::string_view why);
-  ir::Refused receive(const ast::Stmt& tree, const ast::ReceiveStmt& node);
   ir::Refused start(const ast::Stmt& tree, const ast::StartStmt& node);
   // Reports it as forbidden where it stands; true if it is.
   bool forbidden_in_on_failure(const ast::Stmt& tree, std::string_view word);

@@ -71,6 +71,12 @@ class Falling {
                             const bool inside = through(node.body);
                             return !node.else_body || through(*node.else_body) || inside;
                           },
+                          [&](const Receive& node) {
+                            const bool taken = !node.body || through(*node.body);
+                            const bool late = node.within != nullptr &&
+                                              (!node.else_body || through(*node.else_body));
+                            return taken || late;
+                          },
                           [](const auto&) { return true; },
                       },
                       stmt.node);
@@ -322,6 +328,74 @@ Stmt* FlowChecker::sleep(const ast::Stmt& tree, const ast::SleepStmt& node) {
     out.value = exprs_.want(*node.value, {kDuration});
   }
   return made(tree, out);
+}
+
+RecordDef* FlowChecker::awaited(const ast::ReceiveStmt& node) {
+  const Symbol* symbol = context_.resolve(scope_, Space::kType, node.event, "event");
+  if (symbol == nullptr) return nullptr;
+  RecordDef* event = symbol->as<RecordDef>();
+  if (event != nullptr && event->is_event) {
+    event->crosses_edge = true;
+    return event;
+  }
+  context_.diagnostics
+      .report(Code::E0203, node.event.span,
+              fmt::format("an event is wanted here, and this is {}", kind_with_article(*symbol)))
+      .also(symbol->span, "declared here");
+  return nullptr;
+}
+
+// Behind a `receive` without a block its name has a value on every path, and an `else` can be
+// reached.
+void FlowChecker::receive_ends(const ast::Stmt& tree, const ast::ReceiveStmt& node,
+                               const Receive& out) {
+  if (node.within == nullptr) {
+    if (!out.else_body) return;
+    context_.diagnostics
+        .report(Code::W0004, out.else_body->span, "this `else` is never reached")
+        .also(first_word(tree, "receive"), "it waits without end")
+        .because("`within D` says after which time nothing is waited for any more");
+    return;
+  }
+  if (node.body || (out.else_body && !Falling().through(*out.else_body))) return;
+  context_.diagnostics
+      .report(Code::E0447, out.else_body ? out.else_body->span : first_word(tree, "receive"),
+              fmt::format("`{}` has no value when nothing comes in time", node.name.text))
+      .because(fmt::format("end the `else` with `return`, `fail`, `break` or `continue`, or say what "
+                           "happens with `{}` in a block: `receive … {{ … }} else {{ … }}`",
+                           node.name.text));
+}
+
+Stmt* FlowChecker::receive(const ast::Stmt& tree, const ast::ReceiveStmt& node) {
+  Receive out;
+  const bool misplaced = forbidden_in_on_failure(tree, "receive") || place_ == Place::kCompensation;
+  if (place_ == Place::kCompensation) {
+    context_.diagnostics
+        .report(Code::E0407, first_word(tree, "receive"), "a compensation waits for no event")
+        .because("a run that is being undone accepts none; steps undo what a step did");
+  }
+  if (node.topic) {
+    context_.resolve(scope_, Space::kTopic, *node.topic, "topic");
+    if (!misplaced) {
+      refuse(Code::E0605, tree, "receive … from TOPIC", "a run receives what is sent to it itself");
+    }
+  }
+  out.event = awaited(node);
+  if (out.event != nullptr && !node.topic) flow_.received.push_back(out.event);
+  if (node.within != nullptr) out.within = exprs_.want(*node.within, {kDuration});
+  if (node.else_body) out.else_body = block(*node.else_body);
+  // Without a block the name lives on after the statement.
+  if (node.body) locals_.open();
+  out.local = context_.local(node.name, out.event == nullptr ? kPoison : out.event->type,
+                             Local::Kind::kElement);
+  locals_.declare(out.local);
+  if (node.where != nullptr) out.where = exprs_.want_bool(*node.where);
+  if (node.body) {
+    out.body = block(*node.body);
+    locals_.close();
+  }
+  receive_ends(tree, node, out);
+  return made(tree, std::move(out));
 }
 
 }  // namespace sluice::compiler

@@ -35,7 +35,6 @@ bool FlowChecker::forbidden_in_on_failure(const ast::Stmt& tree, std::string_vie
 Stmt* FlowChecker::later(const ast::Stmt& tree) {
   Refused out = std::visit(
       ast::Overloaded{
-          [&](const ast::ReceiveStmt& node) { return receive(tree, node); },
           [&](const ast::StartStmt& node) { return start(tree, node); },
           [&](const ast::PublishStmt& node) {
             exprs_.infer(*node.event);
@@ -52,30 +51,6 @@ Stmt* FlowChecker::later(const ast::Stmt& tree) {
       },
       tree.node);
   return made(tree, std::move(out));
-}
-
-Refused FlowChecker::receive(const ast::Stmt& tree, const ast::ReceiveStmt& node) {
-  if (!forbidden_in_on_failure(tree, "receive")) {
-    refuse(Code::E0605, tree, "receive", "a run waits for its steps, and for nothing else");
-  }
-  TypeId type = kPoison;
-  if (const Symbol* symbol = context_.resolve(scope_, Space::kType, node.event, "event")) {
-    if (RecordDef* event = symbol->as<RecordDef>()) type = event->type;
-  }
-  if (node.topic) context_.resolve(scope_, Space::kTopic, *node.topic, "topic");
-  if (node.within != nullptr) exprs_.want(*node.within, {kDuration});
-  Refused out;
-  if (node.else_body) out.blocks.push_back(block(*node.else_body));
-  // Without a block the name lives on after the statement.
-  const bool inner = node.body.has_value();
-  if (inner) locals_.open();
-  locals_.declare(context_.local(node.name, type, Local::Kind::kElement));
-  if (node.where != nullptr) exprs_.want_bool(*node.where);
-  if (inner) {
-    out.blocks.push_back(block(*node.body));
-    locals_.close();
-  }
-  return out;
 }
 
 Refused FlowChecker::start(const ast::Stmt& tree, const ast::StartStmt& node) {

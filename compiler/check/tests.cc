@@ -224,11 +224,18 @@ class TestChecker {
       }
       made.topic = &topic;
     }
-    if (made.topic != nullptr) return;
+    if (made.topic != nullptr || is_received(*event)) return;
     context_.diagnostics
         .report(Code::E0805, node.event->span, fmt::format("nothing takes `{}`", event->name))
         .also(event->tree->name.span, "declared here")
-        .because("an event comes in on a topic");
+        .because("an event comes in on a topic, or a flow receives it from its client");
+  }
+
+  bool is_received(const RecordDef& event) const {
+    const auto& flows = context_.program.flows;
+    return std::any_of(flows.begin(), flows.end(), [&](const FlowDef& flow) {
+      return std::find(flow.received.begin(), flow.received.end(), &event) != flow.received.end();
+    });
   }
 
   void when_start(const ast::Expr& tree, When& made) {

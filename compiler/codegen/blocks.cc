@@ -304,4 +304,55 @@ void FunctionCode::sleep(const Sleep& node) {
   builder_.release_to(mark);
 }
 
+// --------------------------------------------------------------------------------------- signals
+
+void FunctionCode::filter_body(const Receive& node, const Captures& captures) {
+  bind(node.local, {0});
+  bind(captures, 1);
+  pure_body(*node.where);
+}
+
+std::uint32_t FunctionCode::filter(const Receive& node, const Captures& captures) {
+  const std::uint32_t index = generator_.reserve();
+  FunctionCode code(generator_, name_ + "/" + node.local->name + " where", FunctionKind::pure,
+                    static_cast<std::uint16_t>(1 + captures.size()));
+  code.filter_body(node, captures);
+  generator_.put(index, code.builder(), node.where->span);
+  return index;
+}
+
+void FunctionCode::receive(const Receive& node) {
+  const std::uint32_t outer = builder_.mark();
+  const Register to = builder_.allocate();
+  const std::uint32_t mark = builder_.mark();
+  const Captures captures =
+      node.where == nullptr ? Captures{} : captures_of_filter(*node.where, node.local);
+  const Register first = builder_.allocate(1 + static_cast<std::uint32_t>(captures.size()));
+  if (node.within != nullptr) {
+    into(*node.within, first);
+  } else {
+    builder_.emit(Op::load_none, first);
+  }
+  capture(captures, first.index + 1);
+  std::optional<std::uint32_t> asked;
+  if (node.where != nullptr) asked = filter(node, captures);
+  builder_.emit_indexed(Op::receive, to, first, generator_.add_receive(node, asked));
+  builder_.release_to(mark);
+  bind(node.local, to);
+  if (node.within == nullptr) {
+    if (node.body) block(*node.body);
+  } else {
+    const vm::Label late = builder_.make_label(), done = builder_.make_label();
+    builder_.emit_jump(Op::jump_if_none, to, late);
+    if (node.body) block(*node.body);
+    const bool taken = reachable_;
+    if (taken) builder_.emit_jump(Op::jump, done);
+    bind_label(late);
+    if (node.else_body) block(*node.else_body);
+    builder_.bind(done);
+    reachable_ = taken || reachable_;
+  }
+  if (node.body) builder_.release_to(outer);
+}
+
 }  // namespace sluice::compiler

@@ -26,8 +26,15 @@ class Collector {
     if (step.policies.unsure) block(*step.policies.unsure->value);
   }
 
+  void filter(const Expr& where, const Local* event) {
+    expr(&where);
+    defined_.insert(event);
+  }
+
   Captures take() {
     Captures made;
+    made.run_client = run_client_;
+    made.run_id = run_id_;
     for (Local* local : locals_) {
       if (!defined_.contains(local)) made.locals.push_back(local);
     }
@@ -123,6 +130,12 @@ class Collector {
                      if (node.else_body) block(*node.else_body);
                    },
                    [&](const Sleep& node) { expr(node.value); },
+                   [&](const Receive& node) {
+                     each(node.within, node.where);
+                     defined_.insert(node.local);
+                     if (node.body) block(*node.body);
+                     if (node.else_body) block(*node.else_body);
+                   },
                },
                stmt.node);
   }
@@ -143,6 +156,8 @@ class Collector {
                    [&](const StepKey& n) {
                      if (keys_seen_.insert(n.step).second) keys_.push_back(n.step);
                    },
+                   [&](const RunClient&) { run_client_ = true; },
+                   [&](const RunId&) { run_id_ = true; },
                    [&](const Not& n) { expr(n.operand); },
                    [&](const Negate& n) { expr(n.operand); },
                    [&](const Arithmetic& n) { each(n.left, n.right); },
@@ -184,6 +199,7 @@ class Collector {
                at->node);
   }
 
+  bool run_client_ = false, run_id_ = false;
   std::vector<Local*> locals_;
   std::vector<StepDef*> keys_;
   std::unordered_set<const Local*> seen_, defined_;
@@ -192,15 +208,32 @@ class Collector {
 
 }  // namespace
 
+namespace {
+
+// What acts asks the run itself.
+Captures of_flow_code(Collector& collector) {
+  Captures made = collector.take();
+  made.run_client = made.run_id = false;
+  return made;
+}
+
+}  // namespace
+
 Captures captures_of(const Block& block) {
   Collector collector;
   collector.block(block);
-  return collector.take();
+  return of_flow_code(collector);
 }
 
 Captures captures_of(const StepDef& step) {
   Collector collector;
   collector.step(step);
+  return of_flow_code(collector);
+}
+
+Captures captures_of_filter(const Expr& where, const Local* event) {
+  Collector collector;
+  collector.filter(where, event);
   return collector.take();
 }
 

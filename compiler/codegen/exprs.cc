@@ -110,8 +110,13 @@ void FunctionCode::into(const Expr& expr, Register to) {
   std::visit(ast::Overloaded{
                  [&](const LocalRef& node) { builder_.emit(Op::move, to, locals_.at(node.local)); },
                  [&](const StepKey& node) { builder_.emit(Op::move, to, keys_.at(node.step)); },
-                 [&](const RunClient&) { builder_.emit(Op::run_client, to); },
-                 [&](const RunId&) { builder_.emit(Op::run_id, to); },
+                 [&](const RunClient&) {
+                   run_client_ ? builder_.emit(Op::move, to, *run_client_)
+                               : builder_.emit(Op::run_client, to);
+                 },
+                 [&](const RunId&) {
+                   run_id_ ? builder_.emit(Op::move, to, *run_id_) : builder_.emit(Op::run_id, to);
+                 },
                  [&](const Not& node) { builder_.emit(Op::not_bool, to, eval(*node.operand)); },
                  [&](const Negate& node) {
                    const Op op = expr.type == kFloat      ? Op::neg_float

@@ -7,10 +7,12 @@ namespace sluice::compiler {
 using namespace ir;
 using vm::FunctionKind;
 
-void FunctionCode::bind(const Captures& captures) {
-  std::uint32_t next = 0;
+void FunctionCode::bind(const Captures& captures, std::uint32_t first) {
+  std::uint32_t next = first;
   for (const Local* local : captures.locals) bind(local, {next++});
   for (const StepDef* step : captures.keys) bind_key(step, {next++});
+  if (captures.run_client) run_client_ = Register{next++};
+  if (captures.run_id) run_id_ = Register{next++};
 }
 
 void FunctionCode::flow_body(const FlowDef& flow, const Block& body) {
@@ -83,6 +85,7 @@ void FunctionCode::statement(const Stmt& stmt) {
                  [&](const Try& node) { try_statement(node); },
                  [&](const Deadline& node) { deadline(node); },
                  [&](const Sleep& node) { sleep(node); },
+                 [&](const Receive& node) { receive(node); },
              },
              stmt.node);
 }
@@ -235,14 +238,19 @@ void FunctionCode::fallback(const StepDef& def, Register to) {
 
 FunctionCode::Register FunctionCode::capture(const Captures& captures) {
   const Register first = builder_.allocate(static_cast<std::uint32_t>(captures.size()));
-  std::uint32_t next = first.index;
+  capture(captures, first.index);
+  return first;
+}
+
+void FunctionCode::capture(const Captures& captures, std::uint32_t next) {
   for (const Local* local : captures.locals) {
     builder_.emit(Op::move, {next++}, locals_.at(local));
   }
   for (const StepDef* step : captures.keys) {
     builder_.emit(Op::move, {next++}, keys_.at(step));
   }
-  return first;
+  if (captures.run_client) builder_.emit(Op::run_client, {next++});
+  if (captures.run_id) builder_.emit(Op::run_id, {next++});
 }
 
 void FunctionCode::closure(Op op, const StepDef& def, const Block& body, std::uint32_t site) {

@@ -31,6 +31,8 @@ class Generator {
   std::uint32_t reserve();
   void put(std::uint32_t index, vm::FunctionBuilder& builder, Span span);
   std::uint32_t add_site(const ir::StepDef& step);
+  // Of the flow that is being made.
+  std::uint32_t add_receive(const ir::Receive& node, std::optional<std::uint32_t> filter);
   // Index of the file in Program::sources.
   std::uint32_t source_of(FileId file) const { return files_.at(file); }
 
@@ -78,11 +80,18 @@ class Generator {
 struct Captures {
   std::vector<ir::Local*> locals;
   std::vector<ir::StepDef*> keys;  // NAME.key
+  bool run_client = false;         // only where the code is pure
+  bool run_id = false;
 
-  std::size_t size() const { return locals.size() + keys.size(); }
+  std::size_t size() const {
+    return locals.size() + keys.size() + (run_client ? 1 : 0) + (run_id ? 1 : 0);
+  }
 };
 Captures captures_of(const ir::Block& block);
 Captures captures_of(const ir::StepDef& step);  // of a step that stands directly in `parallel`
+
+// Of the `where` of a `receive`: but for the event, which it is asked about.
+Captures captures_of_filter(const ir::Expr& where, const ir::Local* event);
 
 // Code of one function.
 class FunctionCode {
@@ -92,11 +101,13 @@ class FunctionCode {
 
   void bind(const ir::Local* local, vm::Register at) { locals_[local] = at; }
   void bind_key(const ir::StepDef* step, vm::Register at) { keys_[step] = at; }
-  // The captured values as parameters 0, 1, …
-  void bind(const Captures& captures);
+  // The captured values as parameters `first`, …
+  void bind(const Captures& captures, std::uint32_t first = 0);
 
   // A pure function whose value is the expression's.
   void pure_body(const ir::Expr& value);
+  // Of a filter: the event is parameter 0, what it captures follows.
+  void filter_body(const ir::Receive& node, const Captures& captures);
   void flow_body(const ir::FlowDef& flow, const ir::Block& body);
   // Of a `branch NAME { … }`, a compensation.
   void block_body(const ir::Block& body);
@@ -152,6 +163,7 @@ class FunctionCode {
   void fallback(const ir::StepDef& step, Register to);
   void closure(Op op, const ir::StepDef& step, const ir::Block& body, std::uint32_t site);
   Register capture(const Captures& captures);
+  void capture(const Captures& captures, std::uint32_t first);
   void parallel(const ir::Parallel& node);
   // Loops, and blocks that can be left before their end (blocks.cc).
   void while_loop(const ir::While& node);
@@ -168,6 +180,8 @@ class FunctionCode {
   void try_statement(const ir::Try& node);
   void deadline(const ir::Deadline& node);
   void sleep(const ir::Sleep& node);
+  void receive(const ir::Receive& node);
+  std::uint32_t filter(const ir::Receive& node, const Captures& captures);
   // Where control comes when a block was left before its end: its rounds are over.
   void leave_block(vm::Label handler);
   void undo_since(Register mark);
@@ -187,6 +201,7 @@ class FunctionCode {
   vm::FunctionKind kind_;
   std::unordered_map<const ir::Local*, Register> locals_;
   std::unordered_map<const ir::StepDef*, Register> keys_;
+  std::optional<Register> run_client_, run_id_;  // captured, in pure code
   bool reachable_ = true;
 
   // What `yield` does here: ends the function, or a round of a loop that gathers.

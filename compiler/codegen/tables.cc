@@ -182,6 +182,16 @@ std::uint32_t Generator::add_site(const StepDef& step) {
   return static_cast<std::uint32_t>(out_.steps.size() - 1);
 }
 
+std::uint32_t Generator::add_receive(const Receive& node, std::optional<std::uint32_t> filter) {
+  vm::ReceiveSite site;
+  site.name = node.local->name;
+  site.flow = static_cast<std::uint32_t>(out_.flows.size());
+  site.event = event_of(*node.event);
+  site.filter = filter;
+  out_.receives.push_back(std::move(site));
+  return static_cast<std::uint32_t>(out_.receives.size() - 1);
+}
+
 bool Generator::check_limits() {
   const std::size_t errors = diagnostics_.error_count();
   const Span start{program_.modules.front().file, 0, 0};

@@ -125,6 +125,10 @@ int rehearse(const SimOptions& options, std::shared_ptr<const vm::VerifiedProgra
     request.inputs.push_back(
         {sim::Input::Kind::cancel, *request.script.cancel_after_ms, 0, "", ""});
   }
+  for (const sim::Script::Signal& signal : request.script.signals) {
+    request.inputs.push_back({sim::Input::Kind::signal, signal.after_ms, signal.event,
+                              request.script.client, signal.data});
+  }
   const sim::Rehearsal rehearsal = sim::rehearse(request);
   if (!rehearsal.refused.empty()) return fail(kFindings, rehearsal.refused.front().second);
   if (!rehearsal.stopped.empty()) return fail(kFindings, rehearsal.stopped);
@@ -174,7 +178,9 @@ void add_sim_command(CLI::App& app, int& exit_code) {
       "\nA script says per task what its attempts do; an entry counts once or `times`, the last "
       "one\n"
       "for ever if it does not say:\n"
-      "  {\"client\": \"ada\", \"cancel_after\": \"5s\", \"tasks\": {\n"
+      "  {\"client\": \"ada\", \"cancel_after\": \"5s\",\n"
+      "   \"signals\": [{\"after\": \"2s\", \"event\": \"More\", \"data\": {\"text\": \"…\"}}], \"tasks\": "
+      "{\n"
       "     \"search\":   {\"returns\": [\"a\"], \"takes\": \"50ms\"},\n"
       "     \"complete\": [{\"fails\": \"Unavailable\", \"message\": \"down\"}, {\"hangs\": "
       "true},\n"

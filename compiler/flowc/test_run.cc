@@ -162,12 +162,17 @@ bool TestRunner::bring(const ir::When& when, Scene& scene) {
   sim::Input input;
   input.after_ms = static_cast<std::uint64_t>(when.after_ms);
   input.client = when.client.value_or(kClient);
-  if (when.topic != nullptr) {
+  if (when.event != nullptr) {
     vm::Value value;
     if (!value_of(when.value, scene, &value)) return false;
     const auto type = record_type(program.types, when.event->index);
     if (type && !fits_edge(when.span, "event", value, *type, scene)) return false;
-    input.index = *vm::find_by_name(program.topics, when.topic->name);
+    if (when.topic != nullptr) {
+      input.index = *vm::find_by_name(program.topics, when.topic->name);
+    } else {
+      input.kind = sim::Input::Kind::signal;
+      input.index = *vm::find_by_name(program.events, when.event->name);
+    }
     input.data = vm::encode_value(value);
   } else if (when.flow != nullptr) {
     input.kind = sim::Input::Kind::start;

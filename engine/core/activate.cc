@@ -226,10 +226,8 @@ bool Partition::Impl::has_timer(const RunEntry& entry, TimerNumber number) const
 
 std::string Partition::Impl::causation(const Context& context) const {
   const Record& record = context.record;
-  const bool named =
-      record.kind == Kind::event || record.kind == Kind::start || record.kind == Kind::cancel;
-  return named ? to_text(make_event_id(config.id, record.seq, record.time))
-               : record_name(config.id, record.seq);
+  return is_named(record.kind) ? to_text(make_event_id(config.id, record.seq, record.time))
+                               : record_name(config.id, record.seq);
 }
 
 // ---- phase two: commands
@@ -518,6 +516,8 @@ RunRow Partition::Impl::run_row(const RunEntry& entry) const {
     row.step = entry.steps.front().path;
     row.attempt = entry.steps.front().attempt;
     row.why = entry.steps.front().last_failure;
+  } else if (const auto receives = entry.run->open_receives(); !receives.empty()) {
+    row.step = receives.front();
   } else if (!entry.timers.empty()) {
     row.step = entry.timers.front().path;
   }

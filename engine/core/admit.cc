@@ -63,6 +63,10 @@ const char* full(const Partition::Config& config, std::size_t runs, std::uint64_
 
 }  // namespace
 
+Hash128 signal_key(TenantId tenant, const Signal& signal) {
+  return dedupe_key(tenant, "signal", signal.client, to_text(signal.run), signal.id);
+}
+
 std::optional<Effect> Partition::Impl::admit_event(TenantId tenant, const Event& event, TimeUs now,
                                                    Reply reply) const {
   if (const auto bad = bad_size({event.id, event.client, event.order_key, event.correlation,
@@ -130,6 +134,44 @@ std::optional<Effect> Partition::Impl::admit_cancel(TenantId tenant, const Cance
   return answer;
 }
 
+std::optional<Effect> Partition::Impl::admit_signal(TenantId tenant, const Signal& signal,
+                                                    TimeUs now, Reply reply) const {
+  if (const auto bad = bad_size({signal.id, signal.client, {}, {}, {}, signal.data})) {
+    return rejected(seq, reply, bad->first, bad->second);
+  }
+  if (signal.data.size() > vm::kSignalBytesMax) {
+    return rejected(seq, reply, Refusal::too_large,
+                    "a signal has at most " + std::to_string(vm::kSignalBytesMax) + " bytes");
+  }
+  if (const DedupeEntry* first = dedupe.find(signal_key(tenant, signal), now)) {
+    Effect answer = duplicate_of(config.id, *first, reply);
+    std::get<Accepted>(answer).runs = {signal.run};
+    return answer;
+  }
+  const RunEntry* entry = find_run(signal.run);
+  const bool visible = entry != nullptr && entry->tenant == tenant &&
+                       (signal.client.empty() || entry->client == signal.client);
+  if (!visible) return rejected(seq, reply, Refusal::unknown_run, "no such live run");
+  if (signal.deployment != entry->deployment) {
+    return rejected(seq, reply, Refusal::unavailable, "the run goes on in another version",
+                    config.limits.busy_retry_ms);
+  }
+  switch (entry->run->fits(signal.event, std::nullopt, signal.data.size())) {
+    case vm::SignalFit::unexpected:
+      return rejected(seq, reply, Refusal::unexpected, "no `receive` of the run names this event");
+    case vm::SignalFit::full:
+      return rejected(seq, reply, Refusal::busy, "too many signals wait for this run already",
+                      config.limits.busy_retry_ms);
+    case vm::SignalFit::taken:
+      break;
+  }
+  if (dedupe.size() >= config.limits.dedupe_entries) {
+    return rejected(seq, reply, Refusal::busy, "too many ids are remembered",
+                    config.limits.busy_retry_ms);
+  }
+  return std::nullopt;
+}
+
 template <class Report>
 std::optional<Effect> Partition::Impl::admit_report(TenantId tenant, const Report& report,
                                                     Reply reply) const {
@@ -168,6 +210,14 @@ std::optional<Effect> Partition::admit(TenantId tenant, const Start& start, Time
 }
 std::optional<Effect> Partition::admit(TenantId tenant, const Cancel& cancel, Reply reply) const {
   return impl_->admit_cancel(tenant, cancel, reply);
+}
+std::optional<Effect> Partition::admit(TenantId tenant, const Signal& signal, TimeUs now,
+                                       Reply reply) const {
+  return impl_->admit_signal(tenant, signal, now, reply);
+}
+DeploymentNumber Partition::deployment_of(const RunId& run) const {
+  const RunEntry* entry = impl_->find_run(run);
+  return entry == nullptr ? 0 : entry->deployment;
 }
 std::optional<Effect> Partition::admit(TenantId tenant, const Done& done, Reply reply) const {
   if (done.result.size() > kPayloadBytesMax) {

@@ -63,6 +63,8 @@ Result Partition::Impl::dispatch(Context& context) {
       return on_event(context);
     case Kind::start:
       return on_start(context);
+    case Kind::signal:
+      return on_signal(context);
     case Kind::cancel:
       return on_cancel(context);
     case Kind::granted:
@@ -85,7 +87,6 @@ Result Partition::Impl::dispatch(Context& context) {
       return on_core(context);
     case Kind::takeover:
       return on_takeover(context);
-    case Kind::signal:
     case Kind::verdict:
     case Kind::go_on:
     case Kind::presence:
@@ -224,6 +225,39 @@ Result Partition::Impl::on_cancel(Context& context) {
   const std::string message = body->message.empty() ? "cancelled" : std::string(body->message);
   work(context, *entry, 0, [&](vm::Run& run, vm::Commands& commands) {
     return run.cancel(vm::CancelKind::cancelled, message, commands);
+  });
+  return {};
+}
+
+Result Partition::Impl::on_signal(Context& context) {
+  const Record& record = context.record;
+  const auto body = decode<Signal>(record.body);
+  if (!body) return bad_body(record);
+  RunEntry* entry = find_run(body->run);
+  if (entry == nullptr) {  // it would not have been admitted
+    context.effects.push_back(
+        Rejected{record.seq, context.reply, Refusal::unknown_run, "no such live run", 0});
+    return {};
+  }
+  DedupeEntry first;
+  first.key = signal_key(record.tenant, *body);
+  first.seq = record.seq;
+  first.time = record.time;
+  first.correlation = entry->correlation;
+  dedupe.insert(std::move(first), kStartDedupeMs);
+  Accepted accepted;
+  accepted.seq = record.seq;
+  accepted.reply = context.reply;
+  accepted.event = make_event_id(config.id, record.seq, record.time);
+  accepted.runs = {body->run};
+  accepted.correlation = entry->correlation;
+  context.effects.push_back(std::move(accepted));
+  work(context, *entry, 0, [&](vm::Run& run, vm::Commands& commands) {
+    auto data = vm::decode_value(body->data);
+    if (!data) throw BadInput(std::string("the signal is damaged: ") + data.error().message);
+    if (!run.signal({body->event, std::nullopt, std::move(*data)}, commands)) {
+      throw BadInput("the run does not take this signal");
+    }
   });
   return {};
 }

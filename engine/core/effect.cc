@@ -20,6 +20,8 @@ std::string_view refusal_word(Refusal refusal) {
       return "unknown_run";
     case Refusal::unavailable:
       return "unavailable";
+    case Refusal::unexpected:
+      return "unexpected";
   }
   return "unavailable";
 }

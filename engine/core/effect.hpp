@@ -47,7 +47,7 @@ struct AttemptKeyHash {
   }
 };
 
-// The event, start or cancel is taken. A duplicate carries the first answer and the first one's
+// The event, start, cancel or signal is taken. A duplicate carries the first answer and the first one's
 // seq.
 struct Accepted {
   Seq seq = 0;  // also what the client is told
@@ -67,6 +67,7 @@ enum class Refusal : std::uint8_t {
   unknown_flow,
   unknown_run,
   unavailable,
+  unexpected,  // no `receive` of the run names the event
 };
 std::string_view refusal_word(Refusal refusal);
 

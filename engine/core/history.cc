@@ -117,7 +117,7 @@ class HistoryTeller {
     return it != names_.end() ? it->second : record_name(partition_.id(), seq);
   }
   void note(const Record& record) {
-    if (record.kind == Kind::event || record.kind == Kind::start || record.kind == Kind::cancel) {
+    if (is_named(record.kind)) {
       names_[record.seq] = to_text(make_event_id(partition_.id(), record.seq, record.time));
     }
   }
@@ -131,6 +131,8 @@ class HistoryTeller {
       case Kind::cancel:
         if (const auto body = decode<Cancel>(record.body)) data.text("message", body->message);
         return;
+      case Kind::signal:
+        return describe_signal(record, data);
       case Kind::done:
         return describe_done(record, entry, data);
       case Kind::failed:
@@ -190,6 +192,17 @@ class HistoryTeller {
                 vm::to_json(loaded->program().types, flow.parameters[i].type, args->elements()[i]));
     }
     data.raw("args", named.finish());
+  }
+
+  void describe_signal(const Record& record, ObjectWriter& data) {
+    const auto body = decode<Signal>(record.body);
+    const RunEntry* run = impl_.find_run(run_);
+    if (!body || run == nullptr || body->event >= run->loaded->program().events.size()) return;
+    const vm::Program& program = run->loaded->program();
+    data.text("event", program.events[body->event].name);
+    data.text("id", body->id);
+    if (!body->client.empty()) data.text("client", body->client);
+    data.raw("data", value_json(program.types, run->loaded->event_types[body->event], body->data));
   }
 
   void describe_done(const Record& record, HistoryEntry& entry, ObjectWriter& data) {

@@ -164,7 +164,9 @@ std::vector<StuckRun> Partition::stuck_runs() const {
 }
 
 std::string Partition::Impl::why_stuck(const RunEntry& entry) const {
-  if (entry.steps.empty() && entry.timers.empty()) return "no step is open, and no timer";
+  if (entry.steps.empty() && entry.timers.empty() && entry.run->open_receives().empty()) {
+    return "no step is open, no timer, and it waits for no signal";
+  }
   const auto waiting = entry.run->open_steps();
   if (waiting.size() != entry.steps.size()) {
     return "its program waits for " + std::to_string(waiting.size()) + " steps, " +

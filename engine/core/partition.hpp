@@ -131,6 +131,11 @@ class Partition {
   // Refused when this partition has no such live run of this tenant (and client). A run that is
   // already cancelled or compensating is answered Accepted with the current seq.
   std::optional<Effect> admit(TenantId tenant, const Cancel& cancel, Reply reply) const;
+  // Refused likewise, and when no `receive` of the run names the event, or its queue is full. A run
+  // of another deployment than the signal's is `unavailable`: it is to be made again.
+  std::optional<Effect> admit(TenantId tenant, const Signal& signal, TimeUs now, Reply reply) const;
+  // The deployment that a live run executes; 0: there is no such run here.
+  DeploymentNumber deployment_of(const RunId& run) const;
   // Settled: the same outcome of an attempt that this or an equal report has closed. Stale:
   // anything else that matches no open attempt.
   std::optional<Effect> admit(TenantId tenant, const Done& done, Reply reply) const;

@@ -61,6 +61,9 @@ struct Fault {
   std::string why;
 };
 
+// By which a signal that comes again is known.
+Hash128 signal_key(TenantId tenant, const Signal& signal);
+
 class Partition::Impl {
  public:
   Impl(const Config& config, ProgramSource& programs);
@@ -71,6 +74,8 @@ class Partition::Impl {
   std::optional<Effect> admit_start(TenantId tenant, const Start& start, TimeUs now,
                                     Reply reply) const;
   std::optional<Effect> admit_cancel(TenantId tenant, const Cancel& cancel, Reply reply) const;
+  std::optional<Effect> admit_signal(TenantId tenant, const Signal& signal, TimeUs now,
+                                     Reply reply) const;
   template <class Report>
   std::optional<Effect> admit_report(TenantId tenant, const Report& report, Reply reply) const;
   // The attempt that a report names, if it is open. `entry` may be null.
@@ -84,6 +89,7 @@ class Partition::Impl {
   tl::expected<void, ApplyError> on_event(Context& context);
   tl::expected<void, ApplyError> on_start(Context& context);
   tl::expected<void, ApplyError> on_cancel(Context& context);
+  tl::expected<void, ApplyError> on_signal(Context& context);
   tl::expected<void, ApplyError> on_granted(Context& context);
   tl::expected<void, ApplyError> on_done(Context& context);
   tl::expected<void, ApplyError> on_failed(Context& context);

@@ -163,6 +163,29 @@ std::optional<Cancel> decode<Cancel>(std::string_view bytes) {
   });
 }
 
+std::string encode(const Signal& body) {
+  return write_body(body.data.size() + 96, [&](Writer& writer) {
+    writer.id(body.run);
+    writer.varint(body.deployment);
+    writer.varint(body.event);
+    writer.bytes(body.client);
+    writer.bytes(body.id);
+    writer.bytes(body.data);
+  });
+}
+
+template <>
+std::optional<Signal> decode<Signal>(std::string_view bytes) {
+  return read_body<Signal>(bytes, [](Reader& reader, Signal& body) {
+    body.run = reader.id<RunId>();
+    body.deployment = reader.varint32();
+    body.event = reader.varint32();
+    body.client = reader.bytes();
+    body.id = reader.bytes();
+    body.data = reader.bytes();
+  });
+}
+
 std::string encode(const Granted& body) {
   return write_body(32, [&](Writer& writer) { write_attempt(writer, body); });
 }

@@ -44,6 +44,11 @@ enum class Kind : std::uint16_t {
   core = 22,
   takeover = 23,
 };
+// Whether it came from outside, so that its id is an event's (make_event_id).
+constexpr bool is_named(Kind kind) {
+  return kind == Kind::event || kind == Kind::start || kind == Kind::cancel ||
+         kind == Kind::signal;
+}
 // The word of engine.md; "unknown" for a number that is none.
 std::string_view kind_name(Kind kind);
 
@@ -94,6 +99,17 @@ struct Cancel {
   std::string_view client;  // not empty: only if the run is this client's
   std::string_view id;      // for the history; not deduplicated, a second cancel changes nothing
   std::string_view message;
+};
+
+// An event for a `receive` of a live run. `event` is the index in the run's program.
+struct Signal {
+  static constexpr Kind kKind = Kind::signal;
+  RunId run;
+  DeploymentNumber deployment = 0;  // whose program `event` and `data` were made for
+  std::uint32_t event = 0;
+  std::string_view client;  // not empty: only if the run is this client's
+  std::string_view id;      // idempotency key, within the run
+  std::string_view data;
 };
 
 // An unsafe attempt was promised to a worker: from here on it may have begun.
@@ -209,6 +225,7 @@ struct Takeover {
 std::string encode(const Event& body);
 std::string encode(const Start& body);
 std::string encode(const Cancel& body);
+std::string encode(const Signal& body);
 std::string encode(const Granted& body);
 std::string encode(const Done& body);
 std::string encode(const Failed& body);
@@ -230,6 +247,8 @@ template <>
 std::optional<Start> decode<Start>(std::string_view bytes);
 template <>
 std::optional<Cancel> decode<Cancel>(std::string_view bytes);
+template <>
+std::optional<Signal> decode<Signal>(std::string_view bytes);
 template <>
 std::optional<Granted> decode<Granted>(std::string_view bytes);
 template <>

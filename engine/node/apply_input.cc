@@ -189,6 +189,10 @@ std::optional<core::Effect> ApplyThread::admit(Owned& owned, const RecordInput& 
       const auto body = core::decode<core::Cancel>(record.body);
       return body ? partition.admit(record.tenant, *body, input.reply) : damaged();
     }
+    case core::Kind::signal: {
+      const auto body = core::decode<core::Signal>(record.body);
+      return body ? partition.admit(record.tenant, *body, time, input.reply) : damaged();
+    }
     case core::Kind::done: {
       const auto body = core::decode<core::Done>(record.body);
       return body ? partition.admit(record.tenant, *body, input.reply) : damaged();

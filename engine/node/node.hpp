@@ -70,6 +70,7 @@ class Node {
   std::optional<Refusal> publish(PublishRequest request);
   std::optional<Refusal> start_run(StartRequest request);
   std::optional<Refusal> cancel_run(CancelRequest request);
+  std::optional<Refusal> signal_run(SignalRequest request);
   std::optional<Refusal> report(ReportRequest request);
 
   // ---- leases ----
@@ -107,6 +108,10 @@ class Node {
   void unwatch_run(const core::RunId& run, unsigned shard);
 
   // ---- reads: what is committed; own writes are seen once they were accepted ----
+  // Which program a run of this tenant (empty: of any) and client (empty: of any) executes. For live
+  // runs of one partition the answers come in the order of the questions.
+  void find_program(std::string tenant, std::string client, const core::RunId& run,
+                    Callback<RunProgram> done);
   void read_run(std::string tenant, const core::RunId& run,
                 Callback<RunRow> done);  // tenant empty: any
   void read_runs(RunQuery query, Callback<RunPage> done);

@@ -107,6 +107,38 @@ void Node::Impl::find_run(const std::string& tenant, const core::RunId& run,
       });
 }
 
+void Node::find_program(std::string tenant, std::string client, const core::RunId& run,
+                        Callback<RunProgram> done) {
+  Impl* impl = impl_.get();
+  const auto answer = [impl, tenant, client, done](const core::RunRow& row) {
+    std::string owner = impl->shared->tenants.name(row.tenant);
+    const bool visible =
+        (tenant.empty() || owner == tenant) && (client.empty() || row.client == client);
+    if (!visible) return done(tl::unexpected(unknown_run()));
+    done(RunProgram{std::move(owner), row.deployment, row.flow});
+  };
+  const core::PartitionId partition = core::partition_of(run);
+  if (number(partition) >= impl->shared->cluster.partitions) {
+    return done(tl::unexpected(unknown_run()));
+  }
+  // Whoever knows the run's id was told so after its beginning was durable: nothing to wait for.
+  auto seen = std::make_shared<std::optional<core::RunRow>>();
+  impl->look(
+      partition,
+      [run, seen](core::Partition& p) {
+        *seen = p.run(run);
+        return core::Seq{0};
+      },
+      [impl, run, seen, answer, done](bool) {
+        if (*seen) return answer(**seen);
+        // It has ended, or is not here: a repeat of a signal still gets the first answer.
+        impl->find_run("", run, [answer, done](tl::expected<core::RunRow, Refusal> row) {
+          if (!row) return done(tl::unexpected(row.error()));
+          answer(*row);
+        });
+      });
+}
+
 void Node::read_run(std::string tenant, const core::RunId& run, Callback<RunRow> done) {
   Impl* impl = impl_.get();
   impl->find_run(tenant, run, [impl, done](tl::expected<core::RunRow, Refusal> row) {

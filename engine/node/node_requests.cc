@@ -199,6 +199,31 @@ std::optional<Refusal> Node::cancel_run(CancelRequest request) {
   return std::nullopt;
 }
 
+std::optional<Refusal> Node::signal_run(SignalRequest request) {
+  Impl& impl = *impl_;
+  const core::PartitionId partition = core::partition_of(request.run);
+  const auto tenant = impl.shared->tenants.find(request.tenant);
+  if (!tenant || number(partition) >= impl.shared->cluster.partitions) {
+    return Refusal{"unknown_run", "there is no such run", 0};
+  }
+  if (request.id.empty()) request.id = random_key();
+  if (auto fault = fault_of(request.id, request.client, "", "", request.data.size())) return fault;
+  if (auto refusal = impl.admits(partition, request.data.size())) return refusal;
+  core::Signal signal;
+  signal.run = request.run;
+  signal.deployment = request.deployment;
+  signal.event = request.event;
+  signal.client = request.client;
+  signal.id = request.id;
+  signal.data = request.data;
+  RecordInput input;
+  input.partition = partition;
+  input.record = core::make_record(*tenant, signal);
+  input.reply = request.reply;
+  impl.post_client(std::move(input));
+  return std::nullopt;
+}
+
 std::optional<Refusal> Node::report(ReportRequest request) {
   Impl& impl = *impl_;
   if (impl.shared->stopping) return unavailable("the node is stopping");

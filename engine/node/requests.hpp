@@ -72,6 +72,25 @@ struct CancelRequest {
   Reply reply;
 };
 
+// An event for a `receive` of a live run. `deployment` is the run's own (Node::find_program).
+struct SignalRequest {
+  std::string tenant;
+  std::string client;  // not empty: only this client's own runs
+  core::RunId run;
+  std::uint32_t deployment = 0;
+  std::uint32_t event = 0;  // index in that deployment's program
+  std::string id;           // idempotency key, within the run; empty: made by the node
+  std::string data;         // encode_value of the event
+  Reply reply;
+};
+
+// What a run executes: its deployment does not change while it lives.
+struct RunProgram {
+  std::string tenant;
+  std::uint32_t deployment = 0;
+  std::string flow;
+};
+
 // A worker's report about the attempt that its lease names (lease.hpp says how to read one).
 struct ReportDone {
   std::string result;  // encode_value of the task's result type; empty where the task has none
@@ -104,7 +123,7 @@ struct WorkerHello {
 
 // ---- what goes out ---------------------------------------------------------------------------
 
-struct Accepted {  // the event, start or cancel is durable
+struct Accepted {  // the event, start, cancel or signal is durable
   Reply reply;
   std::string event;  // id of the event
   std::uint64_t seq = 0;

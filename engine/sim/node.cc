@@ -209,6 +209,14 @@ Node::Admission Node::admit(Slot& slot, const Input& input) {
       hold(slot, std::move(*answer));
       return Admission::answered;
     }
+    case core::Kind::signal: {
+      const auto body = core::decode<core::Signal>(input.record.body);
+      const TimeUs time = std::max(now(), partition.last_time());
+      auto answer = partition.admit(input.record.tenant, *body, time, input.reply);
+      if (!answer) return Admission::fresh;
+      hold(slot, std::move(*answer));
+      return Admission::answered;
+    }
     case core::Kind::done:
       return admit_report<core::Done>(slot, input);
     case core::Kind::failed:

@@ -89,6 +89,8 @@ void Stage::give(std::size_t index) {
       return give_start(index, id_of(index));
     case Input::Kind::cancel:
       return give_cancel(input);
+    case Input::Kind::signal:
+      return give_signal(index, id_of(index));
   }
 }
 
@@ -155,6 +157,27 @@ void Stage::give_cancel(const Input& input) {
     if (!partition_.admit(kTenant, cancel, {})) take(core::make_record(kTenant, cancel));
     if (died_) return;  // the others are cancelled when it is sent again
   }
+}
+
+// To each run that takes it. Sent again after a crash, each run that had it knows it by its id.
+void Stage::give_signal(std::size_t index, const std::string& id) {
+  const Input& input = request_.inputs[index];
+  std::string why = "no live run receives " + program().events[input.index].name;
+  bool reached = false;
+  const std::vector<core::RunId> runs = runs_;
+  for (const core::RunId& run : runs) {
+    const core::Signal signal{run, kDeployment, input.index, input.client, id, input.data};
+    const auto answer = partition_.admit(kTenant, signal, now_, {});
+    if (!answer) take(core::make_record(kTenant, signal));
+    if (died_) return;  // the others get it when it is sent again
+    const auto* refused = answer ? std::get_if<core::Rejected>(&*answer) : nullptr;
+    if (refused == nullptr) {
+      reached = true;
+    } else if (refused->code == core::Refusal::busy) {
+      why = refused->message;
+    }
+  }
+  if (!reached) told_.refused.emplace_back(index, why);
 }
 
 // ---- the journal

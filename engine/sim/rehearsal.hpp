@@ -51,10 +51,17 @@ struct Script {
   // named, or whose list is used up, answers the smallest value of its type.
   std::map<std::string, std::vector<ScriptedAttempt>> tasks;
   std::optional<std::uint64_t> cancel_after_ms;
+  struct Signal {
+    std::uint64_t after_ms = 0;
+    std::uint32_t event = 0;
+    std::string data;  // encode_value
+  };
+  std::vector<Signal> signals;  // of the client, to its runs
 };
 
 // The script's JSON:
-//   {"client": "ada", "cancel_after": "5s", "tasks": {
+//   {"client": "ada", "cancel_after": "5s",
+//    "signals": [{"after": "2s", "event": "More", "data": {"text": "…"}}], "tasks": {
 //     "search": {"returns": ["a"], "takes": "50ms"},
 //     "complete": [{"fails": "Unavailable", "message": "…", "retry": false, "retry_after": "1s"},
 //                  {"hangs": true}, {"dies": true}, {"returns": "text"}],
@@ -69,11 +76,12 @@ struct Input {
     event,   // on topic `index`
     start,   // of flow `index`, through the API
     cancel,  // of every live run of the client
+    signal,  // event `index`, to every live run of the client that receives it
   };
   Kind kind = Kind::event;
   std::uint64_t after_ms = 0;  // from the rehearsal's start
   std::uint32_t index = 0;
-  std::string client = "client";  // empty: nobody's; of a cancel: everybody's runs
+  std::string client = "client";  // empty: nobody's; of a cancel or signal: everybody's runs
   std::string data;               // encode_value of the event, or of the list of the arguments
 };
 

@@ -77,8 +77,10 @@ void Stage::crash() {
   if (!request_.crash.effects_left && acting_) {
     const Planned again = *acting_;
     acting_.reset();
-    if (again.kind == Planned::Kind::input &&
-        request_.inputs[again.input].kind == Input::Kind::cancel) {
+    const auto of = [&](Input::Kind kind) {
+      return again.kind == Planned::Kind::input && request_.inputs[again.input].kind == kind;
+    };
+    if (of(Input::Kind::cancel) || of(Input::Kind::signal)) {
       acting_ = again;  // one record for each run: those that follow are new
     }
     act(again);

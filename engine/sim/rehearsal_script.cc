@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <optional>
 
 #include "engine/core/limits.hpp"
@@ -34,13 +35,65 @@ class ScriptReader {
         if (script_.client.size() > core::kClientBytesMax) fail("`client` is too long");
       } else if (key == "cancel_after") {
         script_.cancel_after_ms = read_duration("cancel_after");
+      } else if (key == "signals") {
+        read_signals();
       } else if (key == "tasks") {
         read_tasks();
       } else {
         fail("the script has no `" + std::string(key) +
-             "`: client, cancel_after and tasks are known");
+             "`: client, cancel_after, signals and tasks are known");
       }
     }
+  }
+
+  void read_signals() {
+    if (reader_.kind() != JsonKind::array) return fail("`signals` is a list");
+    reader_.begin_array();
+    while (error_.empty() && reader_.next_element()) script_.signals.push_back(read_signal());
+  }
+
+  // `event` stands before `data`, whose type it names.
+  Script::Signal read_signal() {
+    Script::Signal signal;
+    std::optional<std::uint32_t> event;
+    std::string_view key;
+    if (!expect_object("a signal")) return signal;
+    while (error_.empty() && reader_.next_key(&key)) {
+      if (key == "after") {
+        signal.after_ms = read_duration("after");
+      } else if (key == "event") {
+        std::string named;
+        if (!reader_.read_string(&named)) fail_reader();
+        event = vm::find_by_name(program_.events, named);
+        if (!event) fail("the program has no event `" + named + "` that anyone receives");
+      } else if (key == "data" && event) {
+        signal.event = *event;
+        signal.data = read_data(*event);
+      } else {
+        fail(key == "data" ? "the `event` of a signal stands before its `data`"
+                           : "a signal has no `" + std::string(key) + "`: after, event and data");
+      }
+    }
+    if (error_.empty() && signal.data.empty()) fail("a signal has `event` and `data`");
+    return signal;
+  }
+
+  std::string read_data(std::uint32_t event) {
+    const vm::EventInfo& info = program_.events[event];
+    const vm::Type wanted{vm::Kind::record, info.record};
+    const auto& types = program_.types.types;
+    const auto found = std::find(types.begin(), types.end(), wanted);
+    if (found == types.end()) {
+      fail("the program does not name the type of `" + info.name + "`");
+      return {};
+    }
+    const vm::TypeId type{static_cast<std::uint32_t>(found - types.begin())};
+    auto value = vm::decode_json(program_.types, type, reader_);
+    if (value) return vm::encode_value(*value);
+    const vm::JsonProblem& problem = value.error().front();
+    fail("the data of `" + info.name + "`" + (problem.path.empty() ? "" : " at " + problem.path) +
+         ": " + problem.message);
+    return {};
   }
 
   void read_tasks() {

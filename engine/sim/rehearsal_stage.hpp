@@ -56,6 +56,7 @@ class Stage {
   void give_event(std::size_t index, const std::string& id);
   void give_start(std::size_t index, const std::string& id);
   void give_cancel(const Input& input);
+  void give_signal(std::size_t index, const std::string& id);
   // What the engine said of an input before it journaled anything. False: nothing is to follow.
   bool admitted(std::size_t index, const std::optional<core::Effect>& answer);
   core::Effects take(core::Record record);

@@ -46,6 +46,8 @@ std::string input_text(const core::HistoryEntry& entry) {
   std::string text;
   if (entry.kind == "event") {
     text = fmt::format("{} {}", word(data, "topic"), field(data, "data"));
+  } else if (entry.kind == "signal") {
+    text = fmt::format("{} {}", word(data, "event"), field(data, "data"));
   } else if (entry.kind == "done") {
     text = fmt::format("{} = {}", entry.step, field(data, "result"));
   } else if (entry.kind == "failed") {

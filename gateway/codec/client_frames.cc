@@ -24,6 +24,7 @@ constexpr std::array kVerbs = {
     VerbRow{"ack", ClientVerb::kAck, kFieldOffset, 0},
     VerbRow{"ping", ClientVerb::kPing, 0, 0},
     VerbRow{"hello", ClientVerb::kHello, 0, kFieldToken | kFieldSession | kFieldResume},
+    VerbRow{"signal", ClientVerb::kSignal, kFieldId | kFieldRun | kFieldEvent | kFieldData, 0},
     VerbRow{"cancel", ClientVerb::kCancel, kFieldId | kFieldRun, 0},
     VerbRow{"refresh", ClientVerb::kRefresh, kFieldToken, 0},
 };
@@ -45,6 +46,7 @@ std::string check_sizes(const FrameFields& fields, std::uint32_t known) {
     return fmt::format("`id` has 1 to {} bytes", limits::kIdBytes);
   }
   if (given(kFieldTopic) && fields.topic.size() > limits::kNameBytes) return "`topic` is too long";
+  if (given(kFieldEvent) && fields.event.size() > limits::kNameBytes) return "`event` is too long";
   if (given(kFieldCorrelation) &&
       !is_visible_ascii(fields.correlation, limits::kCorrelationBytes)) {
     return fmt::format("`correlation` has 1 to {} visible ASCII characters",

@@ -40,6 +40,7 @@ enum Field : std::uint32_t {
   kFieldRetryAfter = 1u << 21,
   kFieldWait = 1u << 22,
   kFieldTraceparent = 1u << 23,
+  kFieldEvent = 1u << 24,
 };
 
 // The fields as they were read. Strings keep their capacity when reused for the next frame.
@@ -47,7 +48,7 @@ struct FrameFields {
   std::uint32_t present = 0;  // of the right type
   std::uint32_t wrong = 0;    // there, but of another type
   std::string t, id, topic, correlation, run, token, session, worker, lease, kind, message,
-      traceparent;
+      traceparent, event;
   std::string resume_epoch;
   std::uint64_t resume_offset = 0;
   std::string_view data;    // raw JSON, a view into the text

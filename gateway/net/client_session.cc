@@ -54,6 +54,8 @@ void ClientSession::on_text(std::string_view text) {
       return said_hello() ? close_bad_frame("a second `hello`") : hello(frame);
     case ClientVerb::kSend:
       return send_event(frame);
+    case ClientVerb::kSignal:
+      return signal_run(frame);
     case ClientVerb::kCancel:
       return cancel_run(frame);
     case ClientVerb::kAck:
@@ -229,6 +231,47 @@ void ClientSession::send_event(const FrameFields& frame) {
   if (!take_pending(frame.id, &token)) return;
   request->reply = reply(token);
   if (const auto refusal = shard().node().publish(std::move(*request))) {
+    reject(release_pending(token), *refusal);
+  }
+}
+
+// The data is checked against the program that the run executes, so that is asked for first.
+// Answers about the runs of one partition come in order: signals to a run stay in theirs.
+void ClientSession::signal_run(const FrameFields& frame) {
+  if (state_ != State::kLive) return reject(frame.id, ErrorCode::unavailable, "wait for `welcome`");
+  const auto run = core::parse_run_id(frame.run);
+  if (!run) return reject(frame.id, ErrorCode::unknown_run, "there is no such run");
+  std::uint64_t token = 0;
+  if (!take_pending(frame.id, &token)) return;
+  shard().node().find_program(
+      tenant_, client_, *run,
+      [shard = &shard(), id = WebsocketSession::id(), token, run = *run, event = frame.event,
+       data = std::string(frame.data)](tl::expected<node::RunProgram, node::Refusal> of) {
+        shard->post([shard, id, token, run, event, data, of = std::move(of)] {
+          const auto connection = shard->find(id);
+          if (!connection || connection->closed()) return;
+          auto* session = static_cast<ClientSession*>(connection->owner());
+          if (of) {
+            session->send_signal(token, run, event, data, *of);
+          } else {
+            session->reject(session->release_pending(token), of.error());
+          }
+        });
+      });
+}
+
+void ClientSession::send_signal(std::uint64_t token, const core::RunId& run,
+                                const std::string& event, const std::string& data,
+                                const node::RunProgram& of) {
+  auto request = make_signal(
+      shard(),
+      {.client = client_, .run = run, .event = event, .id = pending_[token].id, .data = data}, of);
+  if (!request) {
+    return reject(release_pending(token), request.error().code, request.error().message,
+                  &request.error().errors);
+  }
+  request->reply = reply(token);
+  if (const auto refusal = shard().node().signal_run(std::move(*request))) {
     reject(release_pending(token), *refusal);
   }
 }

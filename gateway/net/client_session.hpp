@@ -38,6 +38,9 @@ class ClientSession final : public WebsocketSession,
   void on_attached(tl::expected<node::Attached, node::Refusal>& attached);
   void welcome(std::uint64_t offset, bool recovered);
   void send_event(const FrameFields& frame);
+  void signal_run(const FrameFields& frame);
+  void send_signal(std::uint64_t token, const core::RunId& run, const std::string& event,
+                   const std::string& data, const node::RunProgram& of);
   void cancel_run(const FrameFields& frame);
   void ack(std::uint64_t offset);
   void refresh(const FrameFields& frame);

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "gateway/limits.hpp"
 #include "gateway/net/shard.hpp"
 #include "vm/evaluator.hpp"
@@ -117,6 +119,44 @@ tl::expected<node::StartRequest, InputError> make_start(Shard& shard, const Star
   request.args = vm::encode_value(vm::Value::list(std::move(*values)));
   request.correlation = input.correlation;
   request.traceparent = input.traceparent;
+  return request;
+}
+
+tl::expected<node::SignalRequest, InputError> make_signal(Shard& shard, const SignalInput& input,
+                                                          const node::RunProgram& of) {
+  ProgramView* view = shard.program(of.deployment);
+  if (view == nullptr) {
+    return tl::unexpected(
+        InputError{ErrorCode::unavailable, "the run's deployment is not loaded here", {}});
+  }
+  const vm::Program& program = view->program();
+  const auto event = vm::find_by_name(program.events, input.event);
+  const auto flow = vm::find_by_name(program.flows, of.flow);
+  const bool received =
+      event && flow &&
+      std::any_of(program.receives.begin(), program.receives.end(), [&](const auto& site) {
+        return site.flow == *flow && site.event == *event && !site.topic;
+      });
+  if (!received) {
+    return tl::unexpected(InputError{
+        ErrorCode::unexpected,
+        fmt::format("no `receive` of `{}` takes `{}` from the client", of.flow, input.event),
+        {}});
+  }
+  const auto type = type_of_record(program.types, program.events[*event].record);
+  if (!type) {
+    return tl::unexpected(InputError{ErrorCode::fault, "the artifact lacks the event's type", {}});
+  }
+  const auto value = vm::decode_checked(view->unit, *type, input.data);
+  if (!value) return tl::unexpected(invalid(value.error()));
+  node::SignalRequest request;
+  request.tenant = of.tenant;
+  request.client = input.client;
+  request.run = input.run;
+  request.deployment = of.deployment;
+  request.event = *event;
+  request.id = input.id;
+  vm::encode_value(*value, request.data);
   return request;
 }
 

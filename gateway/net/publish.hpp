@@ -49,6 +49,18 @@ struct StartInput {
 };
 tl::expected<node::StartRequest, InputError> make_start(Shard& shard, const StartInput& input);
 
+struct SignalInput {
+  std::string_view client;  // empty: an operator's
+  core::RunId run;
+  std::string_view event;  // its name
+  std::string_view id;
+  std::string_view data;  // JSON
+};
+// Checks the data against the event as the run's own program has it. The reply is left to the
+// caller.
+tl::expected<node::SignalRequest, InputError> make_signal(Shard& shard, const SignalInput& input,
+                                                          const node::RunProgram& of);
+
 // A task's result as bytes, or what is wrong with it in one sentence (a failure of kind Invalid).
 // `malformed` in the error: not JSON at all.
 struct ResultError {

@@ -29,18 +29,21 @@ std::unordered_map<std::string_view, std::uint32_t> names_of(const auto& items) 
 
 }  // namespace
 
+std::optional<vm::TypeId> type_of_record(const vm::TypeTable& types, std::uint32_t record) {
+  const vm::Type wanted{vm::Kind::record, record};
+  for (std::uint32_t i = 0; i < types.types.size(); ++i) {
+    if (types.types[i] == wanted) return vm::TypeId{i};
+  }
+  return std::nullopt;
+}
+
 ProgramView::ProgramView(std::shared_ptr<const node::Deployment> of)
     : deployment(of),
       unit(of->program),
       topics(names_of(of->program->program().topics)),
       flows(names_of(of->program->program().flows)) {
-  const vm::TypeTable& types = program().types;
   for (const vm::TopicInfo& topic : program().topics) {
-    const vm::Type wanted{vm::Kind::record, program().events[topic.event].record};
-    auto& type = topic_types.emplace_back();
-    for (std::uint32_t i = 0; i < types.types.size() && !type; ++i) {
-      if (types.types[i] == wanted) type = vm::TypeId{i};
-    }
+    topic_types.push_back(type_of_record(program().types, program().events[topic.event].record));
   }
 }
 

@@ -58,6 +58,9 @@ class WorkerSink {
 };
 
 // A deployment with this thread's evaluator and its names.
+// The type of records of that table row; nothing: the program names no such type.
+std::optional<vm::TypeId> type_of_record(const vm::TypeTable& types, std::uint32_t record);
+
 struct ProgramView {
   explicit ProgramView(std::shared_ptr<const node::Deployment> of);
 

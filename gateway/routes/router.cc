@@ -33,6 +33,7 @@ constexpr std::array kRoutes = {
     Route{"GET", {"v1", "runs", "*"}, Access::kUser, get_run},
     Route{"GET", {"v1", "runs", "*", "history"}, Access::kUser, get_history},
     Route{"POST", {"v1", "runs", "*", "cancel"}, Access::kUser, post_cancel},
+    Route{"POST", {"v1", "runs", "*", "signal"}, Access::kUser, post_signal},
     Route{"GET", {"v1", "clients", "*", "deliveries"}, Access::kUser, get_deliveries},
     Route{"GET", {"v1", "topics"}, Access::kUser, get_topics},
     Route{"POST", {"v1", "deployments"}, Access::kOperator, post_deployment},

@@ -34,6 +34,7 @@ void get_runs(const ExchangePtr& exchange);
 void get_run(const ExchangePtr& exchange);
 void get_history(const ExchangePtr& exchange);
 void post_cancel(const ExchangePtr& exchange);
+void post_signal(const ExchangePtr& exchange);
 void get_deliveries(const ExchangePtr& exchange);
 void get_topics(const ExchangePtr& exchange);
 void post_poll(const ExchangePtr& exchange);

@@ -1,5 +1,5 @@
 // POST /v1/flows/{flow}/runs, GET /v1/runs, /v1/runs/{id}, /v1/runs/{id}/history, POST
-// /v1/runs/{id}/cancel.
+// /v1/runs/{id}/cancel, POST /v1/runs/{id}/signal.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -184,25 +184,92 @@ void post_run(const ExchangePtr& exchange) {
     exchange->problem(*refusal);
 }
 
+namespace {
+
+bool may_act(const ExchangePtr& exchange) {
+  const Principal& who = *exchange->principal;
+  if (who.is_admin || who.is_client) return true;
+  exchange->problem(ErrorCode::forbidden, {.message = "this needs the scope `client` or `admin`"});
+  return false;
+}
+
+// What a cancel or signal is answered with.
+void answer_accepted(Exchange& exchange, const node::Accepted& answer) {
+  std::string body = R"({"id":)";
+  vm::append_json_string(answer.event, body);
+  body += fmt::format(R"(,"run":"{}","seq":{})", exchange.request().path[2], answer.seq);
+  append_member(body, "correlation", answer.correlation);
+  body += answer.duplicate ? R"(,"duplicate":true})" : R"(,"duplicate":false})";
+  exchange.respond_json(answer.duplicate ? 200 : 202, std::move(body));
+}
+
+// The body of a signal, {"event","data"}; nothing: a problem was answered.
+std::optional<FrameFields> signal_of(const ExchangePtr& exchange) {
+  const HttpRequest& request = exchange->request();
+  if (std::string problem = content_type_problem(request); !problem.empty()) {
+    exchange->problem(ErrorCode::unsupported_media_type, {.message = std::move(problem)});
+    return std::nullopt;
+  }
+  if (request.idempotency_key.size() > limits::kIdBytes) {
+    exchange->problem(ErrorCode::invalid, {.message = "the idempotency key has 1 to 200 bytes"});
+    return std::nullopt;
+  }
+  FrameFields fields;
+  const FieldsError error = read_fields(request.body, fields);
+  if (error.message == nullptr && fields.has(kFieldEvent) && fields.has(kFieldData)) return fields;
+  exchange->problem(ErrorCode::bad_request,
+                    {.message = error.message == nullptr
+                                    ? R"(a signal is {"event":"NAME","data":{…}})"
+                                    : fmt::format("{} at byte {}", error.message, error.offset)});
+  return std::nullopt;
+}
+
+}  // namespace
+
+void post_signal(const ExchangePtr& exchange) {
+  const auto tenant = tenant_for(exchange, true);
+  if (!tenant) return;
+  const auto run = run_of(exchange);
+  if (!run) return;
+  if (!may_act(exchange)) return;
+  auto fields = signal_of(exchange);
+  if (!fields) return;
+  const Principal& who = *exchange->principal;
+  const std::string client = who.is_admin ? "" : who.client;
+  exchange->when_accepted = [raw = exchange.get()](std::uint64_t, node::Accepted& answer) {
+    answer_accepted(*raw, answer);
+  };
+  exchange->wait();
+  exchange->node().find_program(
+      *tenant, client, *run,
+      exchange->callback<node::RunProgram>([run = *run, client, event = fields->event,
+                                            data = std::string(fields->data)](
+                                               Exchange& open, node::RunProgram&& of) {
+        auto request = make_signal(open.shard(),
+                                   {.client = client,
+                                    .run = run,
+                                    .event = event,
+                                    .id = open.request().idempotency_key,
+                                    .data = data},
+                                   of);
+        if (!request) return open.problem(request.error().code, details_of(request.error()));
+        request->reply = open.reply(0);
+        if (const auto refusal = open.node().signal_run(std::move(*request))) {
+          open.problem(*refusal);
+        }
+      }));
+}
+
 void post_cancel(const ExchangePtr& exchange) {
   const auto tenant = tenant_for(exchange, true);
   if (!tenant) return;
   const auto run = run_of(exchange);
   if (!run) return;
-  const Principal& who = *exchange->principal;
-  if (!who.is_admin && !who.is_client) {
-    return exchange->problem(ErrorCode::forbidden,
-                             {.message = "this needs the scope `client` or `admin`"});
-  }
+  if (!may_act(exchange)) return;
   const auto send = [raw = exchange.get(), run = *run](std::string owner) {
     const Principal& asker = *raw->principal;
     raw->when_accepted = [raw](std::uint64_t, node::Accepted& answer) {
-      std::string body = R"({"id":)";
-      vm::append_json_string(answer.event, body);
-      body += fmt::format(R"(,"run":"{}","seq":{})", raw->request().path[2], answer.seq);
-      append_member(body, "correlation", answer.correlation);
-      body += answer.duplicate ? R"(,"duplicate":true})" : R"(,"duplicate":false})";
-      raw->respond_json(answer.duplicate ? 200 : 202, std::move(body));
+      answer_accepted(*raw, answer);
     };
     const auto refusal = raw->node().cancel_run({.tenant = std::move(owner),
                                                  .client = asker.is_admin ? "" : asker.client,

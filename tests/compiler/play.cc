@@ -22,6 +22,18 @@ std::string describe_all(const SourceSet& sources, const Diagnostics& diagnostic
   return text;
 }
 
+// A signal; whether the run takes it is as the line says.
+void bring(vm::testing::Driver& driver, const std::string& event, const std::string& json,
+           bool taken, const std::string& line) {
+  const vm::Program& program = driver.unit.program();
+  const auto index = vm::find_by_name(program.events, event);
+  ASSERT_TRUE(index.has_value()) << line;
+  vm::TypeTable types = program.types;
+  auto value = vm::decode_json(types, types.record_type(program.events[*index].record), json);
+  ASSERT_TRUE(value.has_value()) << line;
+  EXPECT_EQ(driver.signal({*index, std::nullopt, std::move(*value)}), taken) << line;
+}
+
 // Settles one step as a line of the script says.
 void settle(vm::testing::Driver& driver, const std::string& line) {
   const std::size_t space = line.find(' ');
@@ -36,6 +48,7 @@ void settle(vm::testing::Driver& driver, const std::string& line) {
     driver.cancel();
     return;
   }
+  if (how == '<' || how == '#') return bring(driver, path, rest, how == '<', line);
   if (how == '!' || how == '?') {
     driver.fail(path, rest, how == '?');
     return;

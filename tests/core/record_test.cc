@@ -43,6 +43,7 @@ TEST(Record, ReportsComeBack) {
       rc::check([](const std::string& a, const std::string& b, std::uint32_t n, std::uint64_t m) {
         const RunId run = some_run(m);
         check_body(Cancel{run, a, b, a});
+        check_body(Signal{run, n, n / 2, a, b, a});
         check_body(Granted{run, n, n / 3, m});
         check_body(Done{run, n, n / 3, m, m * 7, m / 2, a});
         check_body(Failed{run, n, n / 3, m, m * 7, m / 2, a, b, n % 2 == 0, n});
@@ -73,6 +74,7 @@ TEST(Record, HostileBytesAreRefusedOrReadWithinBounds) {
     };
     same(decode<Event>(body));
     same(decode<Start>(body));
+    same(decode<Signal>(body));
     same(decode<Done>(body));
     same(decode<Failed>(body));
     same(decode<Lapsed>(body));

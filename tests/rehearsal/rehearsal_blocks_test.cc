@@ -13,6 +13,7 @@ constexpr const char* kHead = R"(
 event Ask { text: string }
 event Answer { text: string }
 event Failed { reason: string }
+event More { text: string }
 topic asks of Ask { order by client }
 task look(text: string) -> string { timeout 40s  idempotent }
 task slow(text: string) -> string { timeout 40s  idempotent }
@@ -42,6 +43,10 @@ RehearsalRequest request_of(const std::string& body, const char* script) {
         vm::Value::record(event.record, std::vector<vm::Value>{vm::Value::string("hi")}));
   }
   request.inputs.push_back(input);
+  for (const Script::Signal& signal : request.script.signals) {
+    request.inputs.push_back(
+        {Input::Kind::signal, signal.after_ms, signal.event, input.client, signal.data});
+  }
   return request;
 }
 
@@ -108,6 +113,18 @@ TEST(Blocks, ACatchUndoesBeforeItGoesOn) {
                        R"({"tasks": {"release": [{"fails": "Busy", "retry": false},
                            {"returns": null, "takes": "2s"}]}})"),
             R"(Answer {"text":"no"} after 20 ms)");
+}
+
+TEST(Blocks, SignalsWaitInTheQueueThroughACrash) {
+  EXPECT_EQ(outcome_of("step look(ask.text) var all = \"\" each n in 1..3 { "
+                       "receive m: More from client where m.text != \"x\" within 4s { "
+                       "set all = \"${all}${m.text}\" } else { set all = \"${all}-\" } } "
+                       "return Answer { text: all }",
+                       R"({"tasks": {"look": {"returns": "", "takes": "3s"}}, "signals": [
+                           {"after": "1s", "event": "More", "data": {"text": "x"}},
+                           {"after": "2s", "event": "More", "data": {"text": "a"}},
+                           {"after": "5s", "event": "More", "data": {"text": "b"}}]})"),
+            R"(Answer {"text":"ab-"} after 9000 ms)");
 }
 
 }  // namespace

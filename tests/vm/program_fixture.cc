@@ -246,6 +246,10 @@ bool Driver::fire(uint32_t timer) {
   commands.clear();
   return run.timer_fired({timer}, commands);
 }
+bool Driver::signal(Signal signal) {
+  commands.clear();
+  return run.signal(std::move(signal), commands);
+}
 bool Driver::expire() {
   commands.clear();
   return run.on_failure_expired(commands);
@@ -305,6 +309,10 @@ std::string describe_command(const Program& program, const Command& command) {
   }
   if (auto timer = std::get_if<CancelTimer>(&command)) {
     return "cancel timer " + std::to_string(timer->id.value);
+  }
+  if (auto subscribed = std::get_if<Subscribe>(&command)) {
+    return "subscribe " + program.receives[subscribed->site_index].name + " " +
+           describe(program.types, subscribed->key);
   }
   const Finish& finish = std::get<Finish>(command);
   static constexpr const char* kWords[] = {"completed", "failed", "cancelled", "superseded"};

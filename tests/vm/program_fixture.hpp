@@ -62,6 +62,7 @@ struct Driver {
   bool cancel(CancelKind kind = CancelKind::cancelled);
   bool expire();
   bool fire(uint32_t timer);  // its time is up
+  bool signal(Signal signal);
 
   // Snapshots, restores, and checks that both are the same state.
   void restore();
