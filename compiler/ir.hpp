@@ -415,9 +415,11 @@ struct Parallel {
   std::vector<Branch> branches;
 };
 struct Notify {
+  using Target = ast::NotifyStmt::Target;
   const RecordDef* event = nullptr;
   Expr* value = nullptr;
-  Expr* client = nullptr;  // null: the run's own
+  Target target = Target::kRunClient;
+  Expr* to = nullptr;  // a string; null iff kRunClient
 };
 struct Return {
   const RecordDef* event = nullptr;  // null: bare, or after an error
@@ -477,6 +479,9 @@ struct Sleep {
 struct Receive {
   Local* local = nullptr;
   RecordDef* event = nullptr;  // null after an error
+  const TopicDef* topic = nullptr;  // null: from the client
+  std::uint32_t key_field = 0;      // of a topic: the field of the pair, and its value
+  Expr* key = nullptr;
   Expr* where = nullptr;       // null: any; reads `local`
   Expr* within = nullptr;      // null: without end
   std::optional<Block> body;

@@ -53,6 +53,8 @@ inline constexpr std::uint64_t kFloodRejections = 20'000;
 inline constexpr std::size_t kUnsentBytes = 8 * 1024 * 1024;
 // A worker's unsent tasks; its credit already bounds their number.
 inline constexpr std::size_t kWorkerUnsentBytes = 64 * 1024 * 1024;
+// Groups that one client socket may be subscribed to at once.
+inline constexpr std::size_t kGroupsPerSocket = 64;
 // Deliveries read from storage at once while a session catches up.
 inline constexpr std::uint32_t kResumePage = 500;
 // A session that catches up asks for the next page only below this many unsent bytes.

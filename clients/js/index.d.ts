@@ -63,6 +63,13 @@ export class Client extends Connection {
   ): Promise<Accepted>;
   signal(run: string, event: string, data: Json, options?: { id?: string }): Promise<Accepted>;
   cancel(run: string, options?: { id?: string }): Promise<Accepted>;
+  /** Deliveries to a group; they are not acknowledged, and go on behind the last after a reconnect. */
+  subscribe(
+    group: string,
+    handler: (delivery: Delivery & { group: string }) => void,
+    options?: { offset?: number },
+  ): Promise<{ group: string; offset: number }>;
+  unsubscribe(group: string): Promise<{ group: string }>;
   watch(run: string): boolean;
   unwatch(run: string): boolean;
   close(): void;

@@ -322,21 +322,14 @@ Stmt* FlowChecker::notify(const ast::Stmt& tree, const ast::NotifyStmt& node) {
   RecordDef* event = event_type(*out.value, "`notify` sends");
   if (event != nullptr) event->crosses_edge = true;
   out.event = event;
-  switch (node.target) {
-    case ast::NotifyStmt::Target::kRunClient:
-      break;
-    case ast::NotifyStmt::Target::kClient:
-      out.client = exprs_.want(*node.to, {kString});
-      break;
-    case ast::NotifyStmt::Target::kGroup:
-    case ast::NotifyStmt::Target::kRun:
-      context_.diagnostics
-          .report(Code::E0612, node.to->span,
-                  node.target == ast::NotifyStmt::Target::kGroup
-                      ? "`notify … to group` is not executed yet"
-                      : "`notify … to run` is not executed yet")
-          .because("progress goes to the run's own client, or with `to client` to another");
-      break;
+  out.target = node.target;
+  const bool group = node.target == ast::NotifyStmt::Target::kGroup;
+  const auto* name = group ? ast::as<ast::NameExpr>(*node.to) : nullptr;
+  if (name != nullptr) {
+    // A bare word is the group's name, whatever else is called so.
+    out.to = context_.expr(node.to->span, kString, StringValue{name->name});
+  } else if (node.to != nullptr) {
+    out.to = exprs_.want(*node.to, {kString});
   }
   return made(tree, out);
 }

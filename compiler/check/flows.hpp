@@ -75,6 +75,12 @@ class FlowChecker {
   ir::Stmt* sleep(const ast::Stmt& tree, const ast::SleepStmt& node);
   ir::Stmt* receive(const ast::Stmt& tree, const ast::ReceiveStmt& node);
   ir::RecordDef* awaited(const ast::ReceiveStmt& node);
+  const ir::TopicDef* receive_topic(const ast::ReceiveStmt& node, const ir::RecordDef* event);
+  // From a topic: the pair that the run subscribes to.
+  void find_pair(const ast::ReceiveStmt& node, ir::Receive& out);
+  bool pair_in(const ast::Expr& tree, const ir::Expr& where, ir::Receive& out);
+  bool is_pair(const ir::Expr& field, const ast::Expr& tree, ir::Expr* value, ir::Receive& out);
+  bool is_key(ir::TypeId type) const;
   void receive_ends(const ast::Stmt& tree, const ast::ReceiveStmt& node, const ir::Receive& out);
   // What is gathered, as a local of the block around; null without a name.
   ir::Local* gathered(const ast::Stmt& tree, const ast::Name* result, bool list);

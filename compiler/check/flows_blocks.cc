@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "compiler/analyse/view.hpp"
 #include "compiler/check/flows.hpp"
 
 namespace sluice::compiler {
@@ -330,6 +331,19 @@ Stmt* FlowChecker::sleep(const ast::Stmt& tree, const ast::SleepStmt& node) {
   return made(tree, out);
 }
 
+namespace {
+
+bool says_name(const ast::Expr& tree, const std::string& name) {
+  const auto* said = ast::as<ast::NameExpr>(tree);
+  bool found = said != nullptr && said->name == name;
+  analyse::for_each_part(tree, [&](const ast::Expr& part) {
+    found = found || says_name(part, name);
+  });
+  return found;
+}
+
+}  // namespace
+
 RecordDef* FlowChecker::awaited(const ast::ReceiveStmt& node) {
   const Symbol* symbol = context_.resolve(scope_, Space::kType, node.event, "event");
   if (symbol == nullptr) return nullptr;
@@ -366,21 +380,75 @@ void FlowChecker::receive_ends(const ast::Stmt& tree, const ast::ReceiveStmt& no
                            node.name.text));
 }
 
+const TopicDef* FlowChecker::receive_topic(const ast::ReceiveStmt& node, const RecordDef* event) {
+  const Symbol* symbol = context_.resolve(scope_, Space::kTopic, *node.topic, "topic");
+  const TopicDef* topic = symbol == nullptr ? nullptr : symbol->as<TopicDef>();
+  if (topic == nullptr || event == nullptr || topic->event == nullptr || topic->event == event) {
+    return topic;
+  }
+  context_.diagnostics
+      .report(Code::E0448, node.event.span,
+              fmt::format("`{}` is a topic of `{}`, not of `{}`", topic->name, topic->event->name,
+                          event->name))
+      .also(topic->tree->name.span, "declared here");
+  return nullptr;
+}
+
+// The first `NAME.field == EXPR` among the conditions that all must hold.
+void FlowChecker::find_pair(const ast::ReceiveStmt& node, Receive& out) {
+  if (out.where != nullptr && out.where->type == kPoison) return;
+  if (out.where != nullptr && pair_in(*node.where, *out.where, out)) return;
+  const std::string& name = node.name.text;
+  context_.diagnostics
+      .report(Code::E0449, node.where != nullptr ? node.where->span : node.topic->span,
+              fmt::format("this does not say which events of `{}` the run is about",
+                          out.topic->name))
+      .because(fmt::format("`where {}.FIELD == VALUE`, alone or with `and`, is what the run "
+                           "subscribes to: the field a string, a number, a `bool` or an enum, the "
+                           "value without `{}`",
+                           name, name));
+}
+
+bool FlowChecker::pair_in(const ast::Expr& tree, const Expr& where, Receive& out) {
+  const auto* node = ast::as<ast::BinaryExpr>(tree);
+  if (const auto* both = as<Logic>(&where)) {
+    if (!both->is_and || node == nullptr || node->op != ast::BinaryOp::kAnd) return false;
+    return pair_in(*node->left, *both->left, out) || pair_in(*node->right, *both->right, out);
+  }
+  const auto* compare = as<Compare>(&where);
+  if (compare == nullptr || node == nullptr || node->op != ast::BinaryOp::kEqual) return false;
+  return is_pair(*compare->left, *node->right, compare->right, out) ||
+         is_pair(*compare->right, *node->left, compare->left, out);
+}
+
+bool FlowChecker::is_pair(const Expr& field, const ast::Expr& tree, Expr* value, Receive& out) {
+  const auto* of = as<FieldOf>(&field);
+  const auto* base = of == nullptr ? nullptr : as<LocalRef>(of->base);
+  if (base == nullptr || base->local != out.local || of->optional || !is_key(field.type) ||
+      !types_.fits(value->type, field.type) || says_name(tree, out.local->name)) {
+    return false;
+  }
+  out.key_field = of->index;
+  out.key = value;
+  return true;
+}
+
+bool FlowChecker::is_key(TypeId type) const {
+  const TypeKind kind = types_[type].kind;
+  return kind == TypeKind::kString || kind == TypeKind::kInt || kind == TypeKind::kBool ||
+         kind == TypeKind::kEnum;
+}
+
 Stmt* FlowChecker::receive(const ast::Stmt& tree, const ast::ReceiveStmt& node) {
   Receive out;
-  const bool misplaced = forbidden_in_on_failure(tree, "receive") || place_ == Place::kCompensation;
+  forbidden_in_on_failure(tree, "receive");
   if (place_ == Place::kCompensation) {
     context_.diagnostics
         .report(Code::E0407, first_word(tree, "receive"), "a compensation waits for no event")
         .because("a run that is being undone accepts none; steps undo what a step did");
   }
-  if (node.topic) {
-    context_.resolve(scope_, Space::kTopic, *node.topic, "topic");
-    if (!misplaced) {
-      refuse(Code::E0605, tree, "receive … from TOPIC", "a run receives what is sent to it itself");
-    }
-  }
   out.event = awaited(node);
+  if (node.topic) out.topic = receive_topic(node, out.event);
   if (out.event != nullptr && !node.topic) flow_.received.push_back(out.event);
   if (node.within != nullptr) out.within = exprs_.want(*node.within, {kDuration});
   if (node.else_body) out.else_body = block(*node.else_body);
@@ -390,6 +458,7 @@ Stmt* FlowChecker::receive(const ast::Stmt& tree, const ast::ReceiveStmt& node) 
                              Local::Kind::kElement);
   locals_.declare(out.local);
   if (node.where != nullptr) out.where = exprs_.want_bool(*node.where);
+  if (out.topic != nullptr && out.event != nullptr) find_pair(node, out);
   if (node.body) {
     out.body = block(*node.body);
     locals_.close();

@@ -327,13 +327,15 @@ void FunctionCode::receive(const Receive& node) {
   const std::uint32_t mark = builder_.mark();
   const Captures captures =
       node.where == nullptr ? Captures{} : captures_of_filter(*node.where, node.local);
-  const Register first = builder_.allocate(1 + static_cast<std::uint32_t>(captures.size()));
+  const auto captured = static_cast<std::uint32_t>(captures.size());
+  const Register first = builder_.allocate(1 + captured + (node.key != nullptr ? 1 : 0));
   if (node.within != nullptr) {
     into(*node.within, first);
   } else {
     builder_.emit(Op::load_none, first);
   }
   capture(captures, first.index + 1);
+  if (node.key != nullptr) into(*node.key, {first.index + 1 + captured});
   std::optional<std::uint32_t> asked;
   if (node.where != nullptr) asked = filter(node, captures);
   builder_.emit_indexed(Op::receive, to, first, generator_.add_receive(node, asked));

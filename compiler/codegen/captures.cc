@@ -95,7 +95,7 @@ class Collector {
                    [&](const Parallel& node) { branches(node.branches); },
                    [&](const Notify& node) {
                      expr(node.value);
-                     expr(node.client);
+                     expr(node.to);
                    },
                    [&](const Return& node) { expr(node.value); },
                    [&](const Fail& node) { expr(node.message); },
@@ -131,7 +131,7 @@ class Collector {
                    },
                    [&](const Sleep& node) { expr(node.value); },
                    [&](const Receive& node) {
-                     each(node.within, node.where);
+                     each(node.within, node.where, node.key);
                      defined_.insert(node.local);
                      if (node.body) block(*node.body);
                      if (node.else_body) block(*node.else_body);

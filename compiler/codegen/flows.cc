@@ -323,10 +323,13 @@ void FunctionCode::notify(const Notify& node) {
   const std::uint32_t mark = builder_.mark();
   const Register value = eval(*node.value);
   const std::uint32_t event = generator_.event_of(*node.event);
-  if (node.client != nullptr) {
-    builder_.emit_notify(value, event, vm::NotifyTo::client, eval(*node.client));
-  } else {
+  if (node.to == nullptr) {
     builder_.emit_notify(value, event);
+  } else {
+    const vm::NotifyTo to = node.target == Notify::Target::kGroup ? vm::NotifyTo::group
+                            : node.target == Notify::Target::kRun ? vm::NotifyTo::run
+                                                                  : vm::NotifyTo::client;
+    builder_.emit_notify(value, event, to, eval(*node.to));
   }
   builder_.release_to(mark);
 }

@@ -188,6 +188,10 @@ std::uint32_t Generator::add_receive(const Receive& node, std::optional<std::uin
   site.flow = static_cast<std::uint32_t>(out_.flows.size());
   site.event = event_of(*node.event);
   site.filter = filter;
+  if (node.topic != nullptr) {
+    site.topic = topics_.at(node.topic);
+    site.key_field = node.key_field;
+  }
   out_.receives.push_back(std::move(site));
   return static_cast<std::uint32_t>(out_.receives.size() - 1);
 }

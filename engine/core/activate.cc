@@ -78,6 +78,7 @@ tl::expected<void, Fault> Partition::Impl::render(Activation& activation) const 
   };
   std::size_t steps = activation.entry->steps.size();
   std::size_t open_timers = activation.entry->timers.size();
+  std::size_t pairs = activation.entry->subscriptions.size();
   activation.json.resize(activation.commands.size());
   for (std::size_t i = 0; i < activation.commands.size(); ++i) {
     const vm::Command& command = activation.commands[i];
@@ -95,10 +96,12 @@ tl::expected<void, Fault> Partition::Impl::render(Activation& activation) const 
       if (++open_timers > kOpenTimersMax) {
         return tl::unexpected(Fault{"too many timers are open at once"});
       }
-    } else if (const auto* notify = std::get_if<vm::Notify>(&command)) {
-      if (notify->to != vm::NotifyTo::run_client && notify->to != vm::NotifyTo::client) {
-        return tl::unexpected(Fault{"this core does not notify groups or runs"});
+    } else if (const auto* wanted = std::get_if<vm::Subscribe>(&command)) {
+      json = pair_value(*activation.entry->loaded, wanted->site_index, wanted->key);
+      if (++pairs > kSubscriptionsMax) {
+        return tl::unexpected(Fault{"the run subscribes to too many values of topics"});
       }
+    } else if (const auto* notify = std::get_if<vm::Notify>(&command)) {
       json = event_json(notify->event, notify->value);
     } else if (const auto* finish = std::get_if<vm::Finish>(&command)) {
       if (finish->event) json = event_json(*finish->event, finish->value);
@@ -243,13 +246,9 @@ void Partition::Impl::perform(Context& context, Activation& activation) {
     } else if (auto* cancel = std::get_if<vm::CancelStep>(&command)) {
       cancel_step(context, entry, cancel->id.value, "cancelled");
     } else if (auto* notify = std::get_if<vm::Notify>(&command)) {
-      const bool own = notify->to == vm::NotifyTo::run_client;
-      const std::string_view client = own ? std::string_view(entry.client) : notify->target;
-      if (client.empty()) continue;  // nobody to tell
-      const PartitionId home =
-          own ? entry.home : partition_of_client(entry.tenant, client, config.partitions);
-      deliver(context, entry, home,
-              {client, program.events[notify->event].name, std::move(json), false});
+      tell(context, entry, *notify, std::move(json));
+    } else if (auto* wanted = std::get_if<vm::Subscribe>(&command)) {
+      subscribe(context, entry, *wanted, std::move(json));
     } else if (auto* dead = std::get_if<vm::DeadLetter>(&command)) {
       context.effects.push_back(DeadLettered{context.record.seq, entry.tenant, entry.id,
                                              program.flows[entry.flow].name, dead->path,
@@ -271,6 +270,30 @@ void Partition::Impl::perform(Context& context, Activation& activation) {
     clear_timer(entry.flow_due, entry.id, {TimerNumber::Kind::flow_timeout, 0});
     entry.flow_due = 0;
   }
+}
+
+void Partition::Impl::tell(Context& context, const RunEntry& entry, const vm::Notify& command,
+                           std::string json) {
+  const std::string& name = entry.loaded->program().events[command.event].name;
+  std::string client = command.target;
+  switch (command.to) {
+    case vm::NotifyTo::run:
+      return send_signal(context, entry, command.target, name, json);
+    case vm::NotifyTo::group:
+      client = group_client(command.target);
+      break;
+    case vm::NotifyTo::run_client:
+      client = entry.client;
+      break;
+    case vm::NotifyTo::client:
+      break;
+  }
+  if (command.target.empty() && command.to != vm::NotifyTo::run_client) return;
+  if (client.empty()) return;  // nobody to tell
+  const PartitionId home = command.to == vm::NotifyTo::run_client
+                               ? entry.home
+                               : partition_of_client(entry.tenant, client, config.partitions);
+  deliver(context, entry, home, {client, name, std::move(json), false});
 }
 
 void Partition::Impl::start_step(Context& context, RunEntry& entry, vm::StartStep& command,
@@ -459,6 +482,7 @@ void Partition::Impl::end_run(Context& context, RunEntry& entry, RunRow row) {
     cancel_step(context, entry, entry.steps.front().id, run_state_word(row.state));
   }
   while (!entry.timers.empty()) end_timer(entry, entry.timers.front().id);
+  for (const Pair& pair : entry.subscriptions) unsubscribe(context, entry, pair);
   clear_timer(entry.flow_due, entry.id, {TimerNumber::Kind::flow_timeout, 0});
   clear_timer(entry.on_failure_due, entry.id, {TimerNumber::Kind::on_failure, 0});
   if (!row.outcome_name.empty() && !entry.client.empty()) {
@@ -541,6 +565,13 @@ const LoadedProgram* Partition::Impl::load_program(DeploymentNumber number) {
   for (std::uint32_t flow = 0; flow < program.flows.size(); ++flow) {
     const auto& trigger = program.flows[flow].trigger;
     if (trigger) added.flows_by_topic[*trigger].push_back(flow);
+  }
+  added.fields_by_topic.resize(program.topics.size());
+  for (const vm::ReceiveSite& site : program.receives) {
+    if (!site.topic) continue;
+    auto& fields = added.fields_by_topic[*site.topic];
+    const auto at = std::lower_bound(fields.begin(), fields.end(), site.key_field);
+    if (at == fields.end() || *at != site.key_field) fields.insert(at, site.key_field);
   }
   added.event_types.resize(program.events.size());
   for (std::uint32_t type = 0; type < program.types.types.size(); ++type) {

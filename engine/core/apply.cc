@@ -53,6 +53,7 @@ tl::expected<Applied, ApplyError> Partition::Impl::apply(const Record& record, R
   seq = record.seq;
   time = record.time;
   dedupe.expire(time);
+  subscriptions.expire(time);
   for (std::size_t i = before; i < effects.size(); ++i) add_digest(effects[i]);
   return std::move(context.applied);
 }
@@ -115,10 +116,12 @@ Result Partition::Impl::on_event(Context& context) {
   }
   std::string why = given_fault(record);
   std::vector<NewRun> made;
+  vm::Value value;
   if (why.empty() && body->topic >= program->flows_by_topic.size()) why = "there is no such topic";
   if (why.empty()) {
     const auto data = vm::decode_value(body->data);
     if (!data) why = std::string("its data is damaged: ") + data.error().message;
+    if (data) value = *data;
     for (std::size_t i = 0; why.empty() && i < program->flows_by_topic[body->topic].size(); ++i) {
       const Origin origin{body->deployment,  program->flows_by_topic[body->topic][i],
                           body->client,      body->correlation,
@@ -139,6 +142,13 @@ Result Partition::Impl::on_event(Context& context) {
           {dedupe_key(record.tenant, topic.name, body->client, body->order_key, body->id),
            static_cast<std::int64_t>(topic.dedupe_ms), body->correlation},
           made);
+  const std::string event = to_text(make_event_id(config.id, record.seq, record.time));
+  Envelope about;
+  about.hops = 1;
+  about.correlation = body->correlation.empty() ? std::string_view(event) : body->correlation;
+  about.causation = event;
+  about.traceparent = body->traceparent;
+  spread_event(context, *program, body->topic, value, about);
   return {};
 }
 

@@ -117,6 +117,7 @@ Hash128 Partition::Impl::state_hash() {
   writer.hash(clients.hash());
   writer.hash(dedupe.hash());
   writer.hash(mail.hash());
+  writer.hash(subscriptions.hash());
   return siphash128(kStateKey, scratch);
 }
 
@@ -143,6 +144,7 @@ std::string Partition::Impl::encode_rest() const {
   writer.bytes(deployment_hash);
   writer.varint(dedupe.next_slice());
   mail.write(writer);
+  subscriptions.write(writer);
   return seal(std::move(out));
 }
 
@@ -244,7 +246,7 @@ bool Partition::Impl::decode_rest(std::string_view bytes) {
   deployment = reader.varint32();
   deployment_hash = reader.bytes();
   dedupe.set_next_slice(reader.varint());
-  return mail.read(reader) && reader.done();
+  return mail.read(reader) && subscriptions.read(reader) && reader.done();
 }
 
 bool Partition::Impl::load_row(const StateRow& row, std::string& why) {

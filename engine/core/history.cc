@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "engine/core/message.hpp"
 #include "engine/core/partition_impl.hpp"
 #include "vm/json.hpp"
 #include "vm/json_reader.hpp"
@@ -133,6 +134,8 @@ class HistoryTeller {
         return;
       case Kind::signal:
         return describe_signal(record, data);
+      case Kind::message:
+        return describe_message(record, data);
       case Kind::done:
         return describe_done(record, entry, data);
       case Kind::failed:
@@ -205,6 +208,19 @@ class HistoryTeller {
     data.raw("data", value_json(program.types, run->loaded->event_types[body->event], body->data));
   }
 
+  void describe_message(const Record& record, ObjectWriter& data) {
+    const auto message = decode<Message>(record.body);
+    const auto envelope = message ? decode<Envelope>(message->body) : std::nullopt;
+    if (!envelope) return;
+    data.text("message", message_kind_name(envelope->kind));
+    if (envelope->kind != MessageKind::signal) return;
+    const auto body = decode<SignalMessage>(envelope->body);
+    if (!body) return;
+    data.text("event", body->name);
+    if (!body->topic.empty()) data.text("topic", body->topic);
+    data.raw("data", body->data_json);
+  }
+
   void describe_done(const Record& record, HistoryEntry& entry, ObjectWriter& data) {
     const auto body = decode<Done>(record.body);
     const RunEntry* run = impl_.find_run(run_);
@@ -267,7 +283,8 @@ class HistoryTeller {
       } else if (const auto* delivery = std::get_if<Delivery>(&effect);
                  delivery && delivery->run == run_) {
         object.text("delivered", delivery->name);
-        object.text("client", delivery->client);
+        const auto group = group_of(delivery->client);
+        object.text(group ? "group" : "client", group.value_or(delivery->client));
         if (delivery->outcome) object.flag("outcome", true);
         object.raw("data", delivery->data_json);
         add(object);

@@ -95,6 +95,17 @@ std::string record_name(PartitionId partition, Seq seq) {
   return std::to_string(number(partition)) + "-" + std::to_string(seq);
 }
 
+std::string group_client(std::string_view group) {
+  std::string name(1, '\0');  // no token's `sub` holds it: JSON with it is refused
+  name += group;
+  return name;
+}
+
+std::optional<std::string_view> group_of(std::string_view client) {
+  if (client.empty() || client.front() != '\0') return std::nullopt;
+  return client.substr(1);
+}
+
 PartitionId partition_of_client(TenantId tenant, std::string_view client, unsigned partitions) {
   return home('c', tenant, client, partitions);
 }

@@ -57,6 +57,16 @@ inline constexpr std::uint32_t kHopsMax = 32;
 // Messages of one way that are sent again at once when nothing of it is acknowledged.
 inline constexpr std::size_t kResentMessages = 256;
 
+// Events of topics that a partition keeps for runs which subscribe to them later, their bytes, and
+// how long: what a run told somebody may be answered before the run is at its `receive`.
+inline constexpr std::size_t kKeptEventsMax = 1024;
+inline constexpr std::uint64_t kKeptEventBytesMax = 1u << 20;
+inline constexpr TimeUs kKeptEventsUs = 600'000'000;
+// Pairs that one run may be subscribed to; a program that wants more fails with kind Fault.
+inline constexpr std::size_t kSubscriptionsMax = 64;
+// Events of topics by whose ids a run knows one that comes on two ways.
+inline constexpr std::size_t kHeardEventsMax = 64;
+
 // The time that `on failure` has, beyond the flow's own deadline.
 inline constexpr TimeUs kOnFailureUs = 10'000'000;
 // How long a start through the API is remembered by its idempotency key.

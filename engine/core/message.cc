@@ -8,6 +8,14 @@ std::string_view message_kind_name(MessageKind kind) {
   switch (kind) {
     case MessageKind::delivery:
       return "delivery";
+    case MessageKind::signal:
+      return "signal";
+    case MessageKind::topic_event:
+      return "topic event";
+    case MessageKind::subscribe:
+      return "subscribe";
+    case MessageKind::unsubscribe:
+      return "unsubscribe";
   }
   return "unknown";
 }
@@ -55,6 +63,73 @@ std::optional<DeliveryMessage> decode<DeliveryMessage>(std::string_view bytes) {
     body.name = reader.bytes();
     body.data_json = reader.bytes();
     body.outcome = reader.flag();
+  });
+}
+
+std::string encode(const SignalMessage& body) {
+  return write_body(body.data_json.size() + 80, [&](Writer& writer) {
+    writer.id(body.run);
+    writer.bytes(body.name);
+    writer.bytes(body.topic);
+    writer.id(body.event);
+    writer.bytes(body.data_json);
+  });
+}
+
+template <>
+std::optional<SignalMessage> decode<SignalMessage>(std::string_view bytes) {
+  return read_body<SignalMessage>(bytes, [](Reader& reader, SignalMessage& body) {
+    body.run = reader.id<RunId>();
+    body.name = reader.bytes();
+    body.topic = reader.bytes();
+    body.event = reader.id<Id128>();
+    body.data_json = reader.bytes();
+  });
+}
+
+std::string encode(const TopicEventMessage& body) {
+  return write_body(body.data_json.size() + 120, [&](Writer& writer) {
+    writer.bytes(body.topic);
+    writer.bytes(body.field);
+    writer.bytes(body.value);
+    writer.svarint(body.time);
+    writer.bytes(body.name);
+    writer.id(body.event);
+    writer.bytes(body.data_json);
+  });
+}
+
+template <>
+std::optional<TopicEventMessage> decode<TopicEventMessage>(std::string_view bytes) {
+  return read_body<TopicEventMessage>(bytes, [](Reader& reader, TopicEventMessage& body) {
+    body.topic = reader.bytes();
+    body.field = reader.bytes();
+    body.value = reader.bytes();
+    body.time = reader.svarint();
+    body.name = reader.bytes();
+    body.event = reader.id<Id128>();
+    body.data_json = reader.bytes();
+  });
+}
+
+std::string encode(const SubscribeMessage& body) {
+  return write_body(body.value.size() + 80, [&](Writer& writer) {
+    writer.id(body.run);
+    writer.svarint(body.since);
+    writer.bytes(body.topic);
+    writer.bytes(body.field);
+    writer.bytes(body.value);
+  });
+}
+
+template <>
+std::optional<SubscribeMessage> decode<SubscribeMessage>(std::string_view bytes) {
+  return read_body<SubscribeMessage>(bytes, [](Reader& reader, SubscribeMessage& body) {
+    body.run = reader.id<RunId>();
+    body.since = reader.svarint();
+    body.topic = reader.bytes();
+    body.field = reader.bytes();
+    body.value = reader.bytes();
   });
 }
 

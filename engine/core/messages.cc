@@ -57,6 +57,13 @@ std::string Partition::Impl::take_message(Context& context, const Envelope& enve
   switch (envelope.kind) {
     case MessageKind::delivery:
       return take_delivery(context, envelope);
+    case MessageKind::signal:
+      return take_signal(context, envelope);
+    case MessageKind::topic_event:
+      return take_topic_event(context, envelope);
+    case MessageKind::subscribe:
+    case MessageKind::unsubscribe:
+      return take_subscription(context, envelope);
   }
   return "this core takes no messages of kind " +
          std::to_string(static_cast<unsigned>(envelope.kind));

@@ -23,6 +23,7 @@
 #include "engine/core/message.hpp"
 #include "engine/core/partition.hpp"
 #include "engine/core/run_entry.hpp"
+#include "engine/core/subscriptions.hpp"
 #include "vm/run.hpp"
 #include "vm/unit.hpp"
 
@@ -140,8 +141,29 @@ class Partition::Impl {
   // changed nothing.
   std::string take_message(Context& context, const Envelope& envelope);
   std::string take_delivery(Context& context, const Envelope& envelope);
+  std::string take_signal(Context& context, const Envelope& envelope);
+  std::string take_topic_event(Context& context, const Envelope& envelope);
+  std::string take_subscription(Context& context, const Envelope& envelope);
   // It counts as taken, and is a dead letter.
   void lose_message(Context& context, const Envelope& envelope, const std::string& why);
+
+  // ---- signals.cc
+  // `notify … to run`; `target` is what the program calls it.
+  void send_signal(Context& context, const RunEntry& entry, const std::string& target,
+                   std::string_view name, std::string_view json);
+  void subscribe(Context& context, RunEntry& entry, const vm::Subscribe& command,
+                 std::string value);
+  void unsubscribe(Context& context, const RunEntry& entry, const Pair& pair);
+  void change_subscription(Context& context, TenantId tenant, const SubscribeMessage& body,
+                           bool wanted);
+  // An event of a topic, once it is taken: to the homes of the pairs that its fields make.
+  void spread_event(Context& context, const LoadedProgram& program, std::uint32_t topic,
+                    const vm::Value& data, const Envelope& about);
+  void spread_here(Context& context, TenantId tenant, const TopicEventMessage& body,
+                   Envelope about);
+  // The value of a pair, as JSON.
+  static std::string pair_value(const LoadedProgram& program, std::uint32_t site,
+                                const vm::Value& key);
 
   // ---- vm_call.hpp
   template <class Input, class Before>
@@ -173,6 +195,7 @@ class Partition::Impl {
   RunEntry& adopt(std::unique_ptr<RunEntry> entry);
   // Does what the activation asks; ends the run if it finished.
   void perform(Context& context, Activation& activation);
+  void tell(Context& context, const RunEntry& entry, const vm::Notify& command, std::string json);
   void start_step(Context& context, RunEntry& entry, vm::StartStep& command, std::string json);
   void cancel_step(Context& context, RunEntry& entry, StepNumber step, std::string_view why);
   void end_step(RunEntry& entry, StepNumber step, StepInput input);
@@ -245,6 +268,7 @@ class Partition::Impl {
   ClientTable clients;
   DedupeTable dedupe;
   Mailbox mail;
+  Subscriptions subscriptions;
 
   // ---- bookkeeping
   std::map<DeploymentNumber, LoadedProgram> loaded;

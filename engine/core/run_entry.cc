@@ -100,6 +100,14 @@ void write_run(Writer& writer, const RunEntry& entry, bool texts) {
     writer.varint(ended.attempt);
     writer.fixed64(ended.outcome);
   }
+  writer.varint(entry.subscriptions.size());
+  for (const Pair& pair : entry.subscriptions) {
+    writer.bytes(pair.topic);
+    writer.bytes(pair.field);
+    writer.bytes(pair.value);
+  }
+  writer.varint(entry.heard.size());
+  for (const Id128& event : entry.heard) writer.id(event);
 }
 
 void read_run(Reader& reader, RunEntry& entry) {
@@ -129,6 +137,17 @@ void read_run(Reader& reader, RunEntry& entry) {
     attempt.attempt = reader.varint32();
     attempt.outcome = reader.fixed64();
     entry.ended.push_back(attempt);
+  }
+  const std::uint64_t pairs = reader.count(3);
+  for (std::uint64_t i = 0; i < pairs && reader.ok(); ++i) {
+    Pair& pair = entry.subscriptions.emplace_back();
+    pair.topic = reader.bytes();
+    pair.field = reader.bytes();
+    pair.value = reader.bytes();
+  }
+  const std::uint64_t heard = reader.count(16);
+  for (std::uint64_t i = 0; i < heard && reader.ok(); ++i) {
+    entry.heard.push_back(reader.id<Id128>());
   }
 }
 

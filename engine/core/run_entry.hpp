@@ -13,6 +13,7 @@
 #include "engine/core/ids.hpp"
 #include "engine/core/record.hpp"
 #include "engine/core/step_table.hpp"
+#include "engine/core/subscriptions.hpp"
 #include "vm/run.hpp"
 #include "vm/unit.hpp"
 
@@ -21,6 +22,7 @@ namespace sluice::core {
 // A program as a partition uses it.
 struct LoadedProgram {
   vm::Unit* unit = nullptr;
+  std::vector<std::vector<std::uint32_t>> fields_by_topic;  // by which some `receive` subscribes
   std::vector<std::vector<std::uint32_t>> flows_by_topic;
   std::vector<vm::TypeId> event_types;  // of each event's record
 
@@ -83,6 +85,8 @@ struct RunEntry {
   std::vector<StepEntry> steps;     // by id
   std::vector<TimerEntry> timers;   // by id
   std::vector<EndedAttempt> ended;  // oldest first, at most kRememberedStepsMax
+  std::vector<Pair> subscriptions;  // in the order in which they were made
+  std::vector<Id128> heard;         // the newest events of topics, at most kHeardEventsMax
   std::optional<vm::Run> run;       // none only while it is being made
 
   // ---- bookkeeping of this process.

@@ -66,7 +66,7 @@ Rehearsal Stage::play() {
 }
 
 bool Stage::going_on() const {
-  return inputs_left_ > 0 || partition_.stats().runs > 0 || died_;
+  return inputs_left_ > 0 || partition_.stats().runs > 0 || !to_take_.empty() || died_;
 }
 
 std::string Stage::why_not() const {
@@ -240,9 +240,21 @@ void Stage::leave(const Effects& effects) {
       dispatcher_->revoke(revoke->key, revoke->why, now_, actions);
     } else if (const auto* grant = std::get_if<core::GrantCommitted>(&effect)) {
       dispatcher_->granted(grant->key, now_, actions);
+    } else {
+      carry(effect);
     }
   }
   perform(actions);
+}
+
+// Messages of the partition to itself, and what it says of them.
+void Stage::carry(const core::Effect& effect) {
+  if (const auto* sent = std::get_if<core::Send>(&effect)) {
+    to_take_.push_back(
+        core::make_record(sent->tenant, core::Message{partition_.id(), sent->n, sent->body}));
+  } else if (const auto* taken = std::get_if<core::Acknowledge>(&effect)) {
+    to_take_.push_back(core::make_record(kTenant, core::MessageAck{taken->source, taken->n}));
+  }
 }
 
 void Stage::perform(const dispatch::Actions& actions) {
@@ -269,6 +281,13 @@ void Stage::perform(const dispatch::Actions& actions) {
 bool Stage::still_counts(const core::Record& record) const {
   if (record.kind == core::Kind::granted) {
     return partition_.admit(*core::decode<core::Granted>(record.body));
+  }
+  if (record.kind == core::Kind::message) {
+    return partition_.admit(*core::decode<core::Message>(record.body)) ==
+           core::Partition::MessageAdmission::fresh;
+  }
+  if (record.kind == core::Kind::message_ack) {
+    return partition_.admit(*core::decode<core::MessageAck>(record.body));
   }
   return partition_.admit(*core::decode<core::Lapsed>(record.body));
 }
@@ -350,7 +369,10 @@ std::string outcome_text(const Rehearsal& rehearsal) {
                        core::run_state_word(run.row.state), run.row.outcome_name,
                        run.row.outcome_json, run.row.why);
   }
-  for (const auto& [client, lines] : told) out += fmt::format("told to {}:\n{}", client, lines);
+  for (const auto& [client, lines] : told) {
+    const auto group = core::group_of(client);
+    out += fmt::format("told to {}{}:\n{}", group ? "group " : "", group.value_or(client), lines);
+  }
   if (!rehearsal.stopped.empty()) out += rehearsal.stopped + "\n";
   return out;
 }

@@ -97,6 +97,8 @@ void Stage::reconnect() {
   for (const core::Effect& effect : open) {
     if (const auto* offer = std::get_if<core::Offer>(&effect)) {
       dispatcher_->offer(*offer, now_, actions);
+    } else {
+      carry(effect);
     }
   }
   // They go on with what they hold; only the rest is for whoever is free.

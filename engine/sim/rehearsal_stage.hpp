@@ -62,6 +62,7 @@ class Stage {
   core::Effects take(core::Record record);
   void note(const core::Record& record, const core::Applied& applied, const core::Effects& effects);
   void leave(const core::Effects& effects);
+  void carry(const core::Effect& effect);
   void perform(const dispatch::Actions& actions);
   bool still_counts(const core::Record& record) const;
   void begin_run(const core::RunId& run, const core::Record& record);

@@ -46,7 +46,7 @@ std::string input_text(const core::HistoryEntry& entry) {
   std::string text;
   if (entry.kind == "event") {
     text = fmt::format("{} {}", word(data, "topic"), field(data, "data"));
-  } else if (entry.kind == "signal") {
+  } else if (entry.kind == "signal" || entry.kind == "message") {
     text = fmt::format("{} {}", word(data, "event"), field(data, "data"));
   } else if (entry.kind == "done") {
     text = fmt::format("{} = {}", entry.step, field(data, "result"));
@@ -76,8 +76,9 @@ std::string effect_text(const core::Effect& effect, const core::RunId& run) {
     return fmt::format("-> taken back: {}", revoke->why);
   }
   if (const auto* d = std::get_if<core::Delivery>(&effect); d && d->run == run) {
-    return fmt::format("=> {} {} {} to {}", d->outcome ? "answers" : "notifies", d->name,
-                       d->data_json, d->client);
+    const auto group = core::group_of(d->client);
+    return fmt::format("=> {} {} {} to {}{}", d->outcome ? "answers" : "notifies", d->name,
+                       d->data_json, group ? "group " : "", group.value_or(d->client));
   }
   if (const auto* dead = std::get_if<core::DeadLettered>(&effect); dead && dead->run == run) {
     return fmt::format("!! dead letter {}: {}: {}", dead->path, dead->kind, dead->message);

@@ -26,6 +26,8 @@ constexpr std::array kVerbs = {
     VerbRow{"hello", ClientVerb::kHello, 0, kFieldToken | kFieldSession | kFieldResume},
     VerbRow{"signal", ClientVerb::kSignal, kFieldId | kFieldRun | kFieldEvent | kFieldData, 0},
     VerbRow{"cancel", ClientVerb::kCancel, kFieldId | kFieldRun, 0},
+    VerbRow{"subscribe", ClientVerb::kSubscribe, kFieldGroup, kFieldId | kFieldOffset},
+    VerbRow{"unsubscribe", ClientVerb::kUnsubscribe, kFieldGroup, kFieldId},
     VerbRow{"refresh", ClientVerb::kRefresh, kFieldToken, 0},
 };
 
@@ -46,6 +48,9 @@ std::string check_sizes(const FrameFields& fields, std::uint32_t known) {
     return fmt::format("`id` has 1 to {} bytes", limits::kIdBytes);
   }
   if (given(kFieldTopic) && fields.topic.size() > limits::kNameBytes) return "`topic` is too long";
+  if (given(kFieldGroup) && (fields.group.empty() || fields.group.size() > limits::kNameBytes)) {
+    return "`group` is too long, or empty";
+  }
   if (given(kFieldEvent) && fields.event.size() > limits::kNameBytes) return "`event` is too long";
   if (given(kFieldCorrelation) &&
       !is_visible_ascii(fields.correlation, limits::kCorrelationBytes)) {
@@ -97,7 +102,7 @@ ClientParse parse_client_frame(std::string_view text, FrameFields& fields) {
               fmt::format("unknown `t`: `{}`", fields.t.substr(0, 40))};
     }
   }
-  const bool may_answer = row == nullptr || (row->required & kFieldId) != 0;
+  const bool may_answer = row == nullptr || ((row->required | row->optional) & kFieldId) != 0;
   if (error.message != nullptr) {
     return refuse(fields, may_answer, fmt::format("{} at byte {}", error.message, error.offset));
   }
@@ -142,6 +147,14 @@ void append_accepted(std::string& out, const AcceptedFrame& frame) {
   out += frame.duplicate ? R"(,"duplicate":true})" : R"(,"duplicate":false})";
 }
 
+void append_subscription(std::string& out, const SubscriptionFrame& frame) {
+  out += R"({"t":"accepted")";
+  append_text(out, "id", frame.id);
+  append_text(out, "group", frame.group);
+  if (frame.offset) append_count(out, "offset", *frame.offset);
+  out += '}';
+}
+
 void append_errors(std::string& out, const std::vector<vm::JsonProblem>& errors) {
   out += R"(,"errors":[)";
   for (std::size_t i = 0; i < errors.size(); ++i) {
@@ -180,6 +193,7 @@ void append_delivery_fields(std::string& out, const DeliveryFrame& frame) {
 void append_delivery(std::string& out, const DeliveryFrame& frame) {
   fmt::format_to(std::back_inserter(out), FMT_COMPILE(R"({{"t":"delivery","offset":{})"),
                  frame.offset);
+  if (!frame.group.empty()) append_text(out, "group", frame.group);
   append_delivery_fields(out, frame);
 }
 

@@ -13,7 +13,7 @@
 
 namespace sluice::gateway {
 
-enum class ClientVerb : std::uint8_t { kHello, kSend, kSignal, kCancel, kAck, kRefresh, kPing };
+enum class ClientVerb : std::uint8_t { kHello, kSend, kSignal, kCancel, kSubscribe, kUnsubscribe, kAck, kRefresh, kPing };
 
 // What a text is as a frame of a client. Exactly one of the three.
 struct ClientParse {
@@ -52,6 +52,13 @@ struct AcceptedFrame {
   std::string_view correlation;
   bool duplicate = false;
 };
+// What a subscribe or unsubscribe is answered with, if it has an id.
+struct SubscriptionFrame {
+  std::string_view id;
+  std::string_view group;
+  std::optional<std::uint64_t> offset;  // deliveries after this one follow
+};
+void append_subscription(std::string& out, const SubscriptionFrame& frame);
 void append_accepted(std::string& out, const AcceptedFrame& frame);
 
 struct RejectedFrame {
@@ -65,6 +72,7 @@ void append_rejected(std::string& out, const RejectedFrame& frame);
 
 struct DeliveryFrame {
   std::uint64_t offset = 0;
+  std::string_view group;  // whose log the offset counts in; empty: the client's own
   std::string_view name;
   std::string_view data_json;
   std::string_view run;

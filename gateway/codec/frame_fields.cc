@@ -32,6 +32,7 @@ constexpr std::array kRows = {
     FieldRow{.name = "ttl_ms", .field = kFieldTtl, .count = &FrameFields::ttl_ms},
     FieldRow{.name = "correlation", .field = kFieldCorrelation, .text = &FrameFields::correlation},
     FieldRow{.name = "run", .field = kFieldRun, .text = &FrameFields::run},
+    FieldRow{.name = "group", .field = kFieldGroup, .text = &FrameFields::group},
     FieldRow{.name = "event", .field = kFieldEvent, .text = &FrameFields::event},
     FieldRow{.name = "offset", .field = kFieldOffset, .count = &FrameFields::offset},
     FieldRow{.name = "token", .field = kFieldToken, .text = &FrameFields::token},

@@ -41,6 +41,7 @@ enum Field : std::uint32_t {
   kFieldWait = 1u << 22,
   kFieldTraceparent = 1u << 23,
   kFieldEvent = 1u << 24,
+  kFieldGroup = 1u << 25,
 };
 
 // The fields as they were read. Strings keep their capacity when reused for the next frame.
@@ -48,7 +49,7 @@ struct FrameFields {
   std::uint32_t present = 0;  // of the right type
   std::uint32_t wrong = 0;    // there, but of another type
   std::string t, id, topic, correlation, run, token, session, worker, lease, kind, message,
-      traceparent, event;
+      traceparent, event, group;
   std::string resume_epoch;
   std::uint64_t resume_offset = 0;
   std::string_view data;    // raw JSON, a view into the text

@@ -25,6 +25,7 @@ ClientSession::ClientSession(Connection& connection, std::string header_token)
 void ClientSession::on_closed() {
   shard().counters().clients.sub();
   shard().remove_answers(WebsocketSession::id());
+  groups_.clear();
   if (in_registry_) {
     shard().remove_deliveries(tenant_, client_, this);
     shard().gateway().leave_session(session_key_, {shard().number(), WebsocketSession::id()});
@@ -58,6 +59,10 @@ void ClientSession::on_text(std::string_view text) {
       return signal_run(frame);
     case ClientVerb::kCancel:
       return cancel_run(frame);
+    case ClientVerb::kSubscribe:
+      return subscribe(frame);
+    case ClientVerb::kUnsubscribe:
+      return unsubscribe(frame);
     case ClientVerb::kAck:
       return ack(frame.offset);
     case ClientVerb::kRefresh:
@@ -293,6 +298,68 @@ void ClientSession::cancel_run(const FrameFields& frame) {
   }
 }
 
+// ---- groups
+
+void ClientSession::subscribe(const FrameFields& frame) {
+  const std::string id = frame.has(kFieldId) ? frame.id : "";
+  const auto refuse = [&](ErrorCode code, std::string_view message) {
+    if (!id.empty()) reject(id, code, message);
+  };
+  if (state_ != State::kLive) return refuse(ErrorCode::unavailable, "wait for `welcome`");
+  const auto& allowed = principal()->subscribe;
+  if (std::find(allowed.begin(), allowed.end(), frame.group) == allowed.end()) {
+    return refuse(ErrorCode::unauthorized, "the token does not allow this group");
+  }
+  groups_.erase(frame.group);  // subscribed anew, from where it says now
+  if (groups_.size() >= limits::kGroupsPerSocket) {
+    return refuse(ErrorCode::busy, "this socket has subscribed to as many groups as it may");
+  }
+  const auto find = [shard = &shard(), id = WebsocketSession::id()]() -> GroupFeed::Subscriber* {
+    const auto connection = shard->find(id);
+    if (!connection || connection->closed()) return nullptr;
+    return static_cast<ClientSession*>(connection->owner());
+  };
+  GroupFeed::Subscriber& me = *this;
+  auto feed = std::make_unique<GroupFeed>(
+      shard(), me, find, GroupFeed::Place{tenant_, frame.group, ++subscriptions_});
+  feed->set_answer_id(id);
+  GroupFeed& added = *groups_.emplace(frame.group, std::move(feed)).first->second;
+  added.begin(frame.has(kFieldOffset) ? std::optional(frame.offset) : std::nullopt);
+}
+
+void ClientSession::unsubscribe(const FrameFields& frame) {
+  groups_.erase(frame.group);
+  if (!frame.has(kFieldId)) return;
+  send([&](std::string& out) {
+    append_subscription(out, {.id = frame.id, .group = frame.group, .offset = std::nullopt});
+  });
+}
+
+GroupFeed* ClientSession::find_group(const std::string& group, std::uint64_t generation) {
+  const auto found = groups_.find(group);
+  const bool same = found != groups_.end() && found->second->generation() == generation;
+  return same ? found->second.get() : nullptr;
+}
+
+void ClientSession::group_attached(const std::string& group, std::uint64_t offset) {
+  const std::string& id = groups_.at(group)->answer_id();
+  if (id.empty()) return;
+  send([&](std::string& out) {
+    append_subscription(out, {.id = id, .group = group, .offset = offset});
+  });
+}
+
+void ClientSession::group_failed(const std::string& group, const node::Refusal& refusal) {
+  const std::string id = groups_.at(group)->answer_id();
+  groups_.erase(group);
+  if (!id.empty()) reject(id, refusal);
+}
+
+void ClientSession::on_drained() {
+  feed_.resume();
+  for (auto& [group, feed] : groups_) feed->resume();
+}
+
 void ClientSession::ack(std::uint64_t offset) {
   if (state_ != State::kLive) return close_bad_frame("`ack` before `welcome`");
   if (offset > feed_.highest()) return close_bad_frame("`ack` beyond what was sent");
@@ -338,12 +405,13 @@ void ClientSession::on_delivery(const node::Delivery& delivery) {
   feed_.on_live(delivery);
 }
 
-void ClientSession::deliver(const node::Delivery& delivery) {
+void ClientSession::deliver(const node::Delivery& delivery, const std::string& group) {
   if (!open()) return;
   shard().counters().deliveries.add();
   run_text_ = core::to_text(delivery.run);
   send([&](std::string& out) {
     append_delivery(out, {.offset = delivery.offset,
+                          .group = group,
                           .name = delivery.name,
                           .data_json = delivery.data_json,
                           .run = run_text_,
@@ -382,6 +450,7 @@ bool ClientSession::has_room() const {
 // A page that could not be had (the database was gone) is asked for again.
 void ClientSession::on_session_tick(Time) {
   if (std::exchange(retry_read_, false)) feed_.resume();
+  for (auto& [group, feed] : groups_) feed->retry();
 }
 
 }  // namespace sluice::gateway

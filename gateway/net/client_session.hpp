@@ -1,11 +1,14 @@
 // The client socket (protocols.md, "Client socket").
 #pragma once
 
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "gateway/codec/client_frames.hpp"
 #include "gateway/net/delivery_feed.hpp"
+#include "gateway/net/group_feed.hpp"
 #include "gateway/net/websocket_session.hpp"
 
 namespace sluice::gateway {
@@ -13,7 +16,8 @@ namespace sluice::gateway {
 class ClientSession final : public WebsocketSession,
                             public AnswerSink,
                             public DeliverySink,
-                            private DeliveryFeed::Owner {
+                            private DeliveryFeed::Owner,
+                            private GroupFeed::Subscriber {
  public:
   ClientSession(Connection& connection, std::string header_token);
 
@@ -30,7 +34,7 @@ class ClientSession final : public WebsocketSession,
   enum class State { kHello, kAttaching, kLive };
 
   void on_text(std::string_view text) override;
-  void on_drained() override { feed_.resume(); }
+  void on_drained() override;
   void on_session_tick(Time now) override;
   void on_closed() override;
 
@@ -42,6 +46,8 @@ class ClientSession final : public WebsocketSession,
   void send_signal(std::uint64_t token, const core::RunId& run, const std::string& event,
                    const std::string& data, const node::RunProgram& of);
   void cancel_run(const FrameFields& frame);
+  void subscribe(const FrameFields& frame);
+  void unsubscribe(const FrameFields& frame);
   void ack(std::uint64_t offset);
   void refresh(const FrameFields& frame);
 
@@ -56,7 +62,12 @@ class ClientSession final : public WebsocketSession,
     return {shard().number(), WebsocketSession::id(), token};
   }
 
-  void deliver(const node::Delivery& delivery) override;
+  void deliver(const node::Delivery& delivery) override { deliver(delivery, {}); }
+  void deliver(const node::Delivery& delivery, const std::string& group) override;
+  bool group_has_room() const override { return has_room(); }
+  GroupFeed* find_group(const std::string& group, std::uint64_t generation) override;
+  void group_attached(const std::string& group, std::uint64_t offset) override;
+  void group_failed(const std::string& group, const node::Refusal& refusal) override;
   void read_after(std::uint64_t offset) override;
   bool has_room() const override;
 
@@ -79,6 +90,8 @@ class ClientSession final : public WebsocketSession,
   bool retry_read_ = false;
   std::uint64_t busy_streak_ = 0;
   DeliveryFeed feed_;
+  std::map<std::string, std::unique_ptr<GroupFeed>> groups_;
+  std::uint64_t subscriptions_ = 0;  // ever, on this socket
   std::vector<Pending> pending_;
   std::vector<std::uint32_t> free_;
   std::size_t pending_count_ = 0;

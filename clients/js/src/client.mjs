@@ -10,6 +10,7 @@ const kTimerMostMs = 2 ** 31 - 1; // what setTimeout can hold
 // A refusal that only says "later"; the frame goes out again with the same id.
 const kPassing = new Set(['busy', 'rate_limited', 'unavailable']);
 const kRetryDefaultMs = 250;
+const kEarlyMost = 1000; // deliveries to groups whose handler is not known yet
 
 /**
  * A client of the engine: sends events so that each is accepted once, whatever happens to sockets
@@ -42,6 +43,8 @@ export class Client extends Connection {
   #pongTimer = null;
   #refreshTimer = null;
   #handlerTimer = null;
+  #groups = new Map(); // group -> { handler, offset of its last delivery }
+  #earlyOfGroups = [];
   #refreshes;
   #retryPassing;
 
@@ -90,6 +93,23 @@ export class Client extends Connection {
     return this.#submit({ t: 'cancel', id, run });
   }
 
+  /**
+   * Deliveries to a group, for which the token has the scope `subscribe:GROUP`: after `offset`, or
+   * those that come from now on. The handler gets one at a time as they come; nothing is
+   * acknowledged. After a reconnect they go on behind the last one. Resolves once it holds.
+   */
+  async subscribe(group, handler, { offset } = {}) {
+    const frame = await this.#submit({ t: 'subscribe', group, offset });
+    this.#groups.set(group, { handler, offset: frame.offset ?? 0 });
+    for (const early of this.#earlyOfGroups.splice(0)) this.#ofGroup(early);
+    return frame;
+  }
+
+  unsubscribe(group) {
+    this.#groups.delete(group);
+    return this.#submit({ t: 'unsubscribe', group });
+  }
+
   watch(run) {
     return this.push({ t: 'watch', run });
   }
@@ -130,6 +150,7 @@ export class Client extends Connection {
     this.#pausedUntil = 0;
     this.#outbox.unshift(...this.#unanswered.values());
     this.#unanswered.clear();
+    for (const [group, { offset }] of this.#groups) this.push({ t: 'subscribe', group, offset });
     this.#pump();
     this.#schedulePing();
   }
@@ -182,6 +203,10 @@ export class Client extends Connection {
         this.#rejected(frame);
         break;
       case 'delivery':
+        if (frame.group !== undefined) {
+          this.#ofGroup(frame);
+          break;
+        }
         this.#queue.push({ ...frame, epoch: this.#epoch });
         this.#drain();
         break;
@@ -202,6 +227,19 @@ export class Client extends Connection {
         break;
       default: // a later server's: frames are told apart by `t`, and unknown ones are no error
     }
+  }
+
+  /** What comes between `accepted` and the promise that it resolves is not lost. */
+  #ofGroup(frame) {
+    const group = this.#groups.get(frame.group);
+    if (!group) {
+      this.#earlyOfGroups.push(frame);
+      if (this.#earlyOfGroups.length > kEarlyMost) this.#earlyOfGroups.shift();
+      return;
+    }
+    if (frame.offset <= group.offset) return;
+    group.offset = frame.offset;
+    group.handler(frame);
   }
 
   #submit(frame) {
