@@ -145,6 +145,7 @@ PartitionStats Partition::stats() const {
   stats.clients = impl_->clients.size();
   stats.dedupe_entries = impl_->dedupe.size();
   stats.outbox = impl_->mail.pending();
+  stats.subscriptions = impl_->subscriptions.size();
   stats.dirty_rows = impl_->dirty.size() + impl_->erased.size() + impl_->clients.changed_rows() +
                      impl_->dedupe.changed_rows();
   stats.step_transitions = impl_->transitions;

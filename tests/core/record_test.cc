@@ -63,6 +63,9 @@ TEST(Record, TheRestComesBack) {
         check_body(Takeover{n});
         check_body(Envelope{MessageKind::delivery, n, some_run(n), n, a, b, a, b});
         check_body(DeliveryMessage{a, b, a, n % 2 == 0});
+        check_body(SignalMessage{some_run(n), a, b, some_run(n / 2), a});
+        check_body(TopicEventMessage{a, b, a, t, b, some_run(n), a});
+        check_body(SubscribeMessage{some_run(n), t, a, b, a});
       }));
 }
 
@@ -80,6 +83,9 @@ TEST(Record, HostileBytesAreRefusedOrReadWithinBounds) {
     same(decode<Lapsed>(body));
     same(decode<Advance>(body));
     same(decode<Message>(body));
+    same(decode<SignalMessage>(body));
+    same(decode<TopicEventMessage>(body));
+    same(decode<SubscribeMessage>(body));
     same(decode<Envelope>(body));
     same(decode<DeliveryMessage>(body));
     same(decode<DeploymentRecord>(body));

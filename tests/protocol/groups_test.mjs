@@ -1,0 +1,123 @@
+// Groups, topics that runs wait for, and runs that signal each other, from outside.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { call, openClient, startEngine } from './engine.mjs';
+
+const timeout = 40_000;
+let engine;
+let names = 0;
+
+before(async () => {
+  engine = await startEngine();
+});
+after(async () => {
+  await engine?.end();
+});
+
+async function someone(scope = 'client') {
+  const name = `g${(names += 1)}`;
+  const token = await engine.token('--tenant', 't', '--client', name, '--scope', scope);
+  return { name, token, socket: await openClient(engine, token) };
+}
+const reviewer = () => someone('client subscribe:reviewers');
+let sends = 0;
+async function send(socket, topic, data) {
+  const id = `i${(sends += 1)}`;
+  socket.say({ t: 'send', id, topic, data });
+  return (await socket.next('accepted', { id })).runs;
+}
+async function subscribe(socket, frame = {}) {
+  socket.say({ t: 'subscribe', id: 's', group: 'reviewers', ...frame });
+  return socket.next(['accepted', 'rejected'], { id: 's' });
+}
+
+test('a group hears, decides over a topic, and the run goes on', { timeout }, async () => {
+  const [asker, rita, max] = [await someone(), await reviewer(), await reviewer()];
+  const subscribed = await subscribe(rita.socket);
+  assert.equal(subscribed.t, 'accepted', JSON.stringify(subscribed));
+  assert.equal(subscribed.group, 'reviewers');
+  await subscribe(max.socket);
+  const [run] = await send(asker.socket, 'reviews', { text: 'good?' });
+  const review = await rita.socket.next('delivery', { group: 'reviewers', run });
+  assert.deepEqual([review.name, review.data], ['Review', { id: run, text: 'good?' }]);
+  assert.equal(review.offset, subscribed.offset + 1);
+  assert.equal((await max.socket.next('delivery', { run })).offset, review.offset);
+  // One decides on something else, one on this.
+  await send(max.socket, 'verdicts', { id: 'another', yes: false });
+  await send(rita.socket, 'verdicts', { id: run, yes: true });
+  const answer = await asker.socket.next('delivery', { run, outcome: true });
+  assert.deepEqual(answer.data, { text: 'yes' });
+  assert.equal(answer.group, undefined);
+  for (const { socket } of [asker, rita, max]) socket.end();
+});
+
+test('who missed something names the last it had; who left hears nothing', { timeout }, async () => {
+  const [asker, rita] = [await someone(), await reviewer()];
+  const { offset } = await subscribe(rita.socket);
+  rita.socket.say({ t: 'unsubscribe', id: 'u', group: 'reviewers' });
+  assert.equal((await rita.socket.next('accepted', { id: 'u' })).group, 'reviewers');
+  const runs = [];
+  for (const text of ['a', 'b', 'c']) runs.push(...await send(asker.socket, 'reviews', { text }));
+  const late = await reviewer();
+  await subscribe(late.socket, { offset: offset + 1 });
+  for (const n of [1, 2]) {
+    const missed = await late.socket.next('delivery', { group: 'reviewers' });
+    assert.deepEqual([missed.offset, missed.run], [offset + 1 + n, runs[n]]);
+  }
+  await rita.socket.handled();
+  assert.deepEqual(rita.socket.unread.filter((frame) => frame.group && frame.t === 'delivery'), []);
+  for (const { socket } of [asker, rita, late]) socket.end();
+});
+
+test('a group needs its scope', { timeout }, async () => {
+  const { socket } = await someone();
+  assert.equal((await subscribe(socket)).code, 'unauthorized');
+  socket.say({ t: 'subscribe', group: 'reviewers' }); // without an id nobody is answered
+  await socket.handled();
+  const other = await reviewer();
+  assert.equal((await subscribe(other.socket, { group: 'others' })).code, 'unauthorized');
+  assert.equal((await subscribe(other.socket, { group: 7 })).code, 'invalid');
+  socket.end();
+  other.socket.end();
+});
+
+test('a topic that a run waits for is no signal', { timeout }, async () => {
+  const asker = await someone();
+  const [run] = await send(asker.socket, 'reviews', { text: 'mine' });
+  asker.socket.say({ t: 'signal', id: 'v', run, event: 'Verdict', data: { id: run, yes: true } });
+  assert.equal((await asker.socket.next('rejected', { id: 'v' })).code, 'unexpected');
+  asker.socket.end();
+});
+
+test('a run signals another, wherever both are', { timeout }, async () => {
+  for (let i = 0; i < 6; i += 1) {
+    const [sleeper, waker] = [await someone(), await someone()];
+    const [run] = await send(sleeper.socket, 'talks', { text: 'a' });
+    await send(waker.socket, 'wakes', { text: run });
+    const answer = await sleeper.socket.next('delivery', { run, outcome: true });
+    assert.equal(answer.data.text, `a from ${waker.name}`);
+    sleeper.socket.end();
+    waker.socket.end();
+  }
+});
+
+test('verdicts reach their runs through a crash', { timeout }, async () => {
+  const asker = await someone();
+  const runs = [];
+  for (let i = 0; i < 8; i += 1) runs.push(...await send(asker.socket, 'reviews', { text: `${i}` }));
+  await engine.kill();
+  assert.ok(await engine.start());
+  const boss = await someone();
+  for (const run of runs) await send(boss.socket, 'verdicts', { id: run, yes: false });
+  const again = await openClient(engine, asker.token, {
+    resume: { epoch: asker.socket.welcome.epoch, offset: 0 },
+  });
+  for (const run of runs) {
+    assert.deepEqual((await again.next('delivery', { run, outcome: true })).data, { text: 'no' });
+  }
+  const history = await call(engine, 'GET', `/v1/runs/${runs[0]}/history`, { token: asker.token });
+  const record = history.json.items.find((item) => item.kind === 'message');
+  assert.equal(record?.data.topic, 'verdicts', history.text);
+  again.end();
+  boss.socket.end();
+});
