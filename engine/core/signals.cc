@@ -67,6 +67,7 @@ std::string Partition::Impl::take_signal(Context& context, const Envelope& envel
   auto data = vm::decode_json(program.types, entry->loaded->event_types[*event], body->data_json,
                               {.ignore_unknown_fields = true});
   if (!data) return "the run knows `" + std::string(body->name) + "` in another shape";
+  const PartitionId source = context.applied.cause_partition;
   work(context, *entry, envelope.cause, [&](vm::Run& run, vm::Commands& commands) {
     if (of_topic) {
       if (entry->heard.size() >= kHeardEventsMax) entry->heard.erase(entry->heard.begin());
@@ -76,6 +77,7 @@ std::string Partition::Impl::take_signal(Context& context, const Envelope& envel
       throw BadInput("the run does not take this signal");
     }
   });
+  context.applied.cause_partition = source;
   return {};
 }
 
