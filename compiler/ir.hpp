@@ -54,8 +54,8 @@ struct Local {
   Span span;
   Kind kind = Kind::kLet;
   std::optional<Span> word;  // `let` or `var`, where one was written
-  StepDef* step = nullptr;  // set iff kStep
-  std::uint32_t frame = 0;  // which activation owns it: 0 the flow's, others those of branches
+  StepDef* step = nullptr;   // set iff kStep
+  std::uint32_t frame = 0;   // which activation owns it: 0 the flow's, others those of branches
   bool used = false;
   bool assigned = false;  // by `set`
 };
@@ -457,7 +457,7 @@ struct Yield {
 struct Break {};
 struct Continue {};
 struct Catch {
-  std::string kind;  // empty: any
+  std::string kind;      // empty: any
   Local* why = nullptr;  // may be null
   Block body;
   Span span;
@@ -478,12 +478,12 @@ struct Sleep {
 
 struct Receive {
   Local* local = nullptr;
-  RecordDef* event = nullptr;  // null after an error
+  RecordDef* event = nullptr;       // null after an error
   const TopicDef* topic = nullptr;  // null: from the client
   std::uint32_t key_field = 0;      // of a topic: the field of the pair, and its value
   Expr* key = nullptr;
-  Expr* where = nullptr;       // null: any; reads `local`
-  Expr* within = nullptr;      // null: without end
+  Expr* where = nullptr;   // null: any; reads `local`
+  Expr* within = nullptr;  // null: without end
   std::optional<Block> body;
   std::optional<Block> else_body;
 };

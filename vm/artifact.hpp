@@ -153,7 +153,7 @@ struct StepSite {
 
 // One `receive` in the text.
 struct ReceiveSite {
-  std::string name;  // what it binds; last part of its path
+  std::string name;   // what it binds; last part of its path
   uint32_t flow = 0;  // whose runs take what it names
   uint32_t event = 0;
   // From a topic: events of it whose field `key_field` equals the key that the instruction reads.

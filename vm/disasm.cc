@@ -342,8 +342,8 @@ std::string disassemble(const Program& program, const Function& function) {
   }
   for (const Handler& handler : function.handlers) {
     out += handler.flags == Handler::kHandlerDeadline ? "  deadline in " : "  failure in ";
-    out += number(handler.begin_pc) + ".." + number(handler.end_pc) + " " +
-           target(handler.handler_pc);
+    out +=
+        number(handler.begin_pc) + ".." + number(handler.end_pc) + " " + target(handler.handler_pc);
     if (handler.failure_register != kNoRegister) out += " with " + reg(handler.failure_register);
     out += "\n";
   }

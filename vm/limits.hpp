@@ -37,10 +37,10 @@ inline constexpr uint32_t kGrownBytesPerFuel = 1024;
 inline constexpr uint32_t kFibersMax = 1024;         // alive at once in one run
 inline constexpr uint32_t kCompensationsMax = 1000;  // registered at once in one run (language.md)
 inline constexpr uint32_t kSnapshotBytesMax = 32U << 20;
-inline constexpr uint32_t kSignalsMax = 64;           // queued at once in one run (language.md)
+inline constexpr uint32_t kSignalsMax = 64;            // queued at once in one run (language.md)
 inline constexpr uint32_t kSignalBytesMax = 4U << 20;  // of all of them, as logical_bytes
-inline constexpr uint32_t kStepPathBytesMax = 1000;  // `answer/hold/undo/release_credit#2`
-inline constexpr uint32_t kStepKeyBytesMax = 512;    // an idempotency key handed to a worker
+inline constexpr uint32_t kStepPathBytesMax = 1000;    // `answer/hold/undo/release_credit#2`
+inline constexpr uint32_t kStepKeyBytesMax = 512;      // an idempotency key handed to a worker
 inline constexpr uint32_t kFailureTextBytesMax =
     4096;  // kind and message of a failure, cut at a code point
 

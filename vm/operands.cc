@@ -41,11 +41,18 @@ RegisterRange kept_while_waiting(const Program& program, const Instruction& i) {
   return {i.b + 1U, parameters == 0 ? 0 : parameters - 1};
 }
 
+// How long it waits, what its filter captured, and a topic's key.
+uint32_t receive_arguments(const Program& program, const Instruction& i) {
+  return 1 + kept_while_waiting(program, i).count + (receives_from_topic(program, i.c) ? 1 : 0);
+}
+
 RegisterUse register_use(const Program& program, const Instruction& i) {
   const uint32_t a = i.a, b = i.b, c = i.c;
   switch (op_info(i.op)->operands) {
     case OperandKind::none:
     case OperandKind::target:
+    case OperandKind::round:
+    case OperandKind::depth:
       return {};
     case OperandKind::reg:
       switch (i.op) {
@@ -103,15 +110,10 @@ RegisterUse register_use(const Program& program, const Instruction& i) {
       return {{{a, 1}, {c, 1}}, {}};
     case OperandKind::reg_event:
       return {{{a, 1}}, {}};
-    case OperandKind::round:
-    case OperandKind::depth:
-      return {};
     case OperandKind::race:
       return {{}, {{a, 1}}};
-    case OperandKind::reg_regs_receive: {
-      const RegisterRange kept = kept_while_waiting(program, i);
-      return value_of(a, b, 1 + kept.count + (receives_from_topic(program, c) ? 1 : 0));
-    }
+    case OperandKind::reg_regs_receive:
+      return value_of(a, b, receive_arguments(program, i));
   }
   return {};
 }

@@ -20,9 +20,9 @@ enum class Op : uint8_t {
 // How the operands of an instruction are to be read; "a" is written unless said otherwise.
 enum class OperandKind : uint8_t {
   none,
-  reg,  // a. Written by load_none, run_client, run_id, mark, gather; read by ret, sleep, undo,
-        // rethrow, slot
-  reg_reg,            // a, b. jump-free; `append` reads and writes a, `fail` only reads both
+  reg,      // a. Written by load_none, run_client, run_id, mark, gather; read by ret, sleep, undo,
+            // rethrow, slot
+  reg_reg,  // a, b. jump-free; `append` reads and writes a, `fail` only reads both
   reg_reg_reg,        // a, b, c. map_put reads and writes a; list_next writes a and c
   reg_const,          // a; w constant
   reg_imm,            // a; w signed number

@@ -13,13 +13,13 @@ namespace sluice::vm::detail {
 
 // Stored in snapshots: append only.
 enum class FiberStatus : uint8_t {
-  runnable = 0,  // never between inputs
-  at_step = 1,   // waits for the step that it stands at
-  at_join = 2,   // waits for its children
-  done = 3,      // has its result, waits for its parent's join
-  at_sleep = 4,  // waits for its timer
-  at_race = 5,   // waits for the first of its children
-  at_slot = 6,   // waits for any of its children
+  runnable = 0,   // never between inputs
+  at_step = 1,    // waits for the step that it stands at
+  at_join = 2,    // waits for its children
+  done = 3,       // has its result, waits for its parent's join
+  at_sleep = 4,   // waits for its timer
+  at_race = 5,    // waits for the first of its children
+  at_slot = 6,    // waits for any of its children
   at_gather = 7,  // waits for its children
   at_undo = 8,    // waits for compensations that it handed over
   at_receive = 9  // waits for a signal

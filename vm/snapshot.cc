@@ -60,11 +60,10 @@ constexpr uint8_t kHasArmed = 1, kHasRounds = 2, kHasTimer = 4, kHasDeadlines = 
 constexpr uint8_t kHasMost = 31;
 
 uint8_t parts_of(const Fiber& fiber) {
-  return static_cast<uint8_t>((fiber.armed ? kHasArmed : 0) |
-                              (fiber.rounds.empty() ? 0 : kHasRounds) |
-                              (fiber.timer.value != 0 ? kHasTimer : 0) |
-                              (fiber.deadlines.empty() ? 0 : kHasDeadlines) |
-                              (fiber.given.empty() ? 0 : kHasGiven));
+  return static_cast<uint8_t>(
+      (fiber.armed ? kHasArmed : 0) | (fiber.rounds.empty() ? 0 : kHasRounds) |
+      (fiber.timer.value != 0 ? kHasTimer : 0) | (fiber.deadlines.empty() ? 0 : kHasDeadlines) |
+      (fiber.given.empty() ? 0 : kHasGiven));
 }
 
 void put_starts(std::string& out, const std::vector<Fiber::Starts>& list) {
@@ -391,9 +390,8 @@ class Restorer {
     bool sleep = fiber.status == FiberStatus::at_sleep;
     bool receive = fiber.status == FiberStatus::at_receive;
     if (reader_.failed() || point == nullptr ||
-        function.code[fiber.pc].op != waits_at(fiber.status) ||
-        step != (fiber.step.value != 0) || fiber.step.value >= state.next_step ||
-        (!receive && sleep != (fiber.timer.value != 0))) {
+        function.code[fiber.pc].op != waits_at(fiber.status) || step != (fiber.step.value != 0) ||
+        fiber.step.value >= state.next_step || (!receive && sleep != (fiber.timer.value != 0))) {
       return reader_.fail();
     }
     for (uint16_t r : point->live) fiber.registers[r] = value();
@@ -412,9 +410,8 @@ class Restorer {
         ++children;
         done += other->status == FiberStatus::done ? 1 : 0;
       }
-      const uint32_t wanted = fiber->status == FiberStatus::done
-                                  ? 0
-                                  : state.function_of(*fiber).code[fiber->pc].c;
+      const uint32_t wanted =
+          fiber->status == FiberStatus::done ? 0 : state.function_of(*fiber).code[fiber->pc].c;
       switch (fiber->status) {
         case FiberStatus::at_join:
           if (children != wanted || done == children) return false;

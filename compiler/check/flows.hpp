@@ -101,7 +101,7 @@ class FlowChecker {
   Locals locals_;
   Exprs exprs_;
   Place place_ = Place::kBody;
-  std::string path_;   // of the steps here, below the flow: "", "gather/"
+  std::string path_;  // of the steps here, below the flow: "", "gather/"
 
   // What `break`, `continue` and `yield` mean here: set anew where a branch or round begins that
   // runs beside others.

@@ -336,9 +336,8 @@ namespace {
 bool says_name(const ast::Expr& tree, const std::string& name) {
   const auto* said = ast::as<ast::NameExpr>(tree);
   bool found = said != nullptr && said->name == name;
-  analyse::for_each_part(tree, [&](const ast::Expr& part) {
-    found = found || says_name(part, name);
-  });
+  analyse::for_each_part(tree,
+                         [&](const ast::Expr& part) { found = found || says_name(part, name); });
   return found;
 }
 
@@ -365,8 +364,7 @@ void FlowChecker::receive_ends(const ast::Stmt& tree, const ast::ReceiveStmt& no
                                const Receive& out) {
   if (node.within == nullptr) {
     if (!out.else_body) return;
-    context_.diagnostics
-        .report(Code::W0004, out.else_body->span, "this `else` is never reached")
+    context_.diagnostics.report(Code::W0004, out.else_body->span, "this `else` is never reached")
         .also(first_word(tree, "receive"), "it waits without end")
         .because("`within D` says after which time nothing is waited for any more");
     return;
@@ -375,9 +373,10 @@ void FlowChecker::receive_ends(const ast::Stmt& tree, const ast::ReceiveStmt& no
   context_.diagnostics
       .report(Code::E0447, out.else_body ? out.else_body->span : first_word(tree, "receive"),
               fmt::format("`{}` has no value when nothing comes in time", node.name.text))
-      .because(fmt::format("end the `else` with `return`, `fail`, `break` or `continue`, or say what "
-                           "happens with `{}` in a block: `receive … {{ … }} else {{ … }}`",
-                           node.name.text));
+      .because(
+          fmt::format("end the `else` with `return`, `fail`, `break` or `continue`, or say what "
+                      "happens with `{}` in a block: `receive … {{ … }} else {{ … }}`",
+                      node.name.text));
 }
 
 const TopicDef* FlowChecker::receive_topic(const ast::ReceiveStmt& node, const RecordDef* event) {
@@ -400,9 +399,9 @@ void FlowChecker::find_pair(const ast::ReceiveStmt& node, Receive& out) {
   if (out.where != nullptr && pair_in(*node.where, *out.where, out)) return;
   const std::string& name = node.name.text;
   context_.diagnostics
-      .report(Code::E0449, node.where != nullptr ? node.where->span : node.topic->span,
-              fmt::format("this does not say which events of `{}` the run is about",
-                          out.topic->name))
+      .report(
+          Code::E0449, node.where != nullptr ? node.where->span : node.topic->span,
+          fmt::format("this does not say which events of `{}` the run is about", out.topic->name))
       .because(fmt::format("`where {}.FIELD == VALUE`, alone or with `and`, is what the run "
                            "subscribes to: the field a string, a number, a `bool` or an enum, the "
                            "value without `{}`",

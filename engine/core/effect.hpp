@@ -47,8 +47,8 @@ struct AttemptKeyHash {
   }
 };
 
-// The event, start, cancel or signal is taken. A duplicate carries the first answer and the first one's
-// seq.
+// The event, start, cancel or signal is taken. A duplicate carries the first answer and the first
+// one's seq.
 struct Accepted {
   Seq seq = 0;  // also what the client is told
   Reply reply;

@@ -95,8 +95,8 @@ std::optional<RunId> parse_run_id(std::string_view text);
 // "PARTITION-SEQ".
 std::string record_name(PartitionId partition, Seq seq);
 
-// A group of `notify … to group` has a log of its own, numbered as a client's deliveries are, under a
-// name that no client can have.
+// A group of `notify … to group` has a log of its own, numbered as a client's deliveries are, under
+// a name that no client can have.
 std::string group_client(std::string_view group);
 // The group's name; nothing: it is a client.
 std::optional<std::string_view> group_of(std::string_view client);

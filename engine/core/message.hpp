@@ -18,7 +18,7 @@
 namespace sluice::core {
 
 enum class MessageKind : std::uint8_t {
-  delivery = 1,  // DeliveryMessage, to the client's home
+  delivery = 1,      // DeliveryMessage, to the client's home
   signal = 20,       // SignalMessage, to a run's partition
   topic_event = 21,  // TopicEventMessage, to the home of a pair that its field makes
   subscribe = 22,    // SubscribeMessage, to the home of the pair

@@ -87,7 +87,7 @@ struct PartitionStats {
   std::uint64_t timers = 0;
   std::uint64_t clients = 0;
   std::uint64_t dedupe_entries = 0;
-  std::uint64_t outbox = 0;  // unacknowledged messages
+  std::uint64_t outbox = 0;         // unacknowledged messages
   std::uint64_t subscriptions = 0;  // of runs, to pairs whose home this is
   // How often each row of kStepRows (step_table.hpp) was taken in this process.
   std::array<std::uint64_t, kStepRowCount> step_transitions{};

@@ -46,8 +46,7 @@ enum class Kind : std::uint16_t {
 };
 // Whether it came from outside, so that its id is an event's (make_event_id).
 constexpr bool is_named(Kind kind) {
-  return kind == Kind::event || kind == Kind::start || kind == Kind::cancel ||
-         kind == Kind::signal;
+  return kind == Kind::event || kind == Kind::start || kind == Kind::cancel || kind == Kind::signal;
 }
 // The word of engine.md; "unknown" for a number that is none.
 std::string_view kind_name(Kind kind);

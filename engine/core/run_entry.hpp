@@ -91,7 +91,7 @@ struct RunEntry {
 
   // ---- bookkeeping of this process.
   const LoadedProgram* loaded = nullptr;
-  Id128 correlation_id;  // of `correlation`, as Applied has it
+  Id128 correlation_id;             // of `correlation`, as Applied has it
   Hash128 hash;                     // what it adds to the state's hash now
   bool hash_stale = false;          // changed since
   bool dirty = false;               // changed since the last checkpoint

@@ -53,8 +53,8 @@ std::string Partition::Impl::take_signal(Context& context, const Envelope& envel
   const vm::Program& program = entry->loaded->program();
   const auto event = vm::find_by_name(program.events, body->name);
   const auto topic = of_topic ? vm::find_by_name(program.topics, body->topic) : std::nullopt;
-  if (of_topic && std::find(entry->heard.begin(), entry->heard.end(), body->event) !=
-                      entry->heard.end()) {
+  if (of_topic &&
+      std::find(entry->heard.begin(), entry->heard.end(), body->event) != entry->heard.end()) {
     return {};
   }
   const auto fit = !event || (of_topic && !topic)
@@ -95,8 +95,8 @@ void Partition::Impl::subscribe(Context& context, RunEntry& entry, const vm::Sub
                                 std::string value) {
   const vm::Program& program = entry.loaded->program();
   const vm::ReceiveSite& site = program.receives[command.site_index];
-  Pair pair{program.topics[*site.topic].name,
-            key_field(program, site.event, site.key_field).name, std::move(value)};
+  Pair pair{program.topics[*site.topic].name, key_field(program, site.event, site.key_field).name,
+            std::move(value)};
   auto& mine = entry.subscriptions;
   if (std::find(mine.begin(), mine.end(), pair) != mine.end()) return;
   mine.push_back(pair);

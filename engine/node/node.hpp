@@ -108,8 +108,8 @@ class Node {
   void unwatch_run(const core::RunId& run, unsigned shard);
 
   // ---- reads: what is committed; own writes are seen once they were accepted ----
-  // Which program a run of this tenant (empty: of any) and client (empty: of any) executes. For live
-  // runs of one partition the answers come in the order of the questions.
+  // Which program a run of this tenant (empty: of any) and client (empty: of any) executes. For
+  // live runs of one partition the answers come in the order of the questions.
   void find_program(std::string tenant, std::string client, const core::RunId& run,
                     Callback<RunProgram> done);
   void read_run(std::string tenant, const core::RunId& run,

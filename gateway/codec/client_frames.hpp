@@ -13,7 +13,17 @@
 
 namespace sluice::gateway {
 
-enum class ClientVerb : std::uint8_t { kHello, kSend, kSignal, kCancel, kSubscribe, kUnsubscribe, kAck, kRefresh, kPing };
+enum class ClientVerb : std::uint8_t {
+  kHello,
+  kSend,
+  kSignal,
+  kCancel,
+  kSubscribe,
+  kUnsubscribe,
+  kAck,
+  kRefresh,
+  kPing
+};
 
 // What a text is as a frame of a client. Exactly one of the three.
 struct ClientParse {

@@ -320,8 +320,8 @@ void ClientSession::subscribe(const FrameFields& frame) {
     return static_cast<ClientSession*>(connection->owner());
   };
   GroupFeed::Subscriber& me = *this;
-  auto feed = std::make_unique<GroupFeed>(
-      shard(), me, find, GroupFeed::Place{tenant_, frame.group, ++subscriptions_});
+  auto feed = std::make_unique<GroupFeed>(shard(), me, find,
+                                          GroupFeed::Place{tenant_, frame.group, ++subscriptions_});
   feed->set_answer_id(id);
   GroupFeed& added = *groups_.emplace(frame.group, std::move(feed)).first->second;
   added.begin(frame.has(kFieldOffset) ? std::optional(frame.offset) : std::nullopt);

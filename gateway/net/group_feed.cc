@@ -30,13 +30,13 @@ void GroupFeed::begin(std::optional<std::uint64_t> offset) {
                               .resume_epoch = shard_.node().delivery_epoch(),
                               .resume_offset = offset.value_or(0)};
   shard_.node().attach(
-      std::move(request),
-      [shard = &shard_, find = find_, place = place_, log = log_,
-       offset](tl::expected<node::Attached, node::Refusal> attached) {
+      std::move(request), [shard = &shard_, find = find_, place = place_, log = log_,
+                           offset](tl::expected<node::Attached, node::Refusal> attached) {
         shard->post([shard, find, place, log, offset, attached = std::move(attached)] {
           Subscriber* subscriber = find();
-          GroupFeed* feed =
-              subscriber == nullptr ? nullptr : subscriber->find_group(place.group, place.generation);
+          GroupFeed* feed = subscriber == nullptr
+                                ? nullptr
+                                : subscriber->find_group(place.group, place.generation);
           if (feed != nullptr) return feed->attached(attached, offset);
           if (attached) shard->node().detach(place.tenant, log, "", shard->number());
         });
@@ -72,8 +72,9 @@ void GroupFeed::read_after(std::uint64_t offset) {
        place = place_](tl::expected<std::vector<node::Delivery>, node::Refusal> page) {
         shard->post([find, place, page = std::move(page)] {
           Subscriber* subscriber = find();
-          GroupFeed* feed =
-              subscriber == nullptr ? nullptr : subscriber->find_group(place.group, place.generation);
+          GroupFeed* feed = subscriber == nullptr
+                                ? nullptr
+                                : subscriber->find_group(place.group, place.generation);
           if (feed == nullptr) return;
           if (page) {
             feed->feed_.on_page(*page);

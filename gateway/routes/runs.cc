@@ -242,22 +242,22 @@ void post_signal(const ExchangePtr& exchange) {
   exchange->wait();
   exchange->node().find_program(
       *tenant, client, *run,
-      exchange->callback<node::RunProgram>([run = *run, client, event = fields->event,
-                                            data = std::string(fields->data)](
-                                               Exchange& open, node::RunProgram&& of) {
-        auto request = make_signal(open.shard(),
-                                   {.client = client,
-                                    .run = run,
-                                    .event = event,
-                                    .id = open.request().idempotency_key,
-                                    .data = data},
-                                   of);
-        if (!request) return open.problem(request.error().code, details_of(request.error()));
-        request->reply = open.reply(0);
-        if (const auto refusal = open.node().signal_run(std::move(*request))) {
-          open.problem(*refusal);
-        }
-      }));
+      exchange->callback<node::RunProgram>(
+          [run = *run, client, event = fields->event, data = std::string(fields->data)](
+              Exchange& open, node::RunProgram&& of) {
+            auto request = make_signal(open.shard(),
+                                       {.client = client,
+                                        .run = run,
+                                        .event = event,
+                                        .id = open.request().idempotency_key,
+                                        .data = data},
+                                       of);
+            if (!request) return open.problem(request.error().code, details_of(request.error()));
+            request->reply = open.reply(0);
+            if (const auto refusal = open.node().signal_run(std::move(*request))) {
+              open.problem(*refusal);
+            }
+          }));
 }
 
 void post_cancel(const ExchangePtr& exchange) {

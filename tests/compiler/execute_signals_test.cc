@@ -31,9 +31,8 @@ std::string answered(const std::string& text) {
 const char* const kLate = "else { return Answer { text: \"late\" } }";
 
 TEST(Receive, waits_and_takes) {
-  const std::string body =
-      std::string("receive m: More from client within 5s ") + kLate +
-      " return Answer { text: m.text }";
+  const std::string body = std::string("receive m: More from client within 5s ") + kLate +
+                           " return Answer { text: m.text }";
   EXPECT_EQ(run(body, {"More < {\"text\": \"x\"}"}),
             "timer 1 receive answer/m 5000ms\ncancel timer 1\n" + answered("x"));
   EXPECT_EQ(run(body, {"1 ^ fire"}), "timer 1 receive answer/m 5000ms\n" + answered("late"));
@@ -107,7 +106,8 @@ TEST(Receive, in_a_race_it_may_wait_without_end) {
             "start answer/work look(\"a\")\n" + answered("done"));
   EXPECT_EQ(run(body, {"More < {\"text\": \"m\"}"}),
             "start answer/work look(\"a\")\ncancel 1\n" + answered("m"));
-  EXPECT_EQ(run(body, {"Stop < {}"}), "start answer/work look(\"a\")\ncancel 1\n" + answered("stopped"));
+  EXPECT_EQ(run(body, {"Stop < {}"}),
+            "start answer/work look(\"a\")\ncancel 1\n" + answered("stopped"));
 }
 
 TEST(Receive, branches_take_in_the_order_of_the_text) {
@@ -137,13 +137,13 @@ TEST(Receive, what_no_receive_names_is_not_taken) {
 }
 
 TEST(Receive, a_where_that_fails_takes_the_signal_away_and_fails_here) {
-  EXPECT_EQ(run("step look(\"a\") each n in 1..2 { try { "
-                "receive m: More from client where 10 / m.n == 5 within 5s { "
-                "return Answer { text: \"${n}\" } } } catch Fault { } } "
-                "return Answer { text: \"late\" }",
-                {"More < {\"text\": \"a\"}", "More < {\"text\": \"b\", \"n\": 2}",
-                 "answer/look = \"\""}),
-            "start answer/look look(\"a\")\n" + answered("2"));
+  EXPECT_EQ(
+      run("step look(\"a\") each n in 1..2 { try { "
+          "receive m: More from client where 10 / m.n == 5 within 5s { "
+          "return Answer { text: \"${n}\" } } } catch Fault { } } "
+          "return Answer { text: \"late\" }",
+          {"More < {\"text\": \"a\"}", "More < {\"text\": \"b\", \"n\": 2}", "answer/look = \"\""}),
+      "start answer/look look(\"a\")\n" + answered("2"));
   EXPECT_EQ(run("receive m: More from client where 10 / m.n == 5 within 5s { } "
                 "return Answer { text: \"late\" }",
                 {"More < {\"text\": \"a\"}"}),
@@ -156,13 +156,14 @@ TEST(Receive, sixty_four_wait_and_one_more_is_too_many) {
   script.push_back("More # {\"text\": \"y\"}");
   script.push_back("answer/look = \"\"");
   script.push_back("Stop < {}");  // a fiber waits for just that
-  EXPECT_EQ(run("step look(\"a\") race { branch s { receive s: Stop from client } "
-                "branch t { sleep 20s } } var n = 0 "
-                "while true { receive m: More from client within 0s { set n = n + 1 } else { break } "
-                "sleep 1ms } return Answer { text: \"${n}\" }",
-                script)
-                .substr(0, 40),
-            std::string("start answer/look look(\"a\")\ntimer 1 sleep answer/t 20000ms\n").substr(0, 40));
+  EXPECT_EQ(
+      run("step look(\"a\") race { branch s { receive s: Stop from client } "
+          "branch t { sleep 20s } } var n = 0 "
+          "while true { receive m: More from client within 0s { set n = n + 1 } else { break } "
+          "sleep 1ms } return Answer { text: \"${n}\" }",
+          script)
+          .substr(0, 40),
+      std::string("start answer/look look(\"a\")\ntimer 1 sleep answer/t 20000ms\n").substr(0, 40));
 }
 
 TEST(Receive, a_run_that_is_undone_takes_nothing) {

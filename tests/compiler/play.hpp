@@ -27,7 +27,8 @@ std::string value_of(std::string_view type, std::string_view expr,
 // the script settles one open step: "PATH = JSON", "PATH ! KIND" (failed), "PATH ? KIND" (failed,
 // and may have happened), "PATH . cancel" cancels the run, "N ^ fire" lets timer N be
 // up, "EVENT < JSON" is a signal that the run takes, "EVENT # JSON" one that it does not. Between
-// any two inputs the run goes through a snapshot. Answers what the run commanded, one command per line.
+// any two inputs the run goes through a snapshot. Answers what the run commanded, one command per
+// line.
 std::string play(std::string_view text, std::string_view arguments,
                  const std::vector<std::string>& script);
 

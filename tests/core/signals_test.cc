@@ -44,8 +44,13 @@ std::shared_ptr<const vm::VerifiedProgram> waiting_program() {
   f.emit_indexed(Op::make_record, got, got, 4);
   f.emit_finish(got, kAnswer);
   program.functions.push_back(f.finish().value());
-  program.flows = {{"waits", {{"ask", program.types.record_type(1)}}, 0, std::nullopt, {kAnswer},
-                    0u, 7'200'000}};
+  program.flows = {{"waits",
+                    {{"ask", program.types.record_type(1)}},
+                    0,
+                    std::nullopt,
+                    {kAnswer},
+                    0u,
+                    7'200'000}};
   program.receives = {{"m", 0, kMore, std::nullopt, 0, std::nullopt},
                       {"s", 0, kStop, std::nullopt, 0, std::nullopt}};
   return vm::verify(std::move(program)).value();

@@ -65,7 +65,7 @@ test('who missed something names the last it had; who left hears nothing', { tim
     assert.deepEqual([missed.offset, missed.run], [offset + 1 + n, runs[n]]);
   }
   await rita.socket.handled();
-  assert.deepEqual(rita.socket.unread.filter((frame) => frame.group && frame.t === 'delivery'), []);
+  assert.ok(!rita.socket.unread.some((frame) => frame.group && frame.t === 'delivery'));
   for (const { socket } of [asker, rita, late]) socket.end();
 });
 
@@ -104,7 +104,7 @@ test('a run signals another, wherever both are', { timeout }, async () => {
 test('verdicts reach their runs through a crash', { timeout }, async () => {
   const asker = await someone();
   const runs = [];
-  for (let i = 0; i < 8; i += 1) runs.push(...await send(asker.socket, 'reviews', { text: `${i}` }));
+  for (const text of 'abcdefgh') runs.push(...await send(asker.socket, 'reviews', { text }));
   await engine.kill();
   assert.ok(await engine.start());
   const boss = await someone();

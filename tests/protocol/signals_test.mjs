@@ -164,7 +164,7 @@ test('a queue of signals outlives the engine', { timeout }, async () => {
   assert.equal(again.status, 200, again.text);
 });
 
-test('cancel is answered, tells the worker nothing more, and ends in its state', { timeout }, async () => {
+test('a cancelled run is answered, and ends in its state', { timeout }, async () => {
   const { socket, run, token } = await talker('naps', { text: 'a' });
   socket.say({ t: 'cancel', id: 'c', run });
   assert.deepEqual((await socket.next('accepted', { id: 'c' })).runs, [run]);

@@ -85,7 +85,8 @@ class Cluster {
     const auto value = vm::decode_json(types, types.record_type(record), json);
     EXPECT_TRUE(value.has_value()) << json;
     std::string key = client;
-    if (program().topics[index].order_function) key = *vm::order_key(*programs_.unit(1), index, *value);
+    if (program().topics[index].order_function)
+      key = *vm::order_key(*programs_.unit(1), index, *value);
     const std::string data = vm::encode_value(*value);
     const std::string id = "e" + std::to_string(++ids_);
     Event event{1, index, client, id, key, data, {}, {}, 0};
@@ -230,8 +231,7 @@ TEST(Partitions, AnEventReachesTheRunsOfItsPairWhereverTheyAre) {
   std::vector<RunId> runs;
   for (unsigned i = 0; i < kPartitions; ++i) {
     const std::string id = i % 2 == 0 ? "even" : "odd";
-    runs.push_back(
-        cluster.publish("asks", R"({"id":")" + id + "\"}", cluster.client_at(i)).at(0));
+    runs.push_back(cluster.publish("asks", R"({"id":")" + id + "\"}", cluster.client_at(i)).at(0));
     cluster.finish_step(runs.back());
   }
   cluster.settle();

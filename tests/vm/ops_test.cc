@@ -342,8 +342,8 @@ TEST(Ops, every_pure_instruction_does_what_its_row_says) {
   for (Op op : {Op::step, Op::step_key, Op::arm_unsure, Op::on_undo, Op::spawn, Op::join,
                 Op::notify, Op::finish, Op::finish_bare, Op::run_client, Op::run_id,
                 // and tests/compiler/execute_blocks_test plays these:
-                Op::sleep, Op::start_deadline, Op::round, Op::leave, Op::mark, Op::undo,
-                Op::settle, Op::rethrow, Op::race, Op::slot, Op::gather,
+                Op::sleep, Op::start_deadline, Op::round, Op::leave, Op::mark, Op::undo, Op::settle,
+                Op::rethrow, Op::race, Op::slot, Op::gather,
                 // and tests/compiler/execute_signals_test this:
                 Op::receive}) {
     seen.insert(op);

@@ -302,8 +302,8 @@ std::string describe_command(const Program& program, const Command& command) {
   if (std::holds_alternative<EnterOnFailure>(command)) return "on failure";
   if (auto timer = std::get_if<StartTimer>(&command)) {
     static constexpr const char* kUses[] = {"sleep", "deadline", "receive"};
-    return "timer " + std::to_string(timer->id.value) + " " +
-           kUses[static_cast<int>(timer->use)] + " " + timer->path + " " +
+    return "timer " + std::to_string(timer->id.value) + " " + kUses[static_cast<int>(timer->use)] +
+           " " + timer->path + " " +
            (timer->after_ms ? std::to_string(*timer->after_ms) + "ms"
                             : "until " + std::to_string(timer->until_us.value_or(0)));
   }
