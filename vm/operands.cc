@@ -77,6 +77,7 @@ RegisterUse register_use(const Program& program, const Instruction& i) {
     case OperandKind::reg_imm:
     case OperandKind::reg_flag:
     case OperandKind::reg_site:
+    case OperandKind::race:
       return {{}, {{a, 1}}};
     case OperandKind::reg_target:
       return {{{a, 1}}, {}};
@@ -110,8 +111,6 @@ RegisterUse register_use(const Program& program, const Instruction& i) {
       return {{{a, 1}, {c, 1}}, {}};
     case OperandKind::reg_event:
       return {{{a, 1}}, {}};
-    case OperandKind::race:
-      return {{}, {{a, 1}}};
     case OperandKind::reg_regs_receive:
       return value_of(a, b, receive_arguments(program, i));
   }

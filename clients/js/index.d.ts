@@ -63,7 +63,7 @@ export class Client extends Connection {
   ): Promise<Accepted>;
   signal(run: string, event: string, data: Json, options?: { id?: string }): Promise<Accepted>;
   cancel(run: string, options?: { id?: string }): Promise<Accepted>;
-  /** Deliveries to a group; they are not acknowledged, and go on behind the last after a reconnect. */
+  /** Deliveries to a group: not acknowledged; they go on behind the last after a reconnect. */
   subscribe(
     group: string,
     handler: (delivery: Delivery & { group: string }) => void,

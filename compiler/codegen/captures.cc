@@ -68,6 +68,13 @@ class Collector {
     for (const Local* local : pattern.bindings) defined_.insert(local);
   }
 
+  void receive(const Receive& node) {
+    each(node.within, node.where, node.key);
+    defined_.insert(node.local);
+    if (node.body) block(*node.body);
+    if (node.else_body) block(*node.else_body);
+  }
+
   void statement(const Stmt& stmt) {
     std::visit(ast::Overloaded{
                    [&](const Let& node) {
@@ -130,12 +137,7 @@ class Collector {
                      if (node.else_body) block(*node.else_body);
                    },
                    [&](const Sleep& node) { expr(node.value); },
-                   [&](const Receive& node) {
-                     each(node.within, node.where, node.key);
-                     defined_.insert(node.local);
-                     if (node.body) block(*node.body);
-                     if (node.else_body) block(*node.else_body);
-                   },
+                   [&](const Receive& node) { receive(node); },
                },
                stmt.node);
   }

@@ -104,19 +104,19 @@ bool FunctionCode::folded(const Expr& expr, Register to) {
   return true;
 }
 
+// What acts asks the run; what is pure has captured it.
+void FunctionCode::about_run(Op op, const std::optional<Register>& captured, Register to) {
+  captured ? builder_.emit(Op::move, to, *captured) : builder_.emit(op, to);
+}
+
 void FunctionCode::into(const Expr& expr, Register to) {
   if (folded(expr, to)) return;
   const std::uint32_t mark = builder_.mark();
   std::visit(ast::Overloaded{
                  [&](const LocalRef& node) { builder_.emit(Op::move, to, locals_.at(node.local)); },
                  [&](const StepKey& node) { builder_.emit(Op::move, to, keys_.at(node.step)); },
-                 [&](const RunClient&) {
-                   run_client_ ? builder_.emit(Op::move, to, *run_client_)
-                               : builder_.emit(Op::run_client, to);
-                 },
-                 [&](const RunId&) {
-                   run_id_ ? builder_.emit(Op::move, to, *run_id_) : builder_.emit(Op::run_id, to);
-                 },
+                 [&](const RunClient&) { about_run(Op::run_client, run_client_, to); },
+                 [&](const RunId&) { about_run(Op::run_id, run_id_, to); },
                  [&](const Not& node) { builder_.emit(Op::not_bool, to, eval(*node.operand)); },
                  [&](const Negate& node) {
                    const Op op = expr.type == kFloat      ? Op::neg_float

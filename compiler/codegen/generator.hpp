@@ -130,6 +130,7 @@ class FunctionCode {
   void into(const ir::Expr& expr, Register to);
   Register all(const std::vector<ir::Expr*>& exprs);  // in registers side by side
   void constant(const vm::Value& value, Register to);
+  void about_run(Op op, const std::optional<Register>& captured, Register to);
   bool folded(const ir::Expr& expr, Register to);
   void arithmetic(const ir::Expr& expr, const ir::Arithmetic& node, Register to);
   void compare(const ir::Compare& node, Register to);

@@ -51,7 +51,7 @@ test('a group hears, decides over a topic, and the run goes on', { timeout }, as
   for (const { socket } of [asker, rita, max]) socket.end();
 });
 
-test('who missed something names the last it had; who left hears nothing', { timeout }, async () => {
+test('who missed something names the last it had; leavers hear nothing', { timeout }, async () => {
   const [asker, rita] = [await someone(), await reviewer()];
   const { offset } = await subscribe(rita.socket);
   rita.socket.say({ t: 'unsubscribe', id: 'u', group: 'reviewers' });
