@@ -22,6 +22,7 @@ struct Input {
   Value value;
   bool unsure;
   TimerId timer;
+  bool signal = false;
 };
 
 Input random_input(Random& random, const Run& run) {
@@ -34,6 +35,7 @@ Input random_input(Random& random, const Run& run) {
   if (!open.empty()) input.step = open[random.below(open.size())].id;
   input.value = random.one_in(40) ? Value::string("no int")
                                   : Value::integer(static_cast<int64_t>(random.below(100)));
+  input.signal = random.one_in(run.open_receives().empty() ? 12 : 2);
   return input;
 }
 
@@ -44,6 +46,9 @@ void give(Run& run, const Input& input, Commands& commands) {
     run.cancel(CancelKind::superseded, "fuzz", commands);
   } else if (input.kind == 2) {
     run.on_failure_expired(commands);
+  } else if (input.signal) {
+    Value fields[] = {input.value.is(Kind::integer) ? input.value : Value::integer(7)};
+    run.signal({0, std::nullopt, Value::record(1, fields)}, commands);
   } else if (input.timer.value != 0) {
     run.timer_fired(input.timer, commands);
   } else if (input.kind < 10) {
@@ -54,13 +59,15 @@ void give(Run& run, const Input& input, Commands& commands) {
 }
 
 struct Totals {
-  uint64_t refused = 0, ended = 0, inputs = 0, compensated = 0, restored = 0, timers = 0;
+  uint64_t refused = 0, ended = 0, inputs = 0, compensated = 0, restored = 0, timers = 0,
+           received = 0;
 };
 
 void check_open_steps(const Run& run) {
   bool live = run.phase() != Phase::ended && run.phase() != Phase::created;
   // Every live run waits for something; an ended one for nothing.
-  ASSERT_EQ(live, !run.open_steps().empty() || !run.open_timers().empty());
+  ASSERT_EQ(live, !run.open_steps().empty() || !run.open_timers().empty() ||
+                      !run.open_receives().empty());
 }
 
 void drive(Random& random, const std::shared_ptr<const VerifiedProgram>& verified, Totals& totals) {
@@ -92,6 +99,7 @@ void drive(Random& random, const std::shared_ptr<const VerifiedProgram>& verifie
     restored = std::move(*again);
     ++totals.restored;
     Input input = random_input(random, steady);
+    totals.received += input.signal && !steady.open_receives().empty() ? 1 : 0;
     a.clear();
     b.clear();
     give(steady, input, a);
@@ -126,6 +134,7 @@ TEST(Fuzz, random_programs_run_within_their_bounds) {
   EXPECT_GT(totals.inputs, 2 * kPrograms);
   EXPECT_GT(totals.compensated, kPrograms / 4);
   EXPECT_GT(totals.timers, kPrograms / 4);
+  EXPECT_GT(totals.received, kPrograms / 20);
 }
 
 // Bytes changed below a right checksum: refused, or a run that can be driven on without harm.

@@ -264,8 +264,7 @@ class BodyMaker {
         f_.add_handler(labels[begin], labels[end], labels[to],
                        random_.one_in(2) ? std::optional<Register>(any()) : std::nullopt);
         if (random_.one_in(2)) {
-          f_.add_handler(labels[0], labels[end], labels[to], timer(),
-                         Handler::kHandlerDeadline);
+          f_.add_handler(labels[0], labels[end], labels[to], timer(), Handler::kHandlerDeadline);
         }
       }
     }
@@ -333,7 +332,7 @@ class BodyMaker {
       case 19:
         return wait_or_loop();
       case 20:
-        return race_or_fan();
+        return may_register() && random_.one_in(2) ? receive() : race_or_fan();
       default:
         return notify();
     }
@@ -465,6 +464,17 @@ class BodyMaker {
     f_.emit(Op::gather, of('l'));
   }
 
+  // Site 0 takes any, site 1 asks its filter; how long is a duration, none, or nonsense.
+  void receive() {
+    const Register first{first_.index + static_cast<uint32_t>(kKinds.size())};
+    const auto site = static_cast<uint32_t>(random_.below(2));
+    f_.emit(Op::move, first, random_.one_in(40) ? of('s') : of('d'));
+    if (random_.one_in(6)) f_.emit(Op::load_none, first);
+    f_.emit(Op::move, {first.index + 1}, of('i'));
+    f_.emit_indexed(Op::receive, of('r'), first, site);
+    if (!random_.one_in(3)) f_.emit_indexed(Op::make_record, of('r'), of('i'), 1);
+  }
+
   void notify() {
     f_.emit_notify(of('r'), 0, random_.one_in(3) ? NotifyTo::group : NotifyTo::run_client, of('s'));
   }
@@ -478,10 +488,10 @@ class BodyMaker {
         if (random_.one_in(6)) return f_.emit_finish(of('r'), 0);
         [[fallthrough]];
       default:
-        return random_.one_in(8)    ? f_.emit(Op::fail, of('s'), of('s'))
-               : random_.one_in(10) ? f_.emit(kind_ == FunctionKind::pure ? Op::ret : Op::rethrow,
-                                              of('r'))
-                                    : f_.emit(Op::ret, of(random_.one_in(3) ? 'l' : 'i'));
+        return random_.one_in(8) ? f_.emit(Op::fail, of('s'), of('s'))
+               : random_.one_in(10)
+                   ? f_.emit(kind_ == FunctionKind::pure ? Op::ret : Op::rethrow, of('r'))
+                   : f_.emit(Op::ret, of(random_.one_in(3) ? 'l' : 'i'));
     }
   }
 
@@ -526,6 +536,14 @@ Program random_program(Random& random) {
   }
   uint32_t flow = make("main", FunctionKind::flow, 1, 60, undo, "main");
   uint32_t handler = make("handler", FunctionKind::handler, 2, 6, 0, "");
+  uint32_t filter = p.function("filter", FunctionKind::pure, 2, [](FunctionBuilder& f) {
+    const Register n = f.allocate();
+    f.emit_indexed(Op::get_field, n, f.parameter(0), 0);
+    f.emit(Op::less, n, n, f.parameter(1));
+    f.emit(Op::ret, n);
+  });
+  p.program.receives = {{"m", 0, 0, std::nullopt, 0, std::nullopt},
+                        {"n", 0, 0, std::nullopt, 0, filter}};
   p.flow("main", {kTypeInt}, flow,
          random.one_in(4) ? std::nullopt : std::optional<uint32_t>(handler), {0});
   return p.program;
