@@ -235,3 +235,26 @@ test('state lets a new process go on', { timeout }, async () => {
   const second = await connected({ ...state });
   assert.deepEqual(second.hello, { t: 'hello', session: 's1', resume: state.resume, token: 'T' });
 });
+
+test('a group goes on behind its last delivery after a reconnect', { timeout }, async () => {
+  const first = await connected();
+  const heard = [];
+  const subscribed = client.subscribe('reviewers', (frame) => heard.push(frame.offset));
+  const asked = await first.next('subscribe');
+  assert.deepEqual([asked.group, asked.offset], ['reviewers', undefined]);
+  first.say({ t: 'accepted', id: asked.id, group: 'reviewers', offset: 7 });
+  // With the answer in one packet, before the promise has told anyone.
+  for (const offset of [8, 9, 9]) first.say({ ...delivery(offset), group: 'reviewers' });
+  assert.equal((await subscribed).offset, 7);
+  await until(() => heard.length === 2);
+  assert.deepEqual(heard, [8, 9]);
+  assert.deepEqual(first.waiting('ack'), []);
+  first.drop();
+
+  const second = await engine.peer(welcome);
+  const { group, offset } = await second.next('subscribe');
+  assert.deepEqual([group, offset], ['reviewers', 9]);
+  const left = client.unsubscribe('reviewers');
+  second.say({ t: 'accepted', id: (await second.next('unsubscribe')).id, group: 'reviewers' });
+  await left;
+});
