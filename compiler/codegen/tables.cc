@@ -102,6 +102,7 @@ void Generator::events() {
   for (const RecordDef& def : program_.records) {
     if (!def.is_event || !def.crosses_edge) continue;
     events_.emplace(&def, static_cast<std::uint32_t>(out_.events.size()));
+    type(def.type);  // what comes in is read by it
     out_.events.push_back({def.name, def.version, def.index});
   }
 }

@@ -186,7 +186,7 @@ TEST(Script, MistakesAreNamed) {
   } rows[] = {
       {"", "the script must be an object"},
       {"[]", "the script must be an object"},
-      {R"({"x": 1})", "the script has no `x`: client, cancel_after and tasks are known"},
+      {R"({"x": 1})", "the script has no `x`: client, cancel_after, signals and tasks are known"},
       {R"({"tasks": {"t9": {}}})", "the program has no task `t9`"},
       {R"({"tasks": {"t1": []}})", "`t1` has an empty list"},
       {R"({"tasks": {"t1": {}}})", "an attempt of `t1` has one of returns, fails, hangs, dies"},
