@@ -124,9 +124,9 @@ class Cluster {
   // Messages go out, each twice, until nothing is under way.
   void settle() {
     while (!wire_.empty()) {
-      const Send sent = wire_.front();
+      const auto [source, sent] = wire_.front();
       wire_.pop_front();
-      const auto [at, source] = std::pair{sent.destination, source_.at(key_of_send(sent))};
+      const PartitionId at = sent.destination;
       for (int i = 0; i < 2; ++i) {
         const Message message{source, sent.n, sent.body};
         if (partition(at).admit(message) != Partition::MessageAdmission::fresh) continue;
@@ -149,8 +149,7 @@ class Cluster {
     journals_[number(at)].push_back(record);
     for (const Effect& effect : effects) {
       if (const auto* sent = std::get_if<Send>(&effect)) {
-        source_[key_of_send(*sent)] = at;
-        wire_.push_back(*sent);
+        wire_.emplace_back(at, *sent);
       } else if (const auto* offer = std::get_if<Offer>(&effect)) {
         offers_[offer->key.run] = *offer;
       } else if (const auto* ended = std::get_if<RunChanged>(&effect)) {
@@ -207,17 +206,12 @@ class Cluster {
     config.partitions = kPartitions;
     return config;
   }
-  static std::string key_of_send(const Send& sent) {
-    return std::to_string(number(sent.destination)) + "/" + std::to_string(sent.n) + "/" +
-           sent.body;
-  }
   Partition& partition(PartitionId id) { return partitions_[number(id)]; }
 
   test::TestPrograms programs_;
   std::deque<Partition> partitions_;
   std::deque<std::vector<Record>> journals_;
-  std::deque<Send> wire_;
-  std::map<std::string, PartitionId> source_;
+  std::deque<std::pair<PartitionId, Send>> wire_;  // from where, and what
   std::map<RunId, Offer> offers_;
   int ids_ = 0;
 };
