@@ -247,7 +247,7 @@ tl::expected<Attached, Refusal> settle_session(Node::Impl& impl, const ReadPool:
   Attached out;
   out.highest = view.last_offset;
   auto acked = impl.store->pending_ack(tenant, request.client, request.session);
-  if (!acked) {
+  if (!acked && !request.session.empty()) {
     auto stored = journal::read_ack(*mine.database, tenant, request.client, request.session);
     if (!stored) return tl::unexpected(database_gone());
     acked = *stored;

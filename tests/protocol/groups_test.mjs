@@ -53,13 +53,14 @@ test('a group hears, decides over a topic, and the run goes on', { timeout }, as
 
 test('who missed something names the last it had; leavers hear nothing', { timeout }, async () => {
   const [asker, rita] = [await someone(), await reviewer()];
-  const { offset } = await subscribe(rita.socket);
+  const { t, offset } = await subscribe(rita.socket);
+  assert.equal(t, 'accepted');
   rita.socket.say({ t: 'unsubscribe', id: 'u', group: 'reviewers' });
   assert.equal((await rita.socket.next('accepted', { id: 'u' })).group, 'reviewers');
   const runs = [];
   for (const text of ['a', 'b', 'c']) runs.push(...await send(asker.socket, 'reviews', { text }));
   const late = await reviewer();
-  await subscribe(late.socket, { offset: offset + 1 });
+  assert.equal((await subscribe(late.socket, { offset: offset + 1 })).t, 'accepted');
   for (const n of [1, 2]) {
     const missed = await late.socket.next('delivery', { group: 'reviewers' });
     assert.deepEqual([missed.offset, missed.run], [offset + 1 + n, runs[n]]);
