@@ -207,11 +207,17 @@ struct Expr {
 
 // ----------------------------------------------------------------------------------- declarations
 
+// What must not come out: see analyse/labels.cc. Bits.
+using Labels = std::uint8_t;
+inline constexpr Labels kPii = 1;
+inline constexpr Labels kSecret = 2;
+
 struct FieldDef {
   std::string name;
   Span span;
   Span type_span;
   TypeId type = kPoison;
+  Labels labels = 0;
   const ast::Field* tree = nullptr;
   const Module* module = nullptr;
   enum class State { kUnseen, kOpen, kDone } state = State::kUnseen;  // of the default
@@ -352,6 +358,13 @@ struct FlowDef {
   TopicDef* trigger = nullptr;
   bool has_trigger = false;  // one was written, though it may be wrong
   std::optional<Said<std::int64_t>> timeout_ms;
+  struct CallBudget {  // budget N calls of TASK
+    const TaskDef* task = nullptr;
+    std::int64_t calls = 0;
+    Span span;
+  };
+  std::vector<CallBudget> call_budgets;
+  std::optional<Said<std::int64_t>> budget_ms;  // budget D
   Block body;
   Local* why = nullptr;
   std::optional<Block> on_failure;

@@ -63,13 +63,48 @@ std::string json_object(const Diagnostic& item, const SourceSet& sources) {
       note, array(item.fixes, fix));
 }
 
-std::string sarif_location(Span span, const SourceSet& sources) {
+// A path as a relative reference of RFC 3986; `<stdin>` and blanks would be none.
+std::string uri_of(std::string_view path) {
+  constexpr std::string_view kPlain = "-._~/";
+  std::string uri;
+  for (const char letter : path) {
+    const auto byte = static_cast<unsigned char>(letter);
+    const bool word = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+                      (byte >= '0' && byte <= '9');
+    if (word || kPlain.find(letter) != std::string_view::npos) {
+      uri += letter;
+    } else {
+      uri += fmt::format("%{:02X}", byte);
+    }
+  }
+  return uri;
+}
+
+std::string sarif_artifact(FileId file, const SourceSet& sources) {
+  return fmt::format(R"("artifactLocation":{{"uri":{}}})",
+                     json_quote(uri_of(sources.file(file).path())));
+}
+
+std::string sarif_region(Span span, const SourceSet& sources) {
   const Places places = places_of(span, sources);
-  return fmt::format(
-      R"("physicalLocation":{{"artifactLocation":{{"uri":{}}},)"
-      R"("region":{{"startLine":{},"startColumn":{},"endLine":{},"endColumn":{}}}}})",
-      json_quote(sources.file(span.file).path()), places.begin.line, places.begin.column,
-      places.end.line, places.end.column);
+  return fmt::format(R"({{"startLine":{},"startColumn":{},"endLine":{},"endColumn":{}}})",
+                     places.begin.line, places.begin.column, places.end.line, places.end.column);
+}
+
+std::string sarif_location(Span span, const SourceSet& sources) {
+  return fmt::format(R"("physicalLocation":{{{},"region":{}}})", sarif_artifact(span.file, sources),
+                     sarif_region(span, sources));
+}
+
+std::string sarif_fix(const Fix& fix, const SourceSet& sources) {
+  const auto change = [&](const Edit& edit) {
+    return fmt::format(
+        R"({{{},"replacements":[{{"deletedRegion":{},"insertedContent":{{"text":{}}}}}]}})",
+        sarif_artifact(edit.span.file, sources), sarif_region(edit.span, sources),
+        json_quote(edit.text));
+  };
+  return fmt::format(R"({{"description":{{"text":{}}},"artifactChanges":{}}})",
+                     json_quote(fix.title), array(fix.edits, change));
 }
 
 std::string sarif_result(const Diagnostic& item, const SourceSet& sources) {
@@ -79,23 +114,27 @@ std::string sarif_result(const Diagnostic& item, const SourceSet& sources) {
     return fmt::format(R"({{{},"message":{{"text":{}}}}})", sarif_location(label.span, sources),
                        json_quote(label.text));
   };
-  const std::string extra =
-      item.labels.empty() ? ""
-                          : fmt::format(R"(,"relatedLocations":{})", array(item.labels, related));
-  return fmt::format(
-      R"({{"ruleId":"{}","ruleIndex":{},"level":"{}","message":{{"text":{}}},)"
-      R"("locations":[{{{}}}]{}}})",
-      info(item.code).name, static_cast<std::size_t>(item.code),
-      item.severity == Severity::kError ? "error" : "warning", json_quote(text),
-      sarif_location(item.span, sources), extra);
+  std::string extra;
+  if (!item.labels.empty()) {
+    extra += fmt::format(R"(,"relatedLocations":{})", array(item.labels, related));
+  }
+  if (!item.fixes.empty()) {
+    const auto fix = [&](const Fix& each) { return sarif_fix(each, sources); };
+    extra += fmt::format(R"(,"fixes":{})", array(item.fixes, fix));
+  }
+  return fmt::format(R"({{"ruleId":"{}","ruleIndex":{},"level":"{}","message":{{"text":{}}},)"
+                     R"("locations":[{{{}}}]{}}})",
+                     info(item.code).name, static_cast<std::size_t>(item.code),
+                     item.severity == Severity::kError ? "error" : "warning", json_quote(text),
+                     sarif_location(item.span, sources), extra);
 }
 
 std::string sarif_rule(const CodeInfo& row) {
   return fmt::format(
       R"({{"id":"{}","shortDescription":{{"text":{}}},"fullDescription":{{"text":{}}},)"
-      R"("defaultConfiguration":{{"level":"{}"}}}})",
-      row.name, json_quote(row.title), json_quote(row.explanation),
-      row.severity == Severity::kError ? "error" : "warning");
+      R"("help":{{"text":{},"markdown":{}}},"defaultConfiguration":{{"level":"{}"}}}})",
+      row.name, json_quote(row.title), json_quote(row.title), json_quote(row.explanation),
+      json_quote(row.explanation), row.severity == Severity::kError ? "error" : "warning");
 }
 
 }  // namespace

@@ -8,6 +8,9 @@
 //   repeats.cc   attempts and hedges only where doing it twice is harmless
 //   undoing.cc   effects that a later failure leaves behind
 //   waits.cc     loops that never wait, waits that never end, answers that could fail
+//   worst.cc     the longest time and the most attempts, over every way through a flow
+//   limits.cc    what is longer than the limit around it, or than a budget
+//   labels.cc    what is marked `pii` or `secret`, on its way
 #pragma once
 
 #include "compiler/diagnostics.hpp"

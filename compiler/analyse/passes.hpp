@@ -25,6 +25,10 @@ void check_undoing(const View& view, Diagnostics& diagnostics);
 // Loops wait, waits end, and `on failure` depends on nothing that can fail.
 void check_loops(const View& view, Diagnostics& diagnostics);
 void check_hanging(const View& view, Diagnostics& diagnostics);
+// Deadlines add up, and budgets hold.
+void check_limits(const View& view, Diagnostics& diagnostics);
+// What is marked `pii` or `secret` stays where it may be.
+void check_labels(const ir::Program& program, Diagnostics& diagnostics);
 void check_on_failure(const View& view, Diagnostics& diagnostics);
 
 }  // namespace sluice::compiler::analyse

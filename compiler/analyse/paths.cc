@@ -133,8 +133,17 @@ class Paths {
     return first && last && *first <= *last ? kEnds : Ways{};
   }
 
+  // A `match` that lacks a case was reported; what follows is reached by that case.
+  bool lacks_a_case(const ast::Stmt& ender) const {
+    const auto& items = diagnostics_->items();
+    return std::any_of(items.begin(), items.end(), [&](const Diagnostic& each) {
+      return each.code == Code::E0303 && each.span.file == ender.span.file &&
+             each.span.begin >= ender.span.begin && each.span.end <= ender.span.end;
+    });
+  }
+
   void unreachable(const ast::Block& block, const ast::Stmt& ender) {
-    if (diagnostics_ == nullptr) return;
+    if (diagnostics_ == nullptr || lacks_a_case(ender)) return;
     const auto place = std::find_if(block.statements.begin(), block.statements.end(),
                                     [&](const auto& stmt) { return stmt.get() == &ender; });
     const Span first = (*std::next(place))->span;

@@ -145,6 +145,10 @@ void for_each_statement(const ast::Block& block,
   for (const ast::StmtPtr& each : block.statements) statement_and_inner(*each, visit);
 }
 
+Span word_of(const ast::Stmt& stmt, std::uint32_t size) {
+  return {stmt.span.file, stmt.span.begin, stmt.span.begin + size};
+}
+
 const ast::Stmt& without_let(const ast::Stmt& stmt) {
   const auto* let = ast::as<ast::LetStmt>(stmt);
   return let != nullptr && let->source != nullptr ? *let->source : stmt;

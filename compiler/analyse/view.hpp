@@ -56,6 +56,8 @@ void for_each_statement(const ast::Block& block,
 void for_each_expr(const ast::Stmt& stmt, const std::function<void(const ast::Expr&)>& visit);
 // Calls `visit` with what an expression is made of, one level down.
 void for_each_part(const ast::Expr& expr, const std::function<void(const ast::Expr&)>& visit);
+// The first `size` bytes of a statement: the word that it begins with.
+Span word_of(const ast::Stmt& stmt, std::uint32_t size);
 // The race, each or start statement of `let x = …`, every other statement itself.
 const ast::Stmt& without_let(const ast::Stmt& stmt);
 

@@ -11,10 +11,6 @@ using namespace ir;
 
 namespace {
 
-Span word(const ast::Stmt& stmt, std::uint32_t size) {
-  return {stmt.span.file, stmt.span.begin, stmt.span.begin + size};
-}
-
 // ------------------------------------------------------------------- every path of a loop waits
 
 // Where a run can come without having waited since the beginning of a block.
@@ -141,7 +137,7 @@ class Loops {
     const Dry body = block(node.body);
     if (body.on || body.continues) {
       diagnostics_
-          .report(Code::E0702, word(stmt, 5), "a round of this loop can pass without waiting")
+          .report(Code::E0702, word_of(stmt, 5), "a round of this loop can pass without waiting")
           .because(
               "a run that never waits would hold its partition: every path round a `while` has a "
               "`step`, `receive`, `sleep` or `race`. `each n in 1..N` is the bounded loop");
@@ -162,7 +158,7 @@ class Loops {
       diagnostics_
           .report(Code::E0703, node.source->span,
                   fmt::format("{} rounds without a wait are too many", *last - *first + 1))
-          .also(word(stmt, 4), "a round of this loop can pass without waiting")
+          .also(word_of(stmt, 4), "a round of this loop can pass without waiting")
           .because(fmt::format("between two waits a run has the fuel for at most {} rounds, and "
                                "fails with `Fault` beyond it",
                                kRoundsMax));
@@ -258,9 +254,9 @@ class Waits {
       if (!first) first = std::move(found);
     });
     if (node.within != nullptr) return first;
-    if (races_ > 0) return Hang{word(stmt, 7), "this `receive`"};
+    if (races_ > 0) return Hang{word_of(stmt, 7), "this `receive`"};
     diagnostics_
-        .report(Code::E0701, word(stmt, 7),
+        .report(Code::E0701, word_of(stmt, 7),
                 fmt::format("this waits for ever if no `{}` comes", node.event.text()))
         .because(
             "`within D` bounds it, and `else { … }` says what happens then; only inside `race`, "
@@ -275,7 +271,7 @@ class Waits {
     for (const ast::Branch& each : node.branches) bounded = !branch(each) || bounded;
     --races_;
     if (bounded) return std::nullopt;
-    return Hang{word(stmt, 4), "this `race`"};
+    return Hang{word_of(stmt, 4), "this `race`"};
   }
 
   const View& view_;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "compiler/stdlib.hpp"
+
 namespace sluice::compiler {
 
 using namespace ir;
@@ -53,14 +55,77 @@ std::vector<std::string_view> names_of(const ModuleScope& scope, Space space) {
 
 }  // namespace
 
+namespace {
+
+using Candidates = std::vector<std::string_view>;
+
+// What other languages call it, where that is among the candidates. `none` always is a value.
+std::optional<std::string_view> called_elsewhere(std::string_view word, Code code,
+                                                 const Candidates& candidates) {
+  static const std::unordered_multimap<std::string_view, std::string_view> kSynonyms = {
+      {"null", "none"},          {"nil", "none"},
+      {"undefined", "none"},     {"str", "string"},
+      {"text", "string"},        {"varchar", "string"},
+      {"integer", "int"},        {"number", "int"},
+      {"long", "int"},           {"i64", "int"},
+      {"double", "float"},       {"real", "float"},
+      {"f64", "float"},          {"boolean", "bool"},
+      {"any", "json"},           {"object", "json"},
+      {"date", "timestamp"},     {"datetime", "timestamp"},
+      {"instant", "timestamp"},  {"money", "decimal"},
+      {"interval", "duration"},  {"length", "len"},
+      {"size", "len"},           {"count", "len"},
+      {"uppercase", "upper"},    {"toUpperCase", "upper"},
+      {"lowercase", "lower"},    {"toLowerCase", "lower"},
+      {"toString", "str"},       {"to_string", "str"},
+      {"string", "str"},         {"strip", "trim"},
+      {"substring", "take"},     {"slice", "take"},
+      {"includes", "contains"},  {"startsWith", "starts_with"},
+      {"endsWith", "ends_with"}, {"indexOf", "index_of"},
+      {"reversed", "reverse"},   {"sorted", "sort"},
+      {"distinct", "unique"},    {"stringify", "encode"},
+      {"to_json", "encode"},     {"parseInt", "parse_int"},
+      {"toInt", "parse_int"},
+  };
+  const auto [first, last] = kSynonyms.equal_range(word);
+  for (auto each = first; each != last; ++each) {
+    const std::string_view ours = each->second;
+    if (ours == "none" && code == Code::E0201) return ours;
+    const bool known = std::find(candidates.begin(), candidates.end(), ours) != candidates.end();
+    if (known) return ours;
+  }
+  return std::nullopt;
+}
+
+// "`a`, `b` or `c`"; empty where the list would be no help.
+std::string one_of(const Candidates& candidates) {
+  constexpr std::size_t kNamesMax = 8;
+  if (candidates.empty() || candidates.size() > kNamesMax) return {};
+  std::string text;
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const bool last = i + 1 == candidates.size();
+    text += fmt::format("{}`{}`", i == 0 ? "" : last ? " and " : ", ", candidates[i]);
+  }
+  return text;
+}
+
+}  // namespace
+
 void Context::unknown(Code code, std::string_view lacks, const ast::Name& name,
                       const std::vector<std::string_view>& candidates) {
   Diagnostic& diagnostic =
       diagnostics.report(code, name.span, fmt::format("{} `{}`", lacks, name.text));
-  if (const auto near = nearest(name.text, candidates)) {
+  auto near = called_elsewhere(name.text, code, candidates);
+  if (!near) near = nearest(name.text, candidates);
+  if (near) {
     diagnostic.here(fmt::format("did you mean `{}`?", *near));
     diagnostic.mend(fmt::format("write `{}`", *near), {{name.span, std::string(*near)}});
+    return;
   }
+  // Of fields, cases and parameters there are few.
+  const bool few = code == Code::E0212 || code == Code::E0213 || code == Code::E0214;
+  const std::string names = few ? one_of(candidates) : std::string();
+  if (!names.empty()) diagnostic.because(fmt::format("it has {}", names));
 }
 
 ImportScope* Context::import(ModuleScope& scope, std::string_view name) {
@@ -68,6 +133,28 @@ ImportScope* Context::import(ModuleScope& scope, std::string_view name) {
   if (place == scope.imports.end()) return nullptr;
   place->second.used = true;
   return &place->second;
+}
+
+// `uses retry.fast` without `import std.retry`: the import is what is missing.
+void Context::unknown_import(const ModuleScope& scope, const ast::Name& name,
+                             const std::vector<std::string_view>& candidates) {
+  const std::string standard = fmt::format("std.{}", name.text);
+  if (!find_standard_module(standard)) {
+    unknown(Code::E0201, "there is no imported module", name, candidates);
+    return;
+  }
+  const ast::Module& tree = *scope.module->tree;
+  Span place{tree.file, 0, 0};
+  std::string text = fmt::format("import {}\n\n", standard);
+  if (!tree.imports.empty() || tree.name) {
+    const Span above = tree.imports.empty() ? tree.name->span : tree.imports.back().span;
+    place = {above.file, above.end, above.end};
+    text = fmt::format("{}import {}", tree.imports.empty() ? "\n\n" : "\n", standard);
+  }
+  diagnostics
+      .report(Code::E0201, name.span, fmt::format("there is no imported module `{}`", name.text))
+      .here(fmt::format("`import {}` is missing", standard))
+      .mend(fmt::format("import `{}`", standard), {{place, text}});
 }
 
 const Symbol* Context::resolve(ModuleScope& scope, Space space, const ast::QualifiedName& name,
@@ -88,7 +175,7 @@ const Symbol* Context::resolve(ModuleScope& scope, Space space, const ast::Quali
       std::vector<std::string_view> candidates;
       for (const auto& [alias, target] : scope.imports) candidates.push_back(alias);
       std::sort(candidates.begin(), candidates.end());
-      unknown(Code::E0201, "there is no imported module", name.parts[0], candidates);
+      unknown_import(scope, name.parts[0], candidates);
       return nullptr;
     }
     if (imported->module == nullptr) return nullptr;

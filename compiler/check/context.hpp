@@ -93,6 +93,8 @@ class Context {
   std::string type_name(ir::TypeId type) const { return "`" + types.name(type) + "`"; }
 
  private:
+  void unknown_import(const ModuleScope& scope, const ast::Name& name,
+                      const std::vector<std::string_view>& candidates);
   void report_const_cycle(const ir::ConstDef& def);
   void report_policy_cycle(const ir::PolicyDef& def);
 

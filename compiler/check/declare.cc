@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "compiler/analyse/view.hpp"
 #include "compiler/check/context.hpp"
 #include "compiler/check/exprs.hpp"
 #include "compiler/check/fold.hpp"
@@ -45,7 +46,8 @@ class Declarations {
       field.type_span = join(tree.name.span, tree.type->span);
       field.tree = &tree;
       field.module = scope_.module;
-      refuse_extras(tree, kind);
+      field.labels = labels(tree);
+      check_constraint(tree, kind);
     }
     return made;
   }
@@ -127,13 +129,23 @@ class Declarations {
   }
 
  private:
-  void refuse_extras(const ast::Field& tree, Fields kind) {
+  Labels labels(const ast::Field& tree) {
+    Labels all = 0;
     for (const ast::Name& label : tree.labels) {
-      context_.diagnostics
-          .report(Code::E0631, label.span,
-                  fmt::format("the label `{}` is not executed yet", label.text))
-          .because("nothing would keep such a field from logs and other clients yet");
+      if (label.text == "pii") {
+        all |= kPii;
+      } else if (label.text == "secret") {
+        all |= kSecret;
+      } else {
+        context_.diagnostics
+            .report(Code::E0201, label.span, fmt::format("there is no label `{}`", label.text))
+            .because("`pii` marks what tells of a person, `secret` what nobody else may see");
+      }
     }
+    return all;
+  }
+
+  void check_constraint(const ast::Field& tree, Fields kind) {
     if (kind == Fields::kParameters && tree.where != nullptr) {
       context_.diagnostics
           .report(Code::E0318, tree.where->span, "nobody would check this constraint")
@@ -207,51 +219,12 @@ class Declarations {
   Locals locals_;
 };
 
-// The kinds by which flows fail, so that policies may name them before any body is checked.
-class FailedKinds {
- public:
-  explicit FailedKinds(std::set<std::string>& kinds) : kinds_(kinds) {}
-
-  void block(const ast::Block& block) {
-    for (const ast::StmtPtr& each : block.statements) statement(*each);
-  }
-
- private:
-  void branches(const std::vector<ast::Branch>& branches) {
-    for (const ast::Branch& each : branches) {
-      if (const auto* arm = std::get_if<ast::BranchArm>(&each.node)) block(arm->body);
-    }
-  }
-
-  void statement(const ast::Stmt& tree) {
-    const auto maybe = [&](const std::optional<ast::Block>& body) {
-      if (body) block(*body);
-    };
-    std::visit(ast::Overloaded{
-                   [&](const ast::FailStmt& n) { kinds_.insert(n.kind.text); },
-                   [&](const ast::LetStmt& n) {
-                     if (n.source != nullptr) statement(*n.source);
-                   },
-                   [&](const ast::IfStmt& n) {
-                     for (const ast::IfArm& arm : n.arms) block(arm.body);
-                     maybe(n.else_body);
-                   },
-                   [&](const ast::MatchStmt& n) {
-                     for (const ast::MatchCase& each : n.cases) block(each.body);
-                     maybe(n.else_body);
-                   },
-                   [&](const ast::ParallelStmt& n) { branches(n.branches); },
-                   [&](const ast::RaceStmt& n) { branches(n.branches); },
-                   [&](const ast::EachStmt& n) { block(n.body); },
-                   [&](const ast::WhileStmt& n) { block(n.body); },
-                   [&](const ast::TryStmt& n) { block(n.body); },
-                   [&](const auto&) {},
-               },
-               tree.node);
-  }
-
-  std::set<std::string>& kinds_;
-};
+// The kinds by which a flow fails, so that policies may name them before any body is checked.
+void declare_failed_kinds(const ast::Block& body, std::set<std::string>& kinds) {
+  analyse::for_each_statement(body, [&](const ast::Stmt& stmt) {
+    if (const auto* node = ast::as<ast::FailStmt>(stmt)) kinds.insert(node->kind.text);
+  });
+}
 
 void head(Context& context, FlowDef& def) {
   ModuleScope& scope = *context.scope_of.at(def.module);
@@ -259,7 +232,7 @@ void head(Context& context, FlowDef& def) {
   Declarations declarations(context, scope);
   def.parameters =
       declarations.fields(node.parameters, Declarations::Fields::kParameters, "parameter");
-  FailedKinds(context.declared_kinds).block(node.body);
+  declare_failed_kinds(node.body, context.declared_kinds);
   for (const ast::QualifiedName& name : node.outcomes) {
     const Symbol* symbol = context.resolve(scope, Space::kType, name, "event");
     RecordDef* event = symbol == nullptr ? nullptr : declarations.event_of(*symbol, name.span);

@@ -28,6 +28,8 @@ void Exprs::mismatch(Span span, TypeId found, const Want& want) {
     diagnostic.because("it may be `none`: give another value with `??`, or look with `if let`");
   } else if (want.type == kString && (found == kInt || found == kFloat || found == kDuration)) {
     diagnostic.because("`\"${x}\"` and `str(x)` make text of a value");
+  } else if (want.type == kDuration && found == kInt) {
+    diagnostic.because("a duration has a unit, without a space: `250ms`, `5s`, `10m`, `24h`, `7d`");
   } else if (want.type == kFloat && found == kInt) {
     diagnostic.because("`float(x)` makes a float of an int");
   }
@@ -257,8 +259,28 @@ Expr* Exprs::unknown_name(Span span, const std::string& name) {
     if (symbol.as<ConstDef>() != nullptr) candidates.push_back(known);
   }
   std::sort(candidates.begin(), candidates.end());
+  if (const EnumDef* def = enum_with_case(name)) {
+    const std::string whole = fmt::format("{}.{}", def->name, name);
+    context_.diagnostics.report(Code::E0201, span, fmt::format("there is no name `{}`", name))
+        .here(fmt::format("did you mean `{}`?", whole))
+        .because("a case is written with its enum")
+        .mend(fmt::format("write `{}`", whole), {{span, whole}});
+    return context_.poison(span);
+  }
   context_.unknown(Code::E0201, "there is no name", {name, span}, candidates);
   return context_.poison(span);
+}
+
+// The enum of this module that has such a case, if one alone has.
+const EnumDef* Exprs::enum_with_case(const std::string& name) const {
+  const EnumDef* found = nullptr;
+  for (const auto& [known, symbol] : scope_.spaces[static_cast<std::size_t>(Space::kType)]) {
+    const EnumDef* def = symbol.as<EnumDef>();
+    if (def == nullptr || def->find(name) == nullptr) continue;
+    if (found != nullptr) return nullptr;
+    found = def;
+  }
+  return found;
 }
 
 Expr* Exprs::symbol_value(Span span, const Symbol& symbol, std::string_view name) {

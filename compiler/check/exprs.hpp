@@ -93,6 +93,7 @@ class Exprs {
   ir::Expr* interpolated(const ast::Expr& tree);
   ir::Expr* name(const ast::Expr& tree, const ast::NameExpr& node, ir::TypeId hint);
   ir::Expr* local_ref(Span span, ir::Local& local);
+  const ir::EnumDef* enum_with_case(const std::string& name) const;
   ir::Expr* unknown_name(Span span, const std::string& name);
   ir::Expr* symbol_value(Span span, const Symbol& symbol, std::string_view name);
   ir::Expr* list(const ast::Expr& tree, const ast::ListExpr& node, ir::TypeId hint,

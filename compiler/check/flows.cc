@@ -46,8 +46,10 @@ void FlowChecker::parameters() {
 void FlowChecker::settings() {
   std::vector<const ast::FlowSetting*> seen;
   for (const ast::FlowSetting& each : tree_.settings) {
+    // Each task may have a budget of its own.
+    const bool many = std::holds_alternative<ast::BudgetCallsSetting>(each.node);
     const auto same = std::find_if(seen.begin(), seen.end(), [&](const auto* other) {
-      return other->node.index() == each.node.index();
+      return !many && other->node.index() == each.node.index();
     });
     if (same != seen.end()) {
       context_.diagnostics.report(Code::E0501, each.span, "this setting is given twice")
@@ -86,14 +88,39 @@ void FlowChecker::setting(const ast::FlowSetting& setting) {
                  [&](const ast::TtlSetting&) {
                    refuse_setting(Code::E0628, "ttl", "a client may send `ttl_ms` with each event");
                  },
-                 [&](const ast::BudgetCallsSetting&) {
-                   refuse_setting(Code::E0629, "budget", "`timeout` and `attempts` bound a run");
-                 },
-                 [&](const ast::BudgetTimeSetting&) {
-                   refuse_setting(Code::E0629, "budget", "`timeout` and `attempts` bound a run");
+                 [&](const ast::BudgetCallsSetting& node) { call_budget(node, setting.span); },
+                 [&](const ast::BudgetTimeSetting& node) {
+                   PolicyReader reader(context_, scope_, PolicyPlace::kBundle);
+                   const auto ms = reader.duration(*node.duration, "a budget");
+                   flow_.budget_ms = {ms.value_or(0), setting.span};
                  },
              },
              setting.node);
+}
+
+void FlowChecker::call_budget(const ast::BudgetCallsSetting& node, Span span) {
+  PolicyReader reader(context_, scope_, PolicyPlace::kBundle);
+  const auto calls = reader.integer(*node.count, "a number of calls", 0, kBudgetCallsMax);
+  const Symbol* symbol = context_.resolve(scope_, Space::kValue, node.task, "task");
+  if (symbol == nullptr || !calls) return;
+  const TaskDef* task = symbol->as<TaskDef>();
+  if (task == nullptr) {
+    context_.diagnostics
+        .report(Code::E0203, node.task.span,
+                fmt::format("a budget is for the calls of a task, and this is {}",
+                            kind_with_article(*symbol)))
+        .also(symbol->span, "declared here");
+    return;
+  }
+  for (const FlowDef::CallBudget& other : flow_.call_budgets) {
+    if (other.task != task) continue;
+    context_.diagnostics
+        .report(Code::E0501, span, fmt::format("`{}` has a budget already", task->name))
+        .also(other.span, "first here")
+        .mend("remove it", {{span, ""}});
+    return;
+  }
+  flow_.call_budgets.push_back({task, *calls, span});
 }
 
 void FlowChecker::trigger(const ast::TopicTrigger& node, Span span) {

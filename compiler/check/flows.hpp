@@ -26,6 +26,7 @@ class FlowChecker {
 
   void settings();
   void setting(const ast::FlowSetting& setting);
+  void call_budget(const ast::BudgetCallsSetting& node, Span span);
   void trigger(const ast::TopicTrigger& node, Span span);
   void parameters();
 

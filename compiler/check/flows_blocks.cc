@@ -293,7 +293,10 @@ Stmt* FlowChecker::try_statement(const ast::Stmt& tree, const ast::TryStmt& node
     if (!arm.kind) any = &arm;
     Catch& each = out.catches.emplace_back();
     each.span = arm.span;
-    if (arm.kind) each.kind = arm.kind->text;
+    if (arm.kind) {
+      each.kind = arm.kind->text;
+      check_kind(context_, *arm.kind);
+    }
     locals_.open();
     if (arm.why) {
       each.why = context_.local(*arm.why, context_.program.failure->type, Local::Kind::kWhy);

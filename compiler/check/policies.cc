@@ -220,19 +220,23 @@ std::optional<std::int64_t> PolicyReader::factor(const ast::Expr& tree) {
 }
 
 void PolicyReader::kinds(const std::vector<ast::Name>& names, Attempts& into) {
-  const std::vector<std::string_view> known = known_kinds(context_);
   for (const ast::Name& name : names) {
     into.kinds.emplace_back(name.text, name.span);
-    if (std::find(known.begin(), known.end(), name.text) != known.end()) continue;
-    Diagnostic& diagnostic = context_.diagnostics.report(
-        Code::W0003, name.span,
-        fmt::format("no task or flow here fails with the kind `{}`", name.text));
-    if (const auto near = nearest(name.text, known)) {
-      diagnostic.here(fmt::format("did you mean `{}`?", *near));
-      diagnostic.mend(fmt::format("write `{}`", *near), {{name.span, std::string(*near)}});
-    } else {
-      diagnostic.because(fmt::format("a task declares its own kinds: `fails [{}]`", name.text));
-    }
+    check_kind(context_, name);
+  }
+}
+
+void check_kind(Context& context, const ast::Name& name) {
+  const std::vector<std::string_view> known = known_kinds(context);
+  if (std::find(known.begin(), known.end(), name.text) != known.end()) return;
+  Diagnostic& diagnostic = context.diagnostics.report(
+      Code::W0003, name.span,
+      fmt::format("no task or flow here fails with the kind `{}`", name.text));
+  if (const auto near = nearest(name.text, known)) {
+    diagnostic.here(fmt::format("did you mean `{}`?", *near));
+    diagnostic.mend(fmt::format("write `{}`", *near), {{name.span, std::string(*near)}});
+  } else {
+    diagnostic.because(fmt::format("a task declares its own kinds: `fails [{}]`", name.text));
   }
 }
 

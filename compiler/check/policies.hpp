@@ -12,6 +12,8 @@ namespace sluice::compiler {
 
 // Attempts of one step, at most: beyond it a step is a loop that nobody wrote.
 inline constexpr std::int64_t kAttemptsMax = 1000;
+// Calls that a budget may allow.
+inline constexpr std::int64_t kBudgetCallsMax = 1'000'000'000;
 // The factor between two gaps, at most.
 inline constexpr std::int64_t kBackoffFactorMax = 100;
 
@@ -62,6 +64,8 @@ class PolicyReader {
   std::vector<const ast::Policy*> seen_;
 };
 
+// Warns of a kind that no failure will have.
+void check_kind(Context& context, const ast::Name& name);
 // Kinds that the language knows or that a task or flow of the program declares.
 std::vector<std::string_view> known_kinds(const Context& context);
 

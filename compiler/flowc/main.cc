@@ -14,7 +14,8 @@ constexpr const char* kDescription =
     "Wherever a file goes, so does a directory, a glob, or `-` for standard input.\n";
 constexpr const char* kFooter =
     "\nExit codes: 0 done, 1 findings, 2 wrong usage, 3 the engine cannot be reached.\n"
-    "`flowc COMMAND --help` shows examples.";
+    "`flowc COMMAND --help` shows examples, `flowc help CODE` explains a finding, and\n"
+    "`flowc help codes` lists them all.";
 
 // CLI11 says of an unknown command only that one is required.
 int check_command_name(const CLI::App& app, int argc, char** argv) {

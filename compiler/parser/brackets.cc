@@ -109,6 +109,7 @@ class Brackets {
     mended_.clear();
     odd_pair_.reset();
     open_at_end_ = false;
+    broken_string_line_ = 0;
     top_level_line_ = 1;
   }
 
@@ -245,6 +246,8 @@ class Brackets {
       report_unclosed_string(opener);
       return;
     }
+    // A string that lost its end took the closing bracket with it.
+    if (opener.line() == broken_string_line_) return;
     if (opener.getType() == FlowLexer::INTERPOLATION) {
       Report report{Code::E0102,
                     opener.span(),
@@ -298,6 +301,7 @@ class Brackets {
     });
     if (opener == open_.end()) return;  // a string that was mended already
     report_unclosed_string(opener->token);
+    broken_string_line_ = opener->token.line();
     const auto keep = static_cast<std::size_t>(opener - open_.begin());
     mended_.push_back({opener->token.line(), opener->token.line()});
     // Only the string itself gets an end: what was open inside of it is cut away with its tokens.
@@ -359,7 +363,8 @@ class Brackets {
   std::vector<std::pair<uint32_t, uint32_t>> mended_;
   std::optional<std::pair<FlowToken, FlowToken>> odd_pair_;
   uint32_t line_indent_ = 0;
-  uint32_t top_level_line_ = 1;  // where the last top-level bracket was closed
+  uint32_t top_level_line_ = 1;      // where the last top-level bracket was closed
+  uint32_t broken_string_line_ = 0;  // 0: none yet
   bool open_at_end_ = false;
   bool close_at_declarations_ = false;
 };

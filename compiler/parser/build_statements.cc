@@ -238,7 +238,11 @@ ast::StmtPtr Builder::try_statement(Parser::TryStatementContext* context) {
     arm.body = block(each->block());
     node.catches.push_back(std::move(arm));
   }
-  if (node.catches.empty()) {
+  // `except` and `rescue` behind it were told already.
+  const std::size_t behind = context->getStop()->getTokenIndex() + 1;
+  const std::string_view word =
+      behind < list_.tokens.size() ? list_.tokens[behind].text() : std::string_view();
+  if (node.catches.empty() && word != "except" && word != "rescue") {
     diagnostics_.report(Code::E0123, span_of(context->K_TRY()), "this `try` has no `catch`")
         .because("without one a failure goes on to the flow, as it would without `try`");
   }

@@ -23,7 +23,16 @@ class ForeignSigns {
   void run() {
     std::vector<FlowToken> kept;
     kept.reserve(list_.tokens.size());
-    for (FlowToken& token : list_.tokens) {
+    for (std::size_t i = 0; i < list_.tokens.size(); ++i) {
+      FlowToken& token = list_.tokens[i];
+      if (const std::size_t behind = behind_loop_head(i); behind != i) {
+        for (std::size_t k = 0; k < kLoopHead.size(); ++k) {
+          kept.push_back(list_.tokens[i + k]);
+          kept.back().set_type(kLoopHead[k]);
+        }
+        i = behind - 1;
+        continue;
+      }
       if (token.getType() < FlowLexer::BAD_SEMICOLON || token.getType() == antlr4::Token::EOF ||
           mend(token)) {
         kept.push_back(token);
@@ -34,6 +43,29 @@ class ForeignSigns {
   }
 
  private:
+  // `for (let i = 0; i < 3; i++) {`: told once, and read as `each _ in _ {`. Answers the place of
+  // the `{`; `at` itself where no such loop begins.
+  static constexpr std::array<size_t, 4> kLoopHead = {FlowLexer::K_EACH, FlowLexer::NAME,
+                                                      FlowLexer::K_IN, FlowLexer::NAME};
+
+  std::size_t behind_loop_head(std::size_t at) {
+    const auto& tokens = list_.tokens;
+    if (tokens[at].getType() != FlowLexer::K_FOR || at + 1 >= tokens.size()) return at;
+    if (tokens[at + 1].getType() != FlowLexer::LPAREN) return at;
+    std::size_t brace = at + 1;
+    while (brace < tokens.size() && tokens[brace].getType() != FlowLexer::LBRACE &&
+           tokens[brace].line() == tokens[at].line()) {
+      ++brace;
+    }
+    const bool found = brace < tokens.size() && tokens[brace].getType() == FlowLexer::LBRACE;
+    if (!found || brace < at + kLoopHead.size()) return at;
+    diagnostics_.report(Code::E0115, tokens[at].span(), "`for` begins no statement")
+        .here("did you mean `each`?")
+        .because("`each n in 1..3 { … }` counts, `each x in xs { … }` goes through a list");
+    list_.mended.add_line(tokens[at].line());
+    return brace;
+  }
+
   // Reports the token and gives it the type of what is meant. False: it goes.
   bool mend(FlowToken& token) {
     switch (token.getType()) {
@@ -114,7 +146,7 @@ class ForeignSigns {
     auto& report = diagnostics_.report(Code::E0106, token.span(),
                                        fmt::format("`{}` is not an operator here", sign));
     if (sign == ":=") {
-      report.here("write `let NAME = …`");
+      report.here("write `=`, behind `let`, `var`, `set` or `step` and the name");
     } else {
       report.here(fmt::format("write `set x = x {} …`", sign.substr(0, 1)));
     }

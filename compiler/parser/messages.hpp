@@ -31,6 +31,11 @@ void report_syntax_error(const Mistake& mistake, const TokenList& list, Diagnost
 void report_unexpected_item(size_t item, size_t at, const TokenList& list,
                             Diagnostics& diagnostics);
 
+// The two again, for what people write out of habit (habits.cc). False: nothing was told.
+bool report_habit(const Mistake& mistake, const TokenList& list, Diagnostics& diagnostics);
+bool report_habit_of_item(size_t item, size_t at, const TokenList& list,
+                          Diagnostics& diagnostics);
+
 // What a token is, for a sentence: "`let`", "the end of the file", "a string".
 std::string describe(const FlowToken& token);
 

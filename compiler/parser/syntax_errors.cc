@@ -298,6 +298,7 @@ void report_syntax_error(const Mistake& mistake, const TokenList& list, Diagnost
   if (list.mended.contains(found.line()) || list.mended.contains(before.line())) return;
   // A bracket that was not written was told as missing.
   if (found.span().size() == 0 && found.getType() != Token::EOF) return;
+  if (report_habit(mistake, list, diagnostics)) return;
   const Place place{mistake, found, before, list.tokens, diagnostics};
   const bool told = tell_type_of_local(place) || tell_step_without_call(place) ||
                     tell_reserved_word(place) || tell_capital(place) || tell_if_expression(place) ||

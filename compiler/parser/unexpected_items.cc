@@ -219,6 +219,7 @@ void report_unexpected_item(size_t item_rule, size_t at, const TokenList& list,
   const Item item{token(at == 0 ? 0 : at - 1), token(at), token(at + 1), token(at + 2),
                   diagnostics};
   if (list.mended.contains(item.found.line())) return;
+  if (report_habit_of_item(item_rule, at, list, diagnostics)) return;
   switch (item_rule) {
     case FlowParser::RuleDeclaration:
       return tell_declaration(item);

@@ -126,25 +126,25 @@ const Words& test_words() {
 }
 
 std::string_view declaration_meant(std::string_view word) {
-  static constexpr std::array<Synonym, 19> kSynonyms = {{
-      {"func", "fn"},       {"function", "fn"},   {"def", "fn"},         {"fun", "fn"},
-      {"struct", "record"}, {"class", "record"},  {"type", "record"},    {"interface", "record"},
-      {"data", "record"},   {"workflow", "flow"}, {"pipeline", "flow"},  {"process", "flow"},
-      {"activity", "task"}, {"job", "task"},      {"message", "event"},  {"stream", "topic"},
-      {"channel", "topic"}, {"use", "import"},    {"include", "import"},
+  static constexpr std::array<Synonym, 20> kSynonyms = {{
+      {"fucntion", "fn"},      {"func", "fn"},       {"function", "fn"},   {"def", "fn"},
+      {"fun", "fn"},           {"struct", "record"}, {"class", "record"},  {"type", "record"},
+      {"interface", "record"}, {"data", "record"},   {"workflow", "flow"}, {"pipeline", "flow"},
+      {"process", "flow"},     {"activity", "task"}, {"job", "task"},      {"message", "event"},
+      {"stream", "topic"},     {"channel", "topic"}, {"use", "import"},    {"include", "import"},
   }};
   return meant(word, kSynonyms);
 }
 
 std::string_view statement_meant(std::string_view word) {
-  static constexpr std::array<Synonym, 25> kSynonyms = {{
-      {"await", "step"},     {"call", "step"},    {"do", "step"},      {"exec", "step"},
-      {"emit", "notify"},    {"send", "notify"},  {"throw", "fail"},   {"raise", "fail"},
-      {"panic", "fail"},     {"switch", "match"}, {"foreach", "each"}, {"loop", "while"},
-      {"repeat", "while"},   {"print", "log"},    {"println", "log"},  {"echo", "log"},
-      {"wait", "sleep"},     {"delay", "sleep"},  {"spawn", "start"},  {"go", "start"},
-      {"fork", "parallel"},  {"select", "race"},  {"mut", "var"},      {"val", "let"},
-      {"listen", "receive"},
+  static constexpr std::array<Synonym, 26> kSynonyms = {{
+      {"console", "log"}, {"await", "step"},     {"call", "step"},    {"do", "step"},
+      {"exec", "step"},   {"emit", "notify"},    {"send", "notify"},  {"throw", "fail"},
+      {"raise", "fail"},  {"panic", "fail"},     {"switch", "match"}, {"foreach", "each"},
+      {"loop", "while"},  {"repeat", "while"},   {"print", "log"},    {"println", "log"},
+      {"echo", "log"},    {"wait", "sleep"},     {"delay", "sleep"},  {"spawn", "start"},
+      {"go", "start"},    {"fork", "parallel"},  {"select", "race"},  {"mut", "var"},
+      {"val", "let"},     {"listen", "receive"},
   }};
   return meant(word, kSynonyms);
 }

@@ -162,6 +162,38 @@ TEST_P(Golden, FixesMendWhatTheyAreFor) {
   EXPECT_GE(unused, 0) << compiler::render_text(after, mended, {});
 }
 
+// Each fix by itself, alternatives included: what it was for is gone. It may uncover another
+// mistake.
+TEST_P(Golden, EachFixMendsItsOwnFinding) {
+  const bool syntax = GetParam().front().parent_path().filename() == "syntax";
+  const auto count = [](const compiler::Diagnostics& list, const compiler::Diagnostic& like) {
+    return std::count_if(list.items().begin(), list.items().end(), [&](const auto& each) {
+      return each.code == like.code && each.message == like.message;
+    });
+  };
+  for (const compiler::Diagnostic& item : diagnostics_.items()) {
+    for (const compiler::Fix& fix : item.fixes) {
+      compiler::SourceSet mended;
+      for (std::size_t i = 0; i < given_; ++i) {
+        const compiler::SourceFile& file = sources_.file(compiler::FileId(i));
+        std::vector<compiler::Edit> edits;
+        for (const compiler::Edit& edit : fix.edits) {
+          if (edit.span.file == file.id()) edits.push_back(edit);
+        }
+        mended.add(file.path(), file.module(), compiler::apply_edits(file.text(), edits));
+      }
+      compiler::Diagnostics after;
+      for (std::size_t i = 0; syntax && i < given_; ++i) {
+        compiler::parse(mended.file(compiler::FileId(i)), after);
+      }
+      if (!syntax) compiler::compile(mended, after);
+      EXPECT_LT(count(after, item), count(diagnostics_, item))
+          << GetParam().front() << ": " << item.message << ": " << fix.title << "\n"
+          << compiler::render_text(after, mended, {});
+    }
+  }
+}
+
 std::string name_of(const testing::TestParamInfo<std::vector<fs::path>>& program) {
   const bool many = program.param.size() > 1;
   fs::path path = many ? program.param.front().parent_path() : program.param.front();
