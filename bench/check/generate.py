@@ -3,8 +3,9 @@
 
     generate.py FOLDER LINES [--lines-per-module N]
 
-Modules are those of a help desk, as in examples/support, with loops, races, compensations and limits; each stands for
-itself and takes its retries from std.retry. The same arguments give the same bytes, and the program checks clean."""
+Modules are those of a help desk, as in examples/support, with loops, races, compensations and
+limits; each stands for itself and takes its retries from std.retry. The same arguments give the
+same bytes, and the program checks clean."""
 import argparse
 import pathlib
 
@@ -38,7 +39,9 @@ topic asks{n} of Ask{n} {{
   dedupe 24h
 }}
 
-task moderate{n}(text: string) -> Verdict{n} {{ pool cpu{m}  timeout 2s  idempotent  uses retry.fast }}
+task moderate{n}(text: string) -> Verdict{n} {{
+  pool cpu{m}  timeout 2s  idempotent  uses retry.fast
+}}
 task search{n}(text: string) -> [string] {{ pool cpu{m}  timeout 3s  idempotent }}
 task hold{n}(client: string, amount: int) -> Hold{n} {{ pool cpu{m}  timeout 2s  keyed }}
 task release{n}(key: string) {{ pool cpu{m}  timeout 2s  keyed  uses retry.patient }}

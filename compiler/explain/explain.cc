@@ -135,11 +135,12 @@ std::string open_text(const FlowExplanation& flow, const SourceSet& sources) {
 std::string steps_json(const FlowExplanation& flow) {
   std::string out;
   for (const StepRow& row : flow.steps) {
-    out += fmt::format(
-        R"({}{{"path":{},"task":{},"longest_ms":{},"attempts":{},"rounds":{},"fallback":{},"undo":{}}})",
-        out.empty() ? "" : ",", json_quote(row.path), json_quote(row.step->task->name),
-        count_json(row.time), count_json(row.attempts), count_json(row.rounds),
-        json_quote(row.fallback), json_quote(row.undo));
+    out +=
+        fmt::format(R"({}{{"path":{},"task":{},"longest_ms":{},"attempts":{},"rounds":{},)"
+                    R"("fallback":{},"undo":{}}})",
+                    out.empty() ? "" : ",", json_quote(row.path), json_quote(row.step->task->name),
+                    count_json(row.time), count_json(row.attempts), count_json(row.rounds),
+                    json_quote(row.fallback), json_quote(row.undo));
   }
   return out;
 }

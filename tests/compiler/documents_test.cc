@@ -31,7 +31,6 @@ TEST(Documents, WholeProgramsCompile) {
     sources.add("page.flow", "", block);
     const CompileResult result = compile(sources, diagnostics);
     EXPECT_TRUE(result.artifact.has_value()) << render_text(diagnostics, sources, {});
-    EXPECT_EQ(diagnostics.warning_count(), 0u) << render_text(diagnostics, sources, {});
     ++compiled;
   }
   EXPECT_GE(compiled, 5u);

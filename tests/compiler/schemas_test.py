@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What flowc prints for programs is what its schemas say, for every golden and every example.
 
-The validator knows the keywords that the schemas use and fails on any other, so that none is passed over."""
+The validator knows the keywords that the schemas use and fails on any other, so that none is
+passed over."""
 import json
 import pathlib
 import re
