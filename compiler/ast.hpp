@@ -66,6 +66,7 @@ struct FallbackPolicy {
   ExprPtr value;
 };  // an expression, or the call of a task
 struct IdempotentPolicy {};
+struct ReadonlyPolicy {};
 struct KeyedPolicy {
   ExprPtr key;
 };  // null: the engine's own key
@@ -88,7 +89,7 @@ struct Policy {
   Span span;
   std::variant<TimeoutPolicy, QueuePolicy, WithinPolicy, HeartbeatPolicy, AttemptsPolicy,
                PoolPolicy, PriorityPolicy, BreakerPolicy, HedgePolicy, FallbackPolicy,
-               IdempotentPolicy, KeyedPolicy, StreamPolicy, CompensatePolicy, UnsurePolicy,
+               IdempotentPolicy, ReadonlyPolicy, KeyedPolicy, StreamPolicy, CompensatePolicy, UnsurePolicy,
                KeepPolicy, UsesPolicy, FailsPolicy>
       node;
 };

@@ -299,6 +299,7 @@ struct Policies {
   std::optional<Said<Attempts>> attempts;
   std::optional<Said<PoolDef*>> pool;
   std::optional<Span> idempotent;
+  std::optional<Span> readonly;         // then `idempotent` is said, too
   std::optional<Said<Expr*>> keyed;  // null expression: the engine's own key
   std::optional<Span> keep;
   std::optional<Said<Expr*>> fallback_value;

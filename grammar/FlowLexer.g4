@@ -129,6 +129,7 @@ K_COOLDOWN: 'cooldown';
 K_HEDGE: 'hedge';
 K_FALLBACK: 'fallback';
 K_IDEMPOTENT: 'idempotent';
+K_READONLY: 'readonly';
 K_KEYED: 'keyed';
 K_STREAM: 'stream';
 K_COMPENSATE: 'compensate';

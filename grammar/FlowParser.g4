@@ -140,6 +140,7 @@ policy
   | K_HEDGE K_AFTER value call??                                           # hedgePolicy
   | K_FALLBACK expression                                                  # fallbackPolicy
   | K_IDEMPOTENT                                                           # idempotentPolicy
+  | K_READONLY                                                             # readonlyPolicy
   | K_KEYED expression??                                                   # keyedPolicy
   | K_STREAM                                                               # streamPolicy
   | K_COMPENSATE block                                                     # compensatePolicy
@@ -624,6 +625,7 @@ identifier
   | K_HEDGE
   | K_FALLBACK
   | K_IDEMPOTENT
+  | K_READONLY
   | K_KEYED
   | K_STREAM
   | K_COMPENSATE

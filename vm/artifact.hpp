@@ -142,6 +142,9 @@ struct StepSite {
   bool jitter = false;
   std::vector<std::string> retry_on;  // kinds; empty: the default of protocols.md
   bool idempotent = false;
+  // Changes nothing outside, so it may also be done for a record that is then lost: it is offered
+  // before its record is committed. Implies idempotent.
+  bool readonly = false;
   bool keyed = false;
   bool has_key_expr = false;  // the key's register follows the arguments
   bool keep = false;

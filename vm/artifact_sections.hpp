@@ -34,8 +34,8 @@ struct StepFlag {
 inline constexpr StepFlag kStepFlags[] = {
     {1, &StepSite::jitter},       {2, &StepSite::idempotent}, {4, &StepSite::keyed},
     {8, &StepSite::has_key_expr}, {16, &StepSite::keep},      {32, &StepSite::has_compensation},
-    {64, &StepSite::has_unsure},  {128, &StepSite::stream},
+    {64, &StepSite::has_unsure},  {128, &StepSite::stream},     {256, &StepSite::readonly},
 };
-inline constexpr uint32_t kStepFlagsAll = 255;
+inline constexpr uint32_t kStepFlagsAll = 511;
 
 }  // namespace sluice::vm

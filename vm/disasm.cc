@@ -283,7 +283,10 @@ void append_tables(const Program& program, std::string& out) {
            name_at(program.tasks, step.task, "task") + ", attempts " + number(step.attempts);
     if (step.timeout_ms != 0) out += ", timeout " + duration_text(step.timeout_ms);
     if (step.within_ms != 0) out += ", within " + duration_text(step.within_ms);
-    out += step.idempotent ? ", idempotent" : step.keyed ? ", keyed" : "";
+    out += step.readonly     ? ", readonly"
+           : step.idempotent ? ", idempotent"
+           : step.keyed      ? ", keyed"
+                             : "";
     out += "\n";
   }
   for (size_t i = 0; i < program.receives.size(); ++i) {

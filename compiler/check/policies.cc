@@ -106,6 +106,7 @@ void PolicyReader::apply(const ast::Policy& line, Policies& into) {
           [&](const ast::AttemptsPolicy& p) { attempts(line, p, into); },
           [&](const ast::PoolPolicy& p) { pool(line, p, into); },
           [&](const ast::IdempotentPolicy&) { into.idempotent = span; },
+          [&](const ast::ReadonlyPolicy&) { into.readonly = into.idempotent = span; },
           [&](const ast::KeyedPolicy& p) {
             if (place_ == PolicyPlace::kStep) {
               step_.keyed = &p;
@@ -260,6 +261,7 @@ void PolicyReader::uses(const ast::UsesPolicy& node, Policies& into) {
   if (from.within_ms) into.within_ms = from.within_ms;
   if (from.attempts) into.attempts = from.attempts;
   if (from.idempotent) into.idempotent = from.idempotent;
+  if (from.readonly) into.readonly = from.readonly;
   if (from.keyed) into.keyed = from.keyed;
 }
 

@@ -174,6 +174,7 @@ std::uint32_t Generator::add_site(const StepDef& step) {
     for (const auto& [kind, span] : attempts.kinds) site.retry_on.push_back(kind);
   }
   site.idempotent = policies.idempotent.has_value();
+  site.readonly = policies.readonly.has_value();
   site.keyed = policies.keyed.has_value();
   site.has_key_expr = policies.keyed && policies.keyed->value != nullptr;
   site.keep = policies.keep.has_value();

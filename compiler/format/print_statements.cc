@@ -212,6 +212,7 @@ Doc Printer::policy(const ast::Policy& policy) {
           },
           [&](const ast::FallbackPolicy& p) { return row("fallback ", expression(*p.value)); },
           [&](const ast::IdempotentPolicy&) { return row("idempotent"); },
+          [&](const ast::ReadonlyPolicy&) { return row("readonly"); },
           [&](const ast::KeyedPolicy& p) {
             return p.key == nullptr ? row("keyed") : row("keyed ", expression(*p.key));
           },

@@ -85,6 +85,10 @@ bool Builder::set_effects(ast::Policy& result, Parser::PolicyContext* context) {
     node = ast::IdempotentPolicy{};
     return true;
   }
+  if (dynamic_cast<Parser::ReadonlyPolicyContext*>(context) != nullptr) {
+    node = ast::ReadonlyPolicy{};
+    return true;
+  }
   if (auto* p = dynamic_cast<Parser::KeyedPolicyContext*>(context)) {
     node = ast::KeyedPolicy{p->expression() == nullptr ? nullptr : expression(p->expression())};
     return true;

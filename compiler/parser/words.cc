@@ -47,13 +47,14 @@ bool is_word(size_t type) {
 }
 
 bool is_policy_word(size_t type) {
-  static constexpr std::array<size_t, 18> kTypes = {
+  static constexpr std::array<size_t, 19> kTypes = {
       FlowLexer::K_TIMEOUT,   FlowLexer::K_QUEUE,      FlowLexer::K_WITHIN,
       FlowLexer::K_HEARTBEAT, FlowLexer::K_ATTEMPTS,   FlowLexer::K_POOL,
       FlowLexer::K_PRIORITY,  FlowLexer::K_BREAKER,    FlowLexer::K_HEDGE,
       FlowLexer::K_FALLBACK,  FlowLexer::K_IDEMPOTENT, FlowLexer::K_KEYED,
       FlowLexer::K_STREAM,    FlowLexer::K_COMPENSATE, FlowLexer::K_UNSURE,
       FlowLexer::K_KEEP,      FlowLexer::K_USES,       FlowLexer::K_FAILS,
+      FlowLexer::K_READONLY,
   };
   return is_one_of(type, kTypes);
 }
@@ -106,7 +107,7 @@ const Words& policy_words() {
   static const Words words = {"timeout",    "queue",    "within",  "heartbeat",  "attempts",
                               "pool",       "priority", "breaker", "hedge",      "fallback",
                               "idempotent", "keyed",    "stream",  "compensate", "unsure",
-                              "keep",       "uses",     "fails"};
+                              "keep",       "uses",     "fails",   "readonly"};
   return words;
 }
 

@@ -296,6 +296,15 @@ void Partition::Impl::tell(Context& context, const RunEntry& entry, const vm::No
   deliver(context, entry, home, {client, name, std::move(json), false});
 }
 
+// What a lease names beside its attempt. An early offer may be made for a history that is then lost,
+// and the one that takes its place may open another step under the same numbers: the epoch keeps
+// their reports apart.
+std::uint64_t Partition::Impl::args_digest(const vm::StepSite& site, Seq opened,
+                                           std::string_view json) const {
+  if (!site.readonly) return siphash64(kDigestKey, json);
+  return siphash64({kDigestKey.k0 ^ epoch, kDigestKey.k1 ^ opened}, json);
+}
+
 void Partition::Impl::start_step(Context& context, RunEntry& entry, vm::StartStep& command,
                                  std::string json) {
   StepEntry step;
@@ -304,7 +313,7 @@ void Partition::Impl::start_step(Context& context, RunEntry& entry, vm::StartSte
   step.opened = context.record.seq;
   step.started = context.record.seq;
   step.compensating = command.compensating;
-  step.args_digest = siphash64(kDigestKey, json);
+  step.args_digest = args_digest(*command.site, step.opened, json);
   step.path = std::move(command.path);
   step.key = std::move(command.key);
   step.args_json = std::move(json);
@@ -399,6 +408,7 @@ Offer Partition::Impl::make_offer(const RunEntry& entry, const StepEntry& step, 
   offer.task_index = site.task;
   offer.task = program.tasks[site.task].name;
   offer.safe = is_safe(site);
+  offer.early = site.readonly && !site.stream;  // what it streams must have a history
   offer.timeout_ms = clamp32(site.timeout_ms);
   offer.heartbeat_ms = clamp32(site.heartbeat_ms);
   const TimeUs run_due = entry.on_failure_due != 0 ? entry.on_failure_due

@@ -348,6 +348,7 @@ void Partition::Impl::reissue(Effects& effects) const {
     Offer offer = make_offer(*entry, *step, seq);
     offer.granted = step->status == StepStatus::granted;
     offer.reissued = true;
+    offer.early = false;
     effects.push_back(std::move(offer));
   }
 }

@@ -2,7 +2,7 @@
 // partition.
 //
 // Every effect carries the seq it depends on and leaves only once that record is durable
-// (engine.md 2), without exception. Those with an obligation in the partition's state (Offer, Send)
+// (engine.md 2); the one exception is an `early` Offer. Those with an obligation in the partition's state (Offer, Send)
 // are made again by `Partition::reissue` after a fold; a Delivery is a row of the append itself;
 // all others may be lost with the process.
 //
@@ -80,7 +80,8 @@ struct Rejected {
 };
 
 // Hand this attempt to a worker. `seq` is the record that asked for it; after a fold it is the seq
-// folded to, while `opened` stays what it was.
+// folded to, while `opened` stays what it was. An `early` one is the exception to the rule above:
+// its task changes nothing outside, so it may leave at once, also for a record that is then lost.
 struct Offer {
   Seq seq = 0;
   AttemptKey key;
@@ -90,6 +91,7 @@ struct Offer {
   std::uint32_t task_index = 0;  // in that deployment's program
   std::string task;
   bool safe = false;               // idempotent or keyed: may be handed out again
+  bool early = false;              // readonly, and just opened: need not wait for its record
   bool granted = false;            // only after a fold: not safe, and perhaps handed out before
   bool reissued = false;           // only after a fold: an earlier owner may have handed it out
   std::uint32_t timeout_ms = 0;    // of the attempt, from its hand-out; 0: none

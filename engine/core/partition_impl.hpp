@@ -195,6 +195,7 @@ class Partition::Impl {
   RunEntry& adopt(std::unique_ptr<RunEntry> entry);
   // Does what the activation asks; ends the run if it finished.
   void perform(Context& context, Activation& activation);
+  std::uint64_t args_digest(const vm::StepSite& site, Seq opened, std::string_view json) const;
   void tell(Context& context, const RunEntry& entry, const vm::Notify& command, std::string json);
   void start_step(Context& context, RunEntry& entry, vm::StartStep& command, std::string json);
   void cancel_step(Context& context, RunEntry& entry, StepNumber step, std::string_view why);

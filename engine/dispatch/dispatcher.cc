@@ -317,7 +317,8 @@ bool Dispatcher::Impl::may_adopt(const Attempt& attempt, std::uint64_t nonce) co
 void Dispatcher::Impl::renew(WorkerId id, const LeaseName& lease, bool take_over, TimeUs now,
                              Actions& actions) {
   Attempt* attempt = find(lease.key);
-  if (attempt && attempt->offer.opened == lease.opened) {
+  if (attempt && attempt->offer.opened == lease.opened &&
+      attempt->offer.args_digest == lease.args_digest) {
     if (attempt->phase == Phase::leased && attempt->nonce == lease.nonce) {
       if (take_over || !find(attempt->worker)) attempt->worker = id;
       renew_lease(*attempt, now);

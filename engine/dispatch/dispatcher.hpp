@@ -92,6 +92,7 @@ struct LeaseName {
   AttemptKey key;
   core::Seq opened = 0;
   std::uint64_t nonce = 0;
+  std::uint64_t args_digest = 0;
 };
 
 struct DispatcherStats {

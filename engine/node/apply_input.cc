@@ -283,8 +283,28 @@ bool ApplyThread::apply_record(Owned& owned, core::Record&& record, Reply reply)
       pending.batch.deliver(part, *delivery, core::encode_delivery(*delivery));
     }
   }
+  offer_early(pending, owned, before);
   note_effects(pending, owned);
   return true;
+}
+
+// Offers that need not wait for the commit leave at the end of this turn, after the batch was sent.
+// Not before the partition's takeover is durable, nor while this node may not append: then the
+// record may never come to be.
+void ApplyThread::offer_early(Pending& pending, const Owned& owned, std::size_t from) {
+  if (!owned.serving || !may_append()) return;
+  std::size_t kept = from;
+  for (std::size_t i = from; i < pending.effects.size(); ++i) {
+    core::Effect& effect = pending.effects[i];
+    const auto* offer = std::get_if<core::Offer>(&effect);
+    if (offer != nullptr && offer->early) {
+      work_.effects.push_back(std::move(effect));
+    } else {
+      if (kept != i) pending.effects[kept] = std::move(effect);
+      ++kept;
+    }
+  }
+  pending.effects.resize(kept);
 }
 
 void ApplyThread::fire_timers() {

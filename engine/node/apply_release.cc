@@ -64,6 +64,8 @@ void ApplyThread::release(Pending& pending) {
   for (auto& waiter : pending.waiters) {
     if (waiter.then) waiter.then(!waiter.owner->lost);
   }
+  flush_ready();
+  // A partition serves once the dispatcher knows what it owes.
   for (Owned* owned : pending.owners) {
     --owned->batches;
     if (!owned->lost) {
@@ -74,7 +76,6 @@ void ApplyThread::release(Pending& pending) {
     }
   }
   pending.clear();
-  flush_ready();
 }
 
 void ApplyThread::release_effect(Owned& owned, core::Effect& effect) {

@@ -126,6 +126,7 @@ class ApplyThread {
   std::optional<core::Effect> admit(Owned& owned, const RecordInput& input, bool& drop);
   std::optional<core::Effect> admit_message(Owned& owned, const core::Record& record, bool& drop);
   bool apply_record(Owned& owned, core::Record&& record, Reply reply);
+  void offer_early(Pending& pending, const Owned& owned, std::size_t from);
   void fire_timers();
   void flush_acks();
   void resend_messages();

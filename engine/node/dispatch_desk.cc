@@ -15,6 +15,7 @@ dispatch::LeaseName name_of(const Lease& lease) {
   name.key = {lease.partition, lease.run, lease.step, lease.attempt};
   name.opened = lease.seq;
   name.nonce = lease.nonce;
+  name.args_digest = lease.args_digest;
   return name;
 }
 

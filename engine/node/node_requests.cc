@@ -285,8 +285,11 @@ void Node::Impl::join(std::shared_ptr<WorkerHello> hello) {
 void Node::worker_credit(WorkerId worker, std::uint32_t credit) {
   impl_->desk->worker_credit(worker, credit);
 }
-bool Node::worker_renew(WorkerId worker, const Lease& lease) {
-  return impl_->desk->worker_renew(worker, lease);
+Node::LeaseStanding Node::worker_renew(WorkerId worker, const Lease& lease) {
+  // Asked before the dispatcher is: a partition that serves has told it what it owes.
+  const bool known = impl_->shared->states.serves(lease.partition);
+  if (impl_->desk->worker_renew(worker, lease)) return LeaseStanding::holds;
+  return known ? LeaseStanding::stale : LeaseStanding::unknown;
 }
 void Node::worker_left(WorkerId worker, bool bye) {
   impl_->desk->worker_left(worker, bye);

@@ -97,6 +97,10 @@ class PartitionStates {
     state.runs = runs;
     if (news) changed_.notify_all();
   }
+  bool serves(core::PartitionId partition) const {
+    const std::lock_guard lock(mutex_);
+    return states_[number(partition)].phase == PartitionState::Phase::serving;
+  }
   std::vector<PartitionState> all() const {
     const std::lock_guard lock(mutex_);
     return states_;

@@ -88,8 +88,7 @@ void Checkers::accepted(const Key& key, const core::Accepted& answer) {
   }
 }
 
-void Checkers::handed_out(int node, std::uint64_t boot, const core::Offer& offer,
-                          std::uint64_t nonce) {
+void Checkers::handed_out(const Term& term, const core::Offer& offer, std::uint64_t nonce) {
   const core::AttemptKey& key = offer.key;
   const std::string name =
       fmt::format("attempt {} of {} in run {}", key.attempt, offer.path, to_text(key.run));
@@ -101,7 +100,7 @@ void Checkers::handed_out(int node, std::uint64_t boot, const core::Offer& offer
   }
   tasks_[{key.run, key.step}] = offer.task;
   if (offer.task == "refund") refunded_.insert(key.run);
-  auto& highest = highest_[{node, boot, key.run, key.step}];
+  auto& highest = highest_[{term, key.run, key.step}];
   const std::pair now{key.attempt, nonce};
   if (now <= highest) violation(5, name + " was handed out after a later one");
   highest = std::max(highest, now);

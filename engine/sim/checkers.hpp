@@ -48,8 +48,15 @@ class Checkers {
   // the database).
   void observed(core::PartitionId partition, core::Seq seq, std::uint64_t print, const char* what);
   void accepted(const Key& key, const core::Accepted& answer);
-  // The task frame left a node for a worker's socket.
-  void handed_out(int node, std::uint64_t boot, const core::Offer& offer, std::uint64_t nonce);
+  // The task frame left a node for a worker's socket. A node's time as a partition's owner: what it
+  // offered early may be lost with it, and begin anew under a higher epoch.
+  struct Term {
+    int node = 0;
+    std::uint64_t boot = 0;
+    Epoch epoch = 0;
+    friend auto operator<=>(const Term&, const Term&) = default;
+  };
+  void handed_out(const Term& term, const core::Offer& offer, std::uint64_t nonce);
   // In the order in which the client took them.
   void received(const core::Delivery& delivery);
 
@@ -103,8 +110,8 @@ class Checkers {
   std::map<Key, First> accepted_;
   std::map<core::EventId, Key> events_;
   std::set<std::tuple<unsigned, core::RunId, core::StepNumber, std::uint32_t>> unsafe_;
-  // Per node's life and step: the highest (attempt, nonce).
-  std::map<std::tuple<int, std::uint64_t, core::RunId, core::StepNumber>,
+  // Per owner's term and step: the highest (attempt, nonce).
+  std::map<std::tuple<Term, core::RunId, core::StepNumber>,
            std::pair<std::uint32_t, std::uint64_t>>
       highest_;
   std::map<std::pair<core::RunId, core::StepNumber>, std::string> tasks_;  // handed out

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "engine/sim/node_statement.hpp"
 
@@ -320,6 +321,7 @@ void Node::apply(Slot& slot, Input&& input) {
   record.time = std::max(now(), partition.last_time());
   record.core = partition.core();
   Part& part = building_.parts[partition.id()];
+  const std::size_t before = part.effects.size();
   const auto applied = partition.apply(record, input.reply, part.effects);
   if (!applied) {
     slot.serving = false;
@@ -347,12 +349,29 @@ void Node::apply(Slot& slot, Input&& input) {
                             core::number(partition.id()), record.seq, kind_name(record.kind),
                             to_text(applied->run)));
   }
+  offer_early(slot, part, before);
   slot.prints.push_back(fingerprint(record));
   JournalRow row;
   row.record = std::move(record);
   row.live_hash = partition.state_hash();
   part.append.rows.push_back(std::move(row));
   ++building_.records;
+}
+
+// Offers that need not wait for the commit.
+void Node::offer_early(Slot& slot, Part& part, std::size_t from) {
+  if (!slot.serving) return;
+  const auto early = [](const core::Effect& effect) {
+    const auto* offer = std::get_if<core::Offer>(&effect);
+    return offer != nullptr && offer->early;
+  };
+  const auto begin = part.effects.begin() + static_cast<std::ptrdiff_t>(from);
+  const auto rest = std::stable_partition(begin, part.effects.end(), std::not_fn(early));
+  for (auto at = rest; at != part.effects.end(); ++at) {
+    leaving_.push_back({slot.partition.id(), slot.epoch, std::move(*at), false, {}});
+    wake(0);
+  }
+  part.effects.erase(rest, part.effects.end());
 }
 
 // ---- batches

@@ -121,6 +121,7 @@ class Node {
   Admission admit_message(Slot& slot, const Input& input);
   void apply(Slot& slot, Input&& input);
   void hold(Slot& slot, core::Effect effect);
+  void offer_early(Slot& slot, Part& part, std::size_t from);
   bool strike(Plant plant);
 
   // ---- batches

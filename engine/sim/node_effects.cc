@@ -78,7 +78,7 @@ void Node::perform(Slot& slot, const core::Effect& effect) {
           [&](const core::Settled& e) { seen("settled"), world_.answer(e.reply, effect); },
           [&](const core::Stale& e) { seen("stale"), world_.answer(e.reply, effect); },
           [&](const core::Offer& e) {
-            seen("offer");
+            if (!e.early) seen("offer");
             if (!world_.planted && slot.partition.last_seq() > 10 && strike(Plant::offer_lost)) {
               return;
             }
@@ -147,10 +147,12 @@ void Node::frame_to_worker(const dispatch::HandOut& hand_out) {
                             to_text(offer.key.run), offer.path, offer.key.attempt, hand_out.nonce,
                             core::number(hand_out.worker)));
   }
-  world_.checkers.handed_out(index_, boot_, offer, hand_out.nonce);
+  const auto slot = slots_.find(offer.key.partition);
+  const Epoch epoch = slot == slots_.end() ? 0 : slot->second.epoch;
+  world_.checkers.handed_out({index_, boot_, epoch}, offer, hand_out.nonce);
   TaskFrame frame;
   frame.worker = hand_out.worker;
-  frame.lease = {offer.key, offer.opened, hand_out.nonce};
+  frame.lease = {offer.key, offer.opened, hand_out.nonce, offer.args_digest};
   frame.args_digest = offer.args_digest;
   frame.tenant = offer.tenant;
   frame.task = offer.task;

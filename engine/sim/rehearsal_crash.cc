@@ -105,7 +105,7 @@ void Stage::reconnect() {
   std::map<std::uint64_t, dispatch::LeaseName> held;
   for (const Planned& each : planned_) {
     if (each.kind == Planned::Kind::input) continue;
-    held[each.nonce] = {each.offer.key, each.offer.opened, each.nonce};
+    held[each.nonce] = {each.offer.key, each.offer.opened, each.nonce, each.offer.args_digest};
   }
   const core::WorkerId first = workers_.empty() ? core::WorkerId{} : workers_.front();
   for (const auto& [nonce, lease] : held) dispatcher_->reclaim(first, lease, now_, actions);

@@ -95,7 +95,8 @@ void Stage::forget(std::uint64_t nonce) {
 
 void Stage::renew(const Planned& planned) {
   dispatch::Actions actions;
-  dispatcher_->renew(kWorker, {planned.offer.key, planned.offer.opened, planned.nonce}, now_,
+  const Offer& offer = planned.offer;
+  dispatcher_->renew(kWorker, {offer.key, offer.opened, planned.nonce, offer.args_digest}, now_,
                      actions);
   const bool stale = std::any_of(actions.begin(), actions.end(), [](const auto& action) {
     return std::holds_alternative<dispatch::StaleLease>(action);

@@ -110,7 +110,7 @@ class Assembler {
       return program_.steps.emplace_back(std::move(site));
     };
     vm::StepSite& lookup = add("lookup", kLookup, 4);
-    lookup.idempotent = lookup.jitter = true;
+    lookup.idempotent = lookup.readonly = lookup.jitter = true;
     lookup.within_ms = 20'000;
     vm::StepSite& charge = add("charge", kCharge, 2);
     charge.has_compensation = charge.has_unsure = true;
@@ -120,7 +120,8 @@ class Assembler {
     vm::StepSite& right = add("right", kRight, 3);
     right.idempotent = true;
     right.heartbeat_ms = 700;
-    add("lookup", kLookup, 3).idempotent = true;
+    vm::StepSite& again = add("lookup", kLookup, 3);
+    again.idempotent = again.readonly = true;
     vm::StepSite& file = add("file", kFile, 1);
     file.keep = true;
     file.within_ms = 15'000;

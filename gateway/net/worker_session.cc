@@ -101,7 +101,10 @@ void WorkerSession::renew(const FrameFields& frame) {
   const auto lease = shard().node().lease(frame.lease);
   if (!lease || !shard().node().lease_covers(*lease, principal()->tenant))
     return say_stale(frame.lease);
-  if (!shard().node().worker_renew(worker_, *lease)) say_stale(frame.lease);
+  // Of a partition that is changing its owner nothing is said: the worker renews again in time.
+  if (shard().node().worker_renew(worker_, *lease) == node::Node::LeaseStanding::stale) {
+    say_stale(frame.lease);
+  }
 }
 
 std::optional<node::ReportRequest> make_report(Shard& shard, const Principal& who,

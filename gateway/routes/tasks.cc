@@ -73,12 +73,18 @@ void post_failed(const ExchangePtr& exchange) {
 
 void post_renew(const ExchangePtr& exchange) {
   if (read_body(exchange, WorkerVerb::kRenew) == nullptr) return;
-  const auto lease = exchange->node().lease(exchange->request().path[2]);
-  if (!lease || !exchange->node().lease_covers(*lease, exchange->principal->tenant) ||
-      !exchange->node().worker_renew(core::WorkerId{}, *lease)) {
-    return exchange->problem(ErrorCode::stale);
+  using Standing = node::Node::LeaseStanding;
+  node::Node& node = exchange->node();
+  const auto lease = node.lease(exchange->request().path[2]);
+  const bool covered = lease && node.lease_covers(*lease, exchange->principal->tenant);
+  switch (covered ? node.worker_renew(core::WorkerId{}, *lease) : Standing::stale) {
+    case Standing::holds:
+      return exchange->respond_json(200, std::string(kSettled));
+    case Standing::stale:
+      return exchange->problem(ErrorCode::stale);
+    case Standing::unknown:
+      return exchange->problem(ErrorCode::unavailable);
   }
-  exchange->respond_json(200, std::string(kSettled));
 }
 
 }  // namespace sluice::gateway

@@ -1,7 +1,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <algorithm>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -238,15 +239,20 @@ on failure (why) {{ return Failed{0} {{ reason: why.message }} }}
   return text;
 }
 
+// Of this process's own work, the least of a few: what else the machine does is not counted.
 double milliseconds_of(const Files& files) {
   SourceSet sources;
   for (const auto& [path, text] : files) sources.add(path, text);
-  Diagnostics diagnostics;
-  const auto begin = std::chrono::steady_clock::now();
-  const CompileResult result = compile(sources, diagnostics);
-  const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begin;
-  EXPECT_TRUE(result.artifact.has_value()) << findings(files).substr(0, 2000);
-  return took.count();
+  double least = 0;
+  for (int i = 0; i < 3; ++i) {
+    Diagnostics diagnostics;
+    const std::clock_t begin = std::clock();
+    const CompileResult result = compile(sources, diagnostics);
+    const double took = 1000.0 * static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+    EXPECT_TRUE(result.artifact.has_value()) << findings(files).substr(0, 2000);
+    least = i == 0 ? took : std::min(least, took);
+  }
+  return least;
 }
 
 // Ten times the text takes no more than some twenty times as long, on a machine that does other
@@ -254,8 +260,7 @@ double milliseconds_of(const Files& files) {
 TEST(Time, grows_with_the_text) {
   Files files;
   for (int i = 0; i < 20; ++i) files.emplace_back(fmt::format("m{}.flow", i), module_of(i, 10));
-  const double small = std::min(milliseconds_of({files.begin(), files.begin() + 2}),
-                                milliseconds_of({files.begin(), files.begin() + 2}));
+  const double small = milliseconds_of({files.begin(), files.begin() + 2});
   const double large = milliseconds_of(files);
   EXPECT_LT(large, 20 * small + 50) << small << " ms, then " << large << " ms";
 }
@@ -270,7 +275,7 @@ TEST(Time, of_one_long_flow) {
     }
     return Files{{"f.flow", text + "}\n"}};
   };
-  const double small = std::min(milliseconds_of(flow_of(200)), milliseconds_of(flow_of(200)));
+  const double small = milliseconds_of(flow_of(200));
   const double large = milliseconds_of(flow_of(2000));
   EXPECT_LT(large, 25 * small + 50) << small << " ms, then " << large << " ms";
 }

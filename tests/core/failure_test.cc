@@ -48,6 +48,60 @@ TEST(Failure, ARetryWaitsItsGapAndOpensTheNextAttempt) {
   driver.fold();
 }
 
+vm::StepSite readonly() {
+  vm::StepSite site = idempotent(3);
+  site.readonly = true;
+  return site;
+}
+
+TEST(Failure, AReadonlyStepIsOfferedEarlyButNotWhatIsOwedAfterAFold) {
+  Driver driver(one(readonly()));
+  const Offer first = only<Offer>(driver.publish("ada", "1"));
+  EXPECT_TRUE(first.early);
+  EXPECT_TRUE(first.safe);
+  driver.failed(first, "Unavailable");
+  EXPECT_TRUE(only<Offer>(driver.advance(200 * kMs)).early);
+  Effects owed;
+  driver.fold().reissue(owed);
+  EXPECT_FALSE(only<Offer>(owed).early);
+  Driver waiting(one(idempotent(3)));
+  EXPECT_FALSE(only<Offer>(waiting.publish("ada", "1")).early);
+}
+
+TEST(Failure, WhatStreamsIsNotOfferedEarly) {
+  vm::StepSite site = readonly();
+  site.stream = true;
+  Driver driver(one(site));
+  EXPECT_FALSE(only<Offer>(driver.publish("ada", "1")).early);
+}
+
+// A batch with an early offer is lost at a takeover. What happens then bears the same numbers: the
+// same seq opens the same step of the same run, with the same arguments.
+TEST(Failure, AReportOfALostHistoryIsStale) {
+  Pipeline pipeline;
+  pipeline.steps.resize(2);
+  for (auto& step : pipeline.steps) step.policies = readonly();
+  Driver lost(pipeline);
+  Driver kept(pipeline);
+  for (Driver* driver : {&lost, &kept}) {
+    driver->take(make_record({}, Takeover{1}));
+    driver->publish("ada", "1");
+  }
+  const auto open = [](const Driver& driver) { return all_of<Offer>(driver.effects).back(); };
+  lost.take(make_record({}, Takeover{1}));  // as many records as in the other
+  lost.done(open(lost), "x");
+  kept.take(make_record({}, Takeover{2}));
+  kept.done(open(kept), "x");
+  const Offer never = open(lost);
+  const Offer real = open(kept);
+  ASSERT_EQ(never.key, real.key);
+  ASSERT_EQ(never.opened, real.opened);
+  ASSERT_EQ(never.args_json, real.args_json);
+  EXPECT_EQ(all_of<Stale>(kept.done(never, "of the lost history")).size(), 1u);
+  EXPECT_EQ(only<Delivery>(kept.done(real, "y")).data_json, R"({"text":"y"})");
+  kept.fold();
+}
+
 TEST(Failure, AWorkerMayAskForALongerGap) {
   Driver driver(one(idempotent(2)));
   driver.failed(only<Offer>(driver.publish("ada", "1")), "Busy", true, 5000);

@@ -145,7 +145,8 @@ void Model::left(unsigned worker) {
 
 void Model::renew(unsigned worker, const LeaseName& lease_name, bool take_over, TimeUs now) {
   Attempt* a = find(lease_name.key);
-  if (a && a->offer.opened == lease_name.opened) {
+  if (a && a->offer.opened == lease_name.opened &&
+      a->offer.args_digest == lease_name.args_digest) {
     if (a->state == State::leased && a->nonce == lease_name.nonce) {
       if (take_over || !find(a->worker)) a->worker = worker;
       a->lease_end = now + lease_ms(*a) * core::kUsPerMs;

@@ -127,6 +127,7 @@ class Pair {
     LeaseName lease{key, 100 + move.attempt, model_.nonce_of(key)};
     if (lease.nonce == 0) lease.nonce = move.number % 14;  // an earlier dispatcher's, or a lie
     if (move.number % 11 == 0) lease.opened += 1;
+    if (move.number % 13 == 0) lease.args_digest = 1;  // of another history
     if (move.what == 10) {
       dispatcher_.renew(WorkerId{move.worker}, lease, now_, actions);
     } else {

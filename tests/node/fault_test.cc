@@ -186,6 +186,34 @@ TEST_F(FaultTest, ADatabaseThatHangsIsWaitedFor) {
   expect_exactly_once(database);
 }
 
+// While the database hangs, nobody is answered; but a task that changes nothing outside is out already.
+TEST_F(FaultTest, AReadonlyTaskIsHandedOutBeforeItsCommit) {
+  const std::string database = PrivatePostgres::shared().create_database();
+  node = start(config_of(database), gateway);
+  core::test::Pipeline pipeline = safe_pipeline();
+  pipeline.steps[0].policies.readonly = pipeline.steps[1].policies.readonly = true;
+  deploy(*node, pipeline);
+  serve();
+  send_round(0);
+  insist();
+  ASSERT_TRUE(gateway.wait([&] { return distinct_outcomes() >= sent.size(); }));
+  const auto handed = [&](const char* task) {
+    return std::count_if(gateway.tasks.begin(), gateway.tasks.end(),
+                         [&](const TaskFrame& frame) { return frame.task == task; });
+  };
+  PrivatePostgres::shared().pause();
+  send_round(1);
+  EXPECT_TRUE(gateway.wait([&] { return handed("t2") == 2 * kClients; }));
+  {
+    const std::lock_guard lock(gateway.mutex);
+    EXPECT_EQ(gateway.accepted.size(), static_cast<std::size_t>(kClients));
+    EXPECT_EQ(handed("t3"), kClients);  // not readonly: it waits for the commit
+  }
+  PrivatePostgres::shared().resume();
+  insist();
+  expect_exactly_once(database);
+}
+
 TEST_F(FaultTest, PartitionsThatWereTakenAwayAreFoldedAnew) {
   const std::string database = PrivatePostgres::shared().create_database();
   begin(database);

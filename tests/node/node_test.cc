@@ -159,15 +159,18 @@ TEST_F(NodeTest, ARenewalHoldsBringsALeaseBackAfterARestartOrIsStale) {
   gateway.publish(*node, "c", "1");
   ASSERT_TRUE(gateway.wait([&] { return gateway.tasks.size() == 1; }));
   const std::string text = gateway.tasks[0].lease;
-  EXPECT_TRUE(node->worker_renew(WorkerId{1}, *node->lease(text)));
-  EXPECT_TRUE(node->worker_renew(WorkerId{}, *node->lease(text)));
+  using Standing = Node::LeaseStanding;
+  EXPECT_EQ(node->worker_renew(WorkerId{1}, *node->lease(text)), Standing::holds);
+  EXPECT_EQ(node->worker_renew(WorkerId{}, *node->lease(text)), Standing::holds);
   node.reset();
   node = start(config(), gateway);
   gateway.join_worker(*node, 2, 0);
   const Lease lease = *node->lease(text);
-  // What the partition owes reaches the dispatcher once its takeover is durable.
+  // What the partition owes reaches the dispatcher once its takeover is durable: never `stale`.
   const auto until = std::chrono::steady_clock::now() + kPatience;
-  while (!node->worker_renew(WorkerId{2}, lease)) {
+  for (auto standing = Standing::unknown; standing != Standing::holds;) {
+    standing = node->worker_renew(WorkerId{2}, lease);
+    ASSERT_NE(standing, Standing::stale);
     ASSERT_LT(std::chrono::steady_clock::now(), until);
     std::this_thread::yield();
   }
@@ -180,7 +183,7 @@ TEST_F(NodeTest, ARenewalHoldsBringsALeaseBackAfterARestartOrIsStale) {
   ASSERT_TRUE(gateway.wait([&] { return gateway.cancels.size() == 1; }));
   EXPECT_EQ(gateway.cancels[0].worker, WorkerId{2});
   EXPECT_EQ(gateway.cancels[0].lease, text);
-  EXPECT_FALSE(node->worker_renew(WorkerId{2}, lease));
+  EXPECT_EQ(node->worker_renew(WorkerId{2}, lease), Standing::stale);
 }
 
 TEST_F(NodeTest, DeliveriesAreReadByOffsetAndSessionsGoOnWhereTheyAcked) {
