@@ -89,8 +89,8 @@ struct Policy {
   Span span;
   std::variant<TimeoutPolicy, QueuePolicy, WithinPolicy, HeartbeatPolicy, AttemptsPolicy,
                PoolPolicy, PriorityPolicy, BreakerPolicy, HedgePolicy, FallbackPolicy,
-               IdempotentPolicy, ReadonlyPolicy, KeyedPolicy, StreamPolicy, CompensatePolicy, UnsurePolicy,
-               KeepPolicy, UsesPolicy, FailsPolicy>
+               IdempotentPolicy, ReadonlyPolicy, KeyedPolicy, StreamPolicy, CompensatePolicy,
+               UnsurePolicy, KeepPolicy, UsesPolicy, FailsPolicy>
       node;
 };
 

@@ -296,9 +296,9 @@ void Partition::Impl::tell(Context& context, const RunEntry& entry, const vm::No
   deliver(context, entry, home, {client, name, std::move(json), false});
 }
 
-// What a lease names beside its attempt. An early offer may be made for a history that is then lost,
-// and the one that takes its place may open another step under the same numbers: the epoch keeps
-// their reports apart.
+// What a lease names beside its attempt. An early offer may be made for a history that is then
+// lost, and the one that takes its place may open another step under the same numbers: the epoch
+// keeps their reports apart.
 std::uint64_t Partition::Impl::args_digest(const vm::StepSite& site, Seq opened,
                                            std::string_view json) const {
   if (!site.readonly) return siphash64(kDigestKey, json);

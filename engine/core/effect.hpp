@@ -2,9 +2,9 @@
 // partition.
 //
 // Every effect carries the seq it depends on and leaves only once that record is durable
-// (engine.md 2); the one exception is an `early` Offer. Those with an obligation in the partition's state (Offer, Send)
-// are made again by `Partition::reissue` after a fold; a Delivery is a row of the append itself;
-// all others may be lost with the process.
+// (engine.md 2); an `early` Offer alone need not. Those with an obligation in the partition's state
+// (Offer, Send) are made again by `Partition::reissue` after a fold; a Delivery is a row of the
+// append itself; all others may be lost with the process.
 //
 // While folding, effects are made again only to be compared by digest; the shell drops them, except
 // RunChanged, which brings the projection up to date.

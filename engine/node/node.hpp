@@ -83,9 +83,9 @@ class Node {
   // ---- workers: forwarded to the dispatcher; task frames come by the Outbox ----
   void worker_joined(WorkerHello hello);
   void worker_credit(WorkerId worker, std::uint32_t credit);
-  // holds: for another lease_ms. stale: it is over, nothing else is said about it. unknown: what its
-  // partition owes is not known here (yet); the worker goes on and asks again. The token alone is
-  // the right to renew; WorkerId{} stands for somebody without a socket.
+  // holds: for another lease_ms. stale: it is over, nothing else is said about it. unknown: what
+  // its partition owes is not known here (yet); the worker goes on and asks again. The token alone
+  // is the right to renew; WorkerId{} stands for somebody without a socket.
   enum class LeaseStanding : std::uint8_t { holds, stale, unknown };
   [[nodiscard]] LeaseStanding worker_renew(WorkerId worker, const Lease& lease);
   // Nothing more is handed out to it; its leases go on until they are reported, renewed or run out,

@@ -186,7 +186,7 @@ TEST_F(FaultTest, ADatabaseThatHangsIsWaitedFor) {
   expect_exactly_once(database);
 }
 
-// While the database hangs, nobody is answered; but a task that changes nothing outside is out already.
+// While the database hangs nobody is answered, but a task that changes nothing outside is out.
 TEST_F(FaultTest, AReadonlyTaskIsHandedOutBeforeItsCommit) {
   const std::string database = PrivatePostgres::shared().create_database();
   node = start(config_of(database), gateway);
