@@ -390,6 +390,8 @@ struct MigrateDecl {
 };
 
 struct GivenAnswer {
+  ExprPtr queue;              // queue D, or null
+  ExprPtr stream;             // stream D, or null
   ExprPtr takes;              // takes D, or null
   ExprPtr returns;            // returns V, or null
   std::optional<Name> fails;  // fails KIND

@@ -292,16 +292,26 @@ struct Attempts {
   std::vector<std::pair<std::string, Span>> kinds;
 };
 
+// One more attempt of a step that is slow.
+struct Hedge {
+  std::int64_t after_ms = 0;
+  StepDef* call = nullptr;  // of another task; null: of the same
+};
+
 // What holds for a task or step once `uses` and overriding lines are merged.
 struct Policies {
   std::optional<Said<std::int64_t>> timeout_ms;
   std::optional<Said<std::int64_t>> within_ms;
+  std::optional<Said<std::int64_t>> queue_ms;
+  std::optional<Said<std::int64_t>> heartbeat_ms;
   std::optional<Said<Attempts>> attempts;
+  std::optional<Said<Hedge>> hedge;
   std::optional<Said<PoolDef*>> pool;
   std::optional<Span> idempotent;
   std::optional<Span> readonly;         // then `idempotent` is said, too
   std::optional<Said<Expr*>> keyed;  // null expression: the engine's own key
   std::optional<Span> keep;
+  std::optional<Span> stream;
   std::optional<Said<Expr*>> fallback_value;
   std::optional<Said<StepDef*>> fallback_step;
   std::optional<Said<Block*>> compensate;

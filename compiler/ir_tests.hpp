@@ -29,6 +29,8 @@ struct GivenAnswer {
   std::string message;
   bool always = false;
   std::optional<std::int64_t> takes_ms;
+  std::optional<std::int64_t> queue_ms;   // until a worker is free
+  std::optional<std::int64_t> stream_ms;  // until the first piece of its stream
 };
 struct Given {
   const TaskDef* task = nullptr;

@@ -486,9 +486,16 @@ happening
   ;
 
 givenAnswer
-  : K_TAKES value (K_RETURNS expression | K_FAILS TYPE string? K_ALWAYS?)?
-  | K_RETURNS expression
-  | K_FAILS TYPE string? K_ALWAYS?
+  : givenTimes? K_TAKES value (K_RETURNS expression | K_FAILS TYPE string? K_ALWAYS?)?
+  | givenTimes? K_RETURNS expression
+  | givenTimes? K_FAILS TYPE string? K_ALWAYS?
+  | givenTimes
+  ;
+
+// How long no worker is free for it, and when the first piece of its stream comes.
+givenTimes
+  : K_QUEUE value (K_STREAM value)?
+  | K_STREAM value
   ;
 
 eventExpectation

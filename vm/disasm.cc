@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "vm/operands.hpp"
 #include "vm/text.hpp"
 
 namespace sluice::vm {
@@ -97,9 +98,7 @@ struct Operands {
     if (i.c >= program.steps.size()) return text;
     const StepSite& step = program.steps[i.c];
     text += " = " + name_at(program.tasks, step.task, "task");
-    size_t count =
-        step.task < program.tasks.size() ? program.tasks[step.task].parameters.size() : 0;
-    return text + arguments(i.b, static_cast<uint32_t>(count) + (step.has_key_expr ? 1 : 0));
+    return text + arguments(i.b, step_arguments(program, i.c));
   }
   std::string reg_regs_receive() const {
     std::string text = reg(i.a) + ", #" + number(i.c) + " ";

@@ -24,9 +24,16 @@ RegisterUse value_of(uint32_t a, uint32_t first, uint32_t count) {
 uint32_t step_arguments(const Program& program, uint32_t site) {
   if (site >= program.steps.size()) return 0;
   const StepSite& step = program.steps[site];
-  if (step.task >= program.tasks.size()) return 0;
-  return static_cast<uint32_t>(program.tasks[step.task].parameters.size()) +
-         (step.has_key_expr ? 1 : 0);
+  const auto parameters = [&](uint32_t task) {
+    return task < program.tasks.size()
+               ? static_cast<uint32_t>(program.tasks[task].parameters.size())
+               : 0;
+  };
+  uint32_t count = parameters(step.task) + (step.has_key_expr ? 1 : 0);
+  if (step.hedge_site && *step.hedge_site < program.steps.size()) {
+    count += parameters(program.steps[*step.hedge_site].task);
+  }
+  return count;
 }
 
 bool receives_from_topic(const Program& program, uint32_t site) {

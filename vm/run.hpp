@@ -40,8 +40,9 @@ struct StartStep {
   uint32_t site_index = 0;
   std::string path;  // "answer/branch/step", unique within the run: "#2" for a path's second start
   std::string key;   // idempotency key: the key expression's value, or run id + ":" + path
-  std::vector<Value> arguments;    // conform to the task's parameters
-  bool compensating = false;       // belongs to a compensation
+  std::vector<Value> arguments;        // conform to the task's parameters
+  std::vector<Value> hedge_arguments;  // of site->hedge_site, likewise
+  bool compensating = false;           // belongs to a compensation
   std::vector<TimerId> deadlines;  // open around it: the step is of no use when one is up
 };
 // The answer to this step no longer matters; nothing more is to be reported for it.

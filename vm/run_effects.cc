@@ -67,20 +67,32 @@ uint32_t RunState::start_name(Fiber& fiber, uint32_t name) {
   return 1;
 }
 
+// The arguments of the site's task, from register `first` on. False: one is not of its type.
+bool RunState::take_arguments(Activation& act, const StepSite& site, size_t first,
+                              std::vector<Value>& into) {
+  const TaskInfo& task = program().tasks[site.task];
+  for (size_t p = 0; p < task.parameters.size(); ++p) {
+    const Value& argument = act.registers[first + p];
+    std::string path;
+    if (!conforms(unit->types(), task.parameters[p].type, argument, &path)) {
+      return act.fault("argument `" + task.parameters[p].name + "`" + path + " of step `" +
+                       site.name + "` is not of its type");
+    }
+    into.push_back(argument);
+  }
+  return true;
+}
+
 RunState::After RunState::start_step(Fiber& fiber, Activation& act, const Instruction& i,
                                      Commands& commands) {
   const StepSite& site = program().steps[i.c];
   const TaskInfo& task = program().tasks[site.task];
   StartStep start;
-  for (size_t p = 0; p < task.parameters.size(); ++p) {
-    const Value& argument = act.registers[i.b + p];
-    std::string path;
-    if (!conforms(unit->types(), task.parameters[p].type, argument, &path)) {
-      act.fault("argument `" + task.parameters[p].name + "`" + path + " of step `" + site.name +
-                "` is not of its type");
-      return After::failed;
-    }
-    start.arguments.push_back(argument);
+  if (!take_arguments(act, site, i.b, start.arguments)) return After::failed;
+  if (site.hedge_site) {
+    const size_t first = i.b + task.parameters.size() + (site.has_key_expr ? 1 : 0);
+    const StepSite& other = program().steps[*site.hedge_site];
+    if (!take_arguments(act, other, first, start.hedge_arguments)) return After::failed;
   }
   start.path = step_path(fiber, i.c, 1);
   if (start.path.size() > kStepPathBytesMax) {

@@ -195,6 +195,8 @@ struct RunState {
   // Instructions that act (run_effects.cc).
   After perform(Fiber& fiber, Activation& act, Commands& commands);
   After start_step(Fiber& fiber, Activation& act, const Instruction& i, Commands& commands);
+  bool take_arguments(Activation& act, const StepSite& site, size_t first,
+                      std::vector<Value>& into);
   After load_key(Fiber& fiber, Activation& act, const Instruction& i);
   After arm(Fiber& fiber, const Instruction& i);
   After on_undo(Fiber& fiber, Activation& act, const Instruction& i);

@@ -150,6 +150,21 @@ class Tables {
       require(step.backoff_min_ms <= step.backoff_max_ms && step.backoff_factor_milli >= 1000,
               "step `" + step.name + "` has a backoff that shrinks");
     }
+    for (const StepSite& step : p.steps) hedge(step);
+  }
+
+  void hedge(const StepSite& step) {
+    const std::string name = "step `" + step.name + "`";
+    if (step.hedge_after_ms != 0) {
+      require(step.idempotent || step.keyed, name + " is hedged and may not be repeated");
+    }
+    if (!step.hedge_site) return;
+    require(step.hedge_after_ms != 0, name + " has a hedge that never begins");
+    require(*step.hedge_site < program_.steps.size(), name + " is hedged by no step");
+    if (problem_) return;
+    const StepSite& other = program_.steps[*step.hedge_site];
+    require(other.hedge_after_ms == 0 && !other.has_key_expr,
+            name + " is hedged by a step with a hedge or key of its own");
   }
 
   void flows() {

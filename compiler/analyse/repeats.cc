@@ -37,10 +37,35 @@ void report_repeat(Diagnostics& diagnostics, const std::pair<std::string, Span>&
           "twice is harmless, `keyed` if the worker drops repeats of the key");
 }
 
+bool is_safe(const Policies& policies) {
+  return policies.idempotent || policies.keyed;
+}
+
+void report_hedge(Diagnostics& diagnostics, Span span, std::string_view what, const TaskDef& task) {
+  diagnostics.report(Code::E0504, span, fmt::format("{} may not be done twice", what))
+      .also(task.tree->name.span, "neither `idempotent` nor `keyed`")
+      .because(
+          "a hedge begins while the first attempt goes on, and the slower one may be done as well. "
+          "Say `idempotent` if doing it twice is harmless, `keyed` if the worker drops repeats of "
+          "the key");
+}
+
+void check_hedge(const StepDef& step, Diagnostics& diagnostics) {
+  if (!step.policies.hedge || step.task == nullptr) return;
+  const Said<Hedge>& hedge = *step.policies.hedge;
+  if (!is_safe(step.policies)) {
+    report_hedge(diagnostics, hedge.span, fmt::format("`{}`", step.task->name), *step.task);
+  } else if (const StepDef* other = hedge.value.call; other && !is_safe(other->policies)) {
+    report_hedge(diagnostics, other->span, fmt::format("`{}`", other->task->name), *other->task);
+  }
+}
+
 }  // namespace
 
 void check_repeats(const View& view, Diagnostics& diagnostics) {
   for (const StepDef* step : view.flow().steps) {
+    const auto& of_task = step->task != nullptr ? step->task->policies : step->policies;
+    if (!of_task.hedge || is_safe(of_task)) check_hedge(*step, diagnostics);
     if (step->task == nullptr || forbidden_repeat(step->task->policies) != nullptr) continue;
     if (const auto* kind = forbidden_repeat(step->policies)) {
       report_repeat(diagnostics, *kind, step->name_span, step->name);
@@ -50,6 +75,9 @@ void check_repeats(const View& view, Diagnostics& diagnostics) {
 
 void check_task_repeats(const Program& program, Diagnostics& diagnostics) {
   for (const TaskDef& task : program.tasks) {
+    if (task.policies.hedge && !is_safe(task.policies)) {
+      report_hedge(diagnostics, task.policies.hedge->span, fmt::format("`{}`", task.name), task);
+    }
     if (const auto* kind = forbidden_repeat(task.policies)) {
       report_repeat(diagnostics, *kind, task.tree->name.span, task.name);
     }

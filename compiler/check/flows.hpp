@@ -57,6 +57,10 @@ class FlowChecker {
   ir::TaskDef* report_no_task(const ast::CallExpr& call, const Symbol& symbol);
   void policies(ir::StepDef& step, const std::vector<ast::Policy>& lines);
   void fallback(ir::StepDef& step, const ast::FallbackPolicy& line, Span span);
+  void hedge(ir::StepDef& step, const ast::HedgePolicy& line);
+  ir::StepDef& instead(ir::StepDef& step, const ast::CallExpr& call, Span span,
+                       std::string_view suffix);
+  void must_give_the_same(const ir::TaskDef& task, const ir::TaskDef& other, Span span);
   ir::Block* compensation(ir::StepDef& step, const ast::Block& tree, bool unsure);
   ir::Stmt* parallel(const ast::Stmt& tree, const ast::ParallelStmt& node);
   ir::Branch branch(const ast::Branch& tree);

@@ -145,6 +145,7 @@ void FlowChecker::policies(StepDef& step, const std::vector<ast::Policy>& lines)
     }
     step.policies.keyed = {key, found.keyed_span};
   }
+  if (found.hedge != nullptr) hedge(step, *found.hedge);
   if (found.fallback != nullptr) fallback(step, *found.fallback, found.fallback_span);
   locals_.declare(step.result);
   const auto undo = [&](Span span, const ast::Block& body, bool unsure) {
@@ -202,36 +203,51 @@ void FlowChecker::fallback(StepDef& step, const ast::FallbackPolicy& line, Span 
     step.policies.fallback_value = {exprs_.want(*line.value, want), span};
     return;
   }
-  StepDef& other = context_.program.steps.emplace_back();
-  other.name = step.name + ".fallback";
-  other.path = step.path + ".fallback";
-  other.name_span = call->callee->span;
-  other.span = line.value->span;
-  other.in_on_failure = step.in_on_failure;
-  other.in_compensation = step.in_compensation;
-  other.task = task_of(*call);
-  other.result = step.result;
+  StepDef& other = instead(step, *call, line.value->span, ".fallback");
   flow_.steps.push_back(&other);
   step.policies.fallback_step = {&other, span};
+}
+
+// The call of another task whose result stands for the step's.
+StepDef& FlowChecker::instead(StepDef& step, const ast::CallExpr& call, Span span,
+                              std::string_view suffix) {
+  StepDef& other = context_.program.steps.emplace_back();
+  other.name = step.name + std::string(suffix);
+  other.path = step.path + std::string(suffix);
+  other.name_span = call.callee->span;
+  other.span = span;
+  other.in_on_failure = step.in_on_failure;
+  other.in_compensation = step.in_compensation;
+  other.task = task_of(call);
+  other.result = step.result;
   if (other.task == nullptr) {
-    for (const ast::Argument& argument : call->arguments) exprs_.infer(*argument.value);
-    return;
+    for (const ast::Argument& argument : call.arguments) exprs_.infer(*argument.value);
+    return other;
   }
-  other.arguments = exprs_.arguments(*call, line.value->span, other.task->parameters,
-                                     other.task->name, other.task->tree->name.span);
+  other.arguments = exprs_.arguments(call, span, other.task->parameters, other.task->name,
+                                     other.task->tree->name.span);
   other.policies = other.task->policies;
-  if (step.task == nullptr) return;
-  const bool fits = step.task->result.has_value() == other.task->result.has_value() &&
-                    (!step.task->result || types_.fits(*other.task->result, *step.task->result));
+  if (step.task != nullptr) must_give_the_same(*step.task, *other.task, span);
+  return other;
+}
+
+void FlowChecker::must_give_the_same(const TaskDef& task, const TaskDef& other, Span span) {
+  const bool fits = task.result.has_value() == other.result.has_value() &&
+                    (!task.result || types_.fits(*other.result, *task.result));
   if (fits) return;
   const std::string wanted =
-      step.task->result ? with_article(types_.name(*step.task->result)) : std::string("no result");
+      task.result ? with_article(types_.name(*task.result)) : std::string("no result");
   const std::string found =
-      other.task->result ? with_article(types_.name(*other.task->result)) : std::string("none");
-  context_.diagnostics
-      .report(Code::E0301, line.value->span, fmt::format("expected {}, found {}", wanted, found))
-      .also(step.task->tree->name.span, fmt::format("the step's task gives {}", wanted))
-      .also(other.task->tree->name.span, fmt::format("this one gives {}", found));
+      other.result ? with_article(types_.name(*other.result)) : std::string("none");
+  context_.diagnostics.report(Code::E0301, span, fmt::format("expected {}, found {}", wanted, found))
+      .also(task.tree->name.span, fmt::format("the step's task gives {}", wanted))
+      .also(other.tree->name.span, fmt::format("this one gives {}", found));
+}
+
+void FlowChecker::hedge(StepDef& step, const ast::HedgePolicy& line) {
+  StepDef& other =
+      instead(step, std::get<ast::CallExpr>(line.call->node), line.call->span, ".hedge");
+  if (step.policies.hedge && other.task != nullptr) step.policies.hedge->value.call = &other;
 }
 
 Block* FlowChecker::compensation(StepDef& step, const ast::Block& tree, bool unsure) {

@@ -103,8 +103,16 @@ void PolicyReader::apply(const ast::Policy& line, Policies& into) {
           [&](const ast::WithinPolicy& p) {
             said(duration(*p.duration, "a time limit"), into.within_ms);
           },
+          [&](const ast::QueuePolicy& p) {
+            said(duration(*p.duration, "the wait for a worker"), into.queue_ms);
+          },
+          [&](const ast::HeartbeatPolicy& p) {
+            said(duration(*p.duration, "a heartbeat"), into.heartbeat_ms);
+          },
           [&](const ast::AttemptsPolicy& p) { attempts(line, p, into); },
+          [&](const ast::HedgePolicy& p) { hedge(line, p, into); },
           [&](const ast::PoolPolicy& p) { pool(line, p, into); },
+          [&](const ast::StreamPolicy&) { into.stream = span; },
           [&](const ast::IdempotentPolicy&) { into.idempotent = span; },
           [&](const ast::ReadonlyPolicy&) { into.readonly = into.idempotent = span; },
           [&](const ast::KeyedPolicy& p) {
@@ -162,24 +170,12 @@ void PolicyReader::later(const ast::Policy& line) {
   const Span span = line.span;
   std::visit(
       ast::Overloaded{
-          [&](const ast::StreamPolicy&) {
-            refuse(Code::E0620, span, "stream", "the result arrives whole; pieces come later");
-          },
-          [&](const ast::HedgePolicy&) {
-            refuse(Code::E0621, span, "hedge", "`attempts` repeats a step that failed");
-          },
           [&](const ast::BreakerPolicy&) {
             refuse(Code::E0622, span, "breaker", "`timeout` and `attempts` bound a step meanwhile");
           },
           [&](const ast::PriorityPolicy&) {
             refuse(Code::E0623, span, "priority",
                    "steps are handed out in the order in which they became ready");
-          },
-          [&](const ast::HeartbeatPolicy&) {
-            refuse(Code::E0624, span, "heartbeat", "leases have one length for all tasks");
-          },
-          [&](const ast::QueuePolicy&) {
-            refuse(Code::E0625, span, "queue", "`within` bounds the whole step, waiting included");
           },
           [](const auto&) {},
       },
@@ -251,6 +247,17 @@ void PolicyReader::pool(const ast::Policy& line, const ast::PoolPolicy& node, Po
   if (symbol != nullptr) into.pool = {symbol->as<PoolDef>(), line.span};
 }
 
+void PolicyReader::hedge(const ast::Policy& line, const ast::HedgePolicy& node, Policies& into) {
+  const auto after = duration(*node.after, "the time before a hedge");
+  if (after) into.hedge = {{*after, nullptr}, line.span};
+  if (node.call == nullptr) return;
+  if (place_ == PolicyPlace::kStep) {
+    step_.hedge = &node;
+  } else {
+    step_only(node.call->span, "hedge after D CALL", "the arguments are what the step knows");
+  }
+}
+
 void PolicyReader::uses(const ast::UsesPolicy& node, Policies& into) {
   const Symbol* symbol = context_.resolve(scope_, Space::kPolicy, node.policy, "policy");
   if (symbol == nullptr) return;
@@ -259,7 +266,11 @@ void PolicyReader::uses(const ast::UsesPolicy& node, Policies& into) {
   const Policies& from = def.policies;
   if (from.timeout_ms) into.timeout_ms = from.timeout_ms;
   if (from.within_ms) into.within_ms = from.within_ms;
+  if (from.queue_ms) into.queue_ms = from.queue_ms;
+  if (from.heartbeat_ms) into.heartbeat_ms = from.heartbeat_ms;
   if (from.attempts) into.attempts = from.attempts;
+  if (from.hedge) into.hedge = from.hedge;
+  if (from.stream) into.stream = from.stream;
   if (from.idempotent) into.idempotent = from.idempotent;
   if (from.readonly) into.readonly = from.readonly;
   if (from.keyed) into.keyed = from.keyed;

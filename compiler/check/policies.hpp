@@ -25,6 +25,7 @@ struct StepLines {
   const ast::KeyedPolicy* keyed = nullptr;
   const ast::CompensatePolicy* compensate = nullptr;
   const ast::UnsurePolicy* unsure = nullptr;
+  const ast::HedgePolicy* hedge = nullptr;  // one that calls another task
   Span fallback_span, keyed_span, compensate_span, unsure_span;
 };
 
@@ -52,6 +53,7 @@ class PolicyReader {
   std::optional<std::int64_t> factor(const ast::Expr& tree);
   void kinds(const std::vector<ast::Name>& names, ir::Attempts& into);
   void pool(const ast::Policy& line, const ast::PoolPolicy& node, ir::Policies& into);
+  void hedge(const ast::Policy& line, const ast::HedgePolicy& node, ir::Policies& into);
   void uses(const ast::UsesPolicy& node, ir::Policies& into);
   void apply(const ast::Policy& line, ir::Policies& into);
   void later(const ast::Policy& line);

@@ -140,6 +140,12 @@ class TestChecker {
   GivenAnswer given_answer(const ast::GivenAnswer& node, const TaskDef* task) {
     GivenAnswer made;
     made.always = node.always;
+    if (node.queue != nullptr) {
+      made.queue_ms = policies_.duration(*node.queue, "the wait for a worker");
+    }
+    if (node.stream != nullptr) {
+      made.stream_ms = policies_.duration(*node.stream, "the time to the first piece");
+    }
     if (node.takes != nullptr) made.takes_ms = policies_.duration(*node.takes, "a delay");
     if (node.fails) {
       made.fails = node.fails->text;

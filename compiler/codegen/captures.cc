@@ -18,8 +18,11 @@ class Collector {
   void step(const StepDef& step) {
     for (const Expr* argument : step.arguments) expr(argument);
     if (step.policies.keyed) expr(step.policies.keyed->value);
+    if (step.policies.hedge && step.policies.hedge->value.call != nullptr) {
+      arguments(*step.policies.hedge->value.call);
+    }
     if (step.policies.fallback_value) expr(step.policies.fallback_value->value);
-    if (step.policies.fallback_step) fallback(*step.policies.fallback_step->value);
+    if (step.policies.fallback_step) arguments(*step.policies.fallback_step->value);
     defined_.insert(step.result);
     keys_defined_.insert(&step);
     if (step.policies.compensate) block(*step.policies.compensate->value);
@@ -45,7 +48,7 @@ class Collector {
   }
 
  private:
-  void fallback(const StepDef& step) {
+  void arguments(const StepDef& step) {
     for (const Expr* argument : step.arguments) expr(argument);
   }
 

@@ -183,7 +183,9 @@ void FunctionCode::match(const Match& node) {
 FunctionCode::Register FunctionCode::arguments(const StepDef& step, std::uint32_t site) {
   const auto count = static_cast<std::uint32_t>(step.arguments.size());
   const bool has_key = step.policies.keyed && step.policies.keyed->value != nullptr;
-  const Register first = builder_.allocate(count + (has_key ? 1 : 0));
+  const StepDef* hedge = step.policies.hedge ? step.policies.hedge->value.call : nullptr;
+  const auto more = static_cast<std::uint32_t>(hedge != nullptr ? hedge->arguments.size() : 0);
+  const Register first = builder_.allocate(count + (has_key ? 1 : 0) + more);
   for (std::uint32_t i = 0; i < count; ++i) into(*step.arguments[i], {first.index + i});
   const auto kept = keys_.find(&step);
   if (has_key) {
@@ -191,6 +193,9 @@ FunctionCode::Register FunctionCode::arguments(const StepDef& step, std::uint32_
     if (kept != keys_.end()) builder_.emit(Op::move, kept->second, {first.index + count});
   } else if (kept != keys_.end()) {
     builder_.emit_site(kept->second, site);
+  }
+  for (std::uint32_t i = 0; i < more; ++i) {
+    into(*hedge->arguments[i], {first.index + count + (has_key ? 1 : 0) + i});
   }
   return first;
 }

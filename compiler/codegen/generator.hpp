@@ -31,6 +31,7 @@ class Generator {
   std::uint32_t reserve();
   void put(std::uint32_t index, vm::FunctionBuilder& builder, Span span);
   std::uint32_t add_site(const ir::StepDef& step);
+  std::uint32_t add_hedge(const ir::StepDef& step);
   // Of the flow that is being made.
   std::uint32_t add_receive(const ir::Receive& node, std::optional<std::uint32_t> filter);
   // Index of the file in Program::sources.

@@ -164,6 +164,8 @@ std::uint32_t Generator::add_site(const StepDef& step) {
   };
   site.timeout_ms = ms(policies.timeout_ms);
   site.within_ms = ms(policies.within_ms);
+  site.queue_ms = ms(policies.queue_ms);
+  site.heartbeat_ms = ms(policies.heartbeat_ms);
   if (policies.attempts) {
     const Attempts& attempts = policies.attempts->value;
     site.attempts = static_cast<std::uint32_t>(attempts.count);
@@ -177,9 +179,16 @@ std::uint32_t Generator::add_site(const StepDef& step) {
   site.readonly = policies.readonly.has_value();
   site.keyed = policies.keyed.has_value();
   site.has_key_expr = policies.keyed && policies.keyed->value != nullptr;
+  site.stream = policies.stream.has_value();
   site.keep = policies.keep.has_value();
   site.has_compensation = policies.compensate.has_value();
   site.has_unsure = policies.unsure.has_value();
+  if (policies.hedge) {
+    site.hedge_after_ms = static_cast<std::uint64_t>(policies.hedge->value.after_ms);
+    if (policies.hedge->value.call != nullptr) {
+      site.hedge_site = add_hedge(*policies.hedge->value.call);
+    }
+  }
   out_.steps.push_back(std::move(site));
   return static_cast<std::uint32_t>(out_.steps.size() - 1);
 }
@@ -196,6 +205,15 @@ std::uint32_t Generator::add_receive(const Receive& node, std::optional<std::uin
   }
   out_.receives.push_back(std::move(site));
   return static_cast<std::uint32_t>(out_.receives.size() - 1);
+}
+
+// One attempt: what its task says of repeating it does not count.
+std::uint32_t Generator::add_hedge(const StepDef& step) {
+  StepDef once = step;
+  once.policies.attempts.reset();
+  once.policies.within_ms.reset();
+  once.policies.hedge.reset();
+  return add_site(once);
 }
 
 bool Generator::check_limits() {

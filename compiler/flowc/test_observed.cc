@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 namespace sluice::flowc {
 
@@ -22,7 +23,7 @@ class RunObserver {
       if (entry.kind == "done" && entry.verdict == "ok") {
         Seen& seen = add(Seen::What::kCompleted, nullptr);
         seen.path = plain_path(entry.step);
-        seen.task = task_of_[entry.step];
+        seen.task = task_of_[{entry.step, entry.attempt}];
       }
       for (const core::Effect& effect : entry.effects) observe(effect);
     }
@@ -32,8 +33,13 @@ class RunObserver {
   void observe(const core::Effect& effect) {
     const core::RunId& id = history_.row.run;
     if (const auto* offer = std::get_if<core::Offer>(&effect); offer && offer->key.run == id) {
-      task_of_[offer->path] = offer->task;
+      task_of_[{offer->path, offer->key.attempt}] = offer->task;
       if (offer->key.attempt == 1) step(Seen::What::kBegun, *offer, effect);
+      // Another task that hedges begins too, though its step has begun already.
+      const bool other = offer->task != task_of_[{offer->path, 1}];
+      if (other && others_.emplace(offer->path, offer->task).second) {
+        add(Seen::What::kBegun, &effect).task = offer->task;
+      }
       step(Seen::What::kAttempt, *offer, effect);
     } else if (const auto* told = std::get_if<core::Delivery>(&effect); told && told->run == id) {
       if (told->outcome) return;  // the run's row says it, also where no client is told
@@ -83,7 +89,8 @@ class RunObserver {
   std::size_t run_;
   std::vector<Seen>& out_;
   const core::HistoryEntry* entry_ = nullptr;
-  std::map<std::string, std::string> task_of_;
+  std::map<std::pair<std::string, std::uint32_t>, std::string> task_of_;  // by path and attempt
+  std::set<std::pair<std::string, std::string>> others_;
 };
 
 }  // namespace

@@ -17,7 +17,8 @@ struct Seen {
   core::Seq seq = 0;
   core::TimeUs since_start = 0;  // of the rehearsal
   core::TimeUs since_run = 0;    // of its run
-  std::string path;              // of a step, without the flow and the numbers of rounds
+  // Of a step, without the flow and the numbers of rounds; empty where only the task begins.
+  std::string path;
   std::string task;              // of a step
   std::string event;
   std::string data_json;

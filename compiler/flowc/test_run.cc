@@ -136,6 +136,8 @@ bool TestRunner::give(const ir::Given& given, Scene& scene) {
     const ir::GivenAnswer& answer = given.answers[i];
     sim::ScriptedAttempt attempt;
     if (answer.takes_ms) attempt.takes_ms = static_cast<std::uint64_t>(*answer.takes_ms);
+    if (answer.stream_ms) attempt.speaks_ms = static_cast<std::uint64_t>(*answer.stream_ms);
+    if (answer.queue_ms) attempt.waits_ms = static_cast<std::uint64_t>(*answer.queue_ms);
     if (!answer.fails.empty()) {
       attempt.kind = answer.fails == "TimedOut" ? Kind::times_out
                      : answer.fails == "Lost"   ? Kind::dies

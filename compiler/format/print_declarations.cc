@@ -355,7 +355,13 @@ Doc Printer::test_items(const std::vector<ast::TestItem>& items, Span place) {
 
 Doc Printer::given_answer(const ast::GivenAnswer& answer) {
   DocList out;
-  if (answer.takes != nullptr) out.push_back(row("takes ", expression(*answer.takes)));
+  if (answer.queue != nullptr) out.push_back(row("queue ", expression(*answer.queue)));
+  if (answer.stream != nullptr) {
+    out.push_back(row(out.empty() ? "" : " ", "stream ", expression(*answer.stream)));
+  }
+  if (answer.takes != nullptr) {
+    out.push_back(row(out.empty() ? "" : " ", "takes ", expression(*answer.takes)));
+  }
   if (answer.returns != nullptr) {
     out.push_back(row(out.empty() ? "" : " ", "returns ", expression(*answer.returns)));
   }

@@ -92,6 +92,11 @@ ast::WhenItem Builder::when(Parser::WhenContext* context) {
 ast::GivenAnswer Builder::given_answer(Parser::GivenAnswerContext* context) {
   ast::GivenAnswer node;
   node.span = span_of(context);
+  if (auto* times = context->givenTimes(); times != nullptr) {
+    const bool queue = times->K_QUEUE() != nullptr;
+    if (queue) node.queue = value(times->value(0));
+    if (times->K_STREAM() != nullptr) node.stream = value(times->value(queue ? 1 : 0));
+  }
   if (context->value() != nullptr) node.takes = value(context->value());
   if (context->expression() != nullptr) node.returns = expression(context->expression());
   if (context->TYPE() != nullptr) node.fails = name(context->TYPE());

@@ -15,6 +15,28 @@ std::uint32_t clamp32(std::uint64_t v) {
   return v > 0xffffffffu ? 0xffffffffu : static_cast<std::uint32_t>(v);
 }
 
+// The arguments of a call as a JSON array.
+std::string arguments_json(const vm::Program& program, const vm::StepSite& site,
+                           const std::vector<vm::Value>& arguments) {
+  const vm::TaskInfo& task = program.tasks[site.task];
+  std::string json = "[";
+  for (std::size_t k = 0; k < arguments.size(); ++k) {
+    if (k > 0) json += ',';
+    vm::append_json(program.types, task.parameters[k].type, arguments[k], json);
+  }
+  json += ']';
+  return json;
+}
+
+StreamEnd stream_end(StepInput input) {
+  if (input == StepInput::done) return StreamEnd::complete;
+  return input == StepInput::cancel ? StreamEnd::cancelled : StreamEnd::failed;
+}
+
+Fault too_large() {
+  return {"arguments or an event exceed " + std::to_string(kOutputBytesMax) + " bytes of JSON"};
+}
+
 std::string failure_text(const vm::Failure& failure) {
   return failure.kind + ": " + failure.message;
 }
@@ -84,13 +106,12 @@ tl::expected<void, Fault> Partition::Impl::render(Activation& activation) const 
     const vm::Command& command = activation.commands[i];
     std::string& json = activation.json[i];
     if (const auto* start = std::get_if<vm::StartStep>(&command)) {
-      const vm::TaskInfo& task = program.tasks[start->site->task];
-      json = "[";
-      for (std::size_t k = 0; k < start->arguments.size(); ++k) {
-        if (k > 0) json += ',';
-        vm::append_json(program.types, task.parameters[k].type, start->arguments[k], json);
+      json = arguments_json(program, *start->site, start->arguments);
+      if (const auto& hedge = start->site->hedge_site) {
+        std::string& other = activation.hedge_json[i];
+        other = arguments_json(program, program.steps[*hedge], start->hedge_arguments);
+        if (other.size() > kOutputBytesMax) return tl::unexpected(too_large());
       }
-      json += ']';
       if (++steps > kOpenStepsMax) return tl::unexpected(Fault{"too many steps are open at once"});
     } else if (std::holds_alternative<vm::StartTimer>(command)) {
       if (++open_timers > kOpenTimersMax) {
@@ -107,8 +128,7 @@ tl::expected<void, Fault> Partition::Impl::render(Activation& activation) const 
       if (finish->event) json = event_json(*finish->event, finish->value);
     }
     if (json.size() > kOutputBytesMax) {
-      return tl::unexpected(Fault{"arguments or an event exceed " +
-                                  std::to_string(kOutputBytesMax) + " bytes of JSON"});
+      return tl::unexpected(too_large());
     }
   }
   return {};
@@ -208,6 +228,7 @@ void Partition::Impl::clear_timer(TimeUs due, const RunId& run, TimerNumber numb
 void Partition::Impl::clear_step_timers(const RunEntry& entry, const StepEntry& step) {
   clear_timer(step.within_due, entry.id, {TimerNumber::Kind::within, step.id});
   clear_timer(step.backoff_due, entry.id, {TimerNumber::Kind::backoff, step.id});
+  clear_timer(step.hedge_due, entry.id, {TimerNumber::Kind::hedge, step.id});
 }
 
 bool Partition::Impl::has_timer(const RunEntry& entry, TimerNumber number) const {
@@ -221,6 +242,8 @@ bool Partition::Impl::has_timer(const RunEntry& entry, TimerNumber number) const
       return step != nullptr && step->within_due != 0;
     case TimerNumber::Kind::backoff:
       return step != nullptr && step->backoff_due != 0;
+    case TimerNumber::Kind::hedge:
+      return step != nullptr && step->hedge_due != 0;
     case TimerNumber::Kind::wait:
       return entry.find_timer(number.step) != nullptr;
   }
@@ -242,7 +265,9 @@ void Partition::Impl::perform(Context& context, Activation& activation) {
     vm::Command& command = activation.commands[i];
     std::string& json = activation.json[i];
     if (auto* start = std::get_if<vm::StartStep>(&command)) {
-      start_step(context, entry, *start, std::move(json));
+      const auto hedge = activation.hedge_json.find(i);
+      start_step(context, entry, *start, std::move(json),
+                 hedge == activation.hedge_json.end() ? "" : std::move(hedge->second));
     } else if (auto* cancel = std::get_if<vm::CancelStep>(&command)) {
       cancel_step(context, entry, cancel->id.value, "cancelled");
     } else if (auto* notify = std::get_if<vm::Notify>(&command)) {
@@ -306,17 +331,18 @@ std::uint64_t Partition::Impl::args_digest(const vm::StepSite& site, Seq opened,
 }
 
 void Partition::Impl::start_step(Context& context, RunEntry& entry, vm::StartStep& command,
-                                 std::string json) {
+                                 std::string json, std::string hedge_json) {
   StepEntry step;
   step.id = command.id.value;
   step.site = command.site_index;
-  step.opened = context.record.seq;
   step.started = context.record.seq;
   step.compensating = command.compensating;
-  step.args_digest = args_digest(*command.site, step.opened, json);
+  step.args_digest = args_digest(*command.site, context.record.seq, json);
   step.path = std::move(command.path);
   step.key = std::move(command.key);
   step.args_json = std::move(json);
+  step.hedge_digest = hedge_json.empty() ? 0 : siphash64(kDigestKey, hedge_json);
+  step.hedge_json = std::move(hedge_json);
   if (command.site->within_ms > 0) {
     step.within_due = context.record.time + static_cast<TimeUs>(command.site->within_ms) * kUsPerMs;
     set_timer(step.within_due, entry.id, {TimerNumber::Kind::within, step.id});
@@ -328,24 +354,49 @@ void Partition::Impl::start_step(Context& context, RunEntry& entry, vm::StartSte
   }
   transition(step, StepInput::start);
   entry.steps.push_back(std::move(step));
-  context.effects.push_back(make_offer(entry, entry.steps.back(), context.record.seq));
+  open_first(context, entry, entry.steps.back());
+}
+
+void Partition::Impl::open_first(Context& context, RunEntry& entry, StepEntry& step) {
+  const vm::StepSite& site = entry.loaded->program().steps[step.site];
+  const TimeUs now = context.record.time;
+  step.first = {step.last_attempt, context.record.seq, queue_due(site, now), false};
+  if (site.hedge_after_ms > 0) {
+    step.hedge_due = now + static_cast<TimeUs>(site.hedge_after_ms) * kUsPerMs;
+    set_timer(step.hedge_due, entry.id, {TimerNumber::Kind::hedge, step.id});
+  }
+  context.effects.push_back(make_offer(entry, step, step.first, context.record.seq));
+}
+
+void Partition::Impl::revoke_attempts(Context& context, const RunEntry& entry,
+                                      const StepEntry& step, std::string_view why,
+                                      std::uint32_t kept) {
+  for (const OpenAttempt* attempt : {&step.first, &step.second}) {
+    if (step.find_attempt(attempt->attempt) == nullptr || attempt->attempt == kept) continue;
+    context.effects.push_back(Revoke{context.record.seq,
+                                     {config.id, entry.id, step.id, attempt->attempt},
+                                     std::string(why)});
+  }
 }
 
 void Partition::Impl::cancel_step(Context& context, RunEntry& entry, StepNumber number,
                                   std::string_view why) {
   StepEntry* step = entry.find_step(number);
   SLUICE_CHECK(step != nullptr);
-  if (step->status != StepStatus::backoff) {
-    context.effects.push_back(Revoke{
-        context.record.seq, {config.id, entry.id, step->id, step->attempt}, std::string(why)});
-  }
-  end_step(entry, number, StepInput::cancel);
+  revoke_attempts(context, entry, *step, why);
+  end_step(context, entry, number, StepInput::cancel);
 }
 
-void Partition::Impl::end_step(RunEntry& entry, StepNumber number, StepInput input) {
+void Partition::Impl::end_step(Context& context, RunEntry& entry, StepNumber number,
+                               StepInput input) {
   StepEntry* step = entry.find_step(number);
   SLUICE_CHECK(step != nullptr);
+  if (entry.loaded->program().steps[step->site].stream) {
+    context.effects.push_back(
+        StreamEnded{context.record.seq, config.id, entry.id, number, stream_end(input)});
+  }
   clear_step_timers(entry, *step);
+  if (step->second.attempt != 0) --open_attempts;
   transition(*step, input);
   entry.steps.erase(entry.steps.begin() + (step - entry.steps.data()));
 }
@@ -379,7 +430,9 @@ void Partition::Impl::repeat_later(Context& context, RunEntry& entry, StepEntry&
   const vm::StepSite& site = entry.loaded->program().steps[step.site];
   const std::uint64_t draw = jitter_draw(config.id, context.record.seq, step.id);
   transition(step, input);
-  step.backoff_due = context.record.time + backoff_gap(site, step.attempt, retry_after_ms, draw);
+  clear_timer(step.hedge_due, entry.id, {TimerNumber::Kind::hedge, step.id});
+  step.hedge_due = 0;
+  step.backoff_due = context.record.time + backoff_gap(site, step.tries, retry_after_ms, draw);
   step.backoff_since = context.record.seq;
   step.last_failure = std::move(failure);
   set_timer(step.backoff_due, entry.id, {TimerNumber::Kind::backoff, step.id});
@@ -389,36 +442,49 @@ void Partition::Impl::open_again(Context& context, RunEntry& entry, StepEntry& s
   clear_timer(step.backoff_due, entry.id, {TimerNumber::Kind::backoff, step.id});
   step.backoff_due = 0;
   step.backoff_since = 0;
-  ++step.attempt;
-  step.opened = context.record.seq;
+  ++step.tries;
+  ++step.last_attempt;
   transition(step, StepInput::backoff_over);
-  context.effects.push_back(make_offer(entry, step, context.record.seq));
+  open_first(context, entry, step);
 }
 
-Offer Partition::Impl::make_offer(const RunEntry& entry, const StepEntry& step, Seq at) const {
+const vm::StepSite& Partition::Impl::site_of(const RunEntry& entry, const StepEntry& step,
+                                             const OpenAttempt& attempt) {
   const vm::Program& program = entry.loaded->program();
   const vm::StepSite& site = program.steps[step.site];
+  return attempt.hedge && site.hedge_site ? program.steps[*site.hedge_site] : site;
+}
+
+Offer Partition::Impl::make_offer(const RunEntry& entry, const StepEntry& step,
+                                  const OpenAttempt& attempt, Seq at) const {
+  const vm::Program& program = entry.loaded->program();
+  const vm::StepSite& site = site_of(entry, step, attempt);
   const auto earlier = [](TimeUs a, TimeUs b) { return a == 0 ? b : b == 0 ? a : std::min(a, b); };
   Offer offer;
   offer.seq = at;
-  offer.key = {config.id, entry.id, step.id, step.attempt};
-  offer.opened = step.opened;
+  offer.key = {config.id, entry.id, step.id, attempt.attempt};
+  offer.opened = attempt.opened;
   offer.tenant = entry.tenant;
   offer.deployment = entry.deployment;
   offer.task_index = site.task;
   offer.task = program.tasks[site.task].name;
-  offer.safe = is_safe(site);
-  offer.early = site.readonly && !site.stream;  // what it streams must have a history
+  offer.stream = program.steps[step.site].stream;
+  offer.undecided = offer.stream && step.is_undecided();
+  offer.safe = is_safe(program.steps[step.site]);
+  // What it streams must have a history; of a hedge the digest does not tell its own beginning.
+  offer.early = site.readonly && !offer.stream && !attempt.hedge;
   offer.timeout_ms = clamp32(site.timeout_ms);
   offer.heartbeat_ms = clamp32(site.heartbeat_ms);
   const TimeUs run_due = entry.on_failure_due != 0 ? entry.on_failure_due
                          : step.compensating       ? 0
                                                    : entry.flow_due;
+  offer.queue_deadline = attempt.queue_due;
   offer.step_deadline = earlier(earlier(step.within_due, step.block_due), run_due);
-  offer.args_digest = step.args_digest;
+  offer.args_digest = step.digest_of(attempt);
   offer.path = step.path;
   offer.step_key = step.key;
-  offer.args_json = step.args_json;
+  offer.args_json =
+      attempt.hedge && !step.hedge_json.empty() ? step.hedge_json : step.args_json;
   offer.client = entry.client;
   offer.correlation = entry.correlation;
   offer.traceparent = entry.traceparent;
@@ -544,11 +610,12 @@ RunRow Partition::Impl::run_row(const RunEntry& entry) const {
   for (const StepEntry& step : entry.steps) {
     wake(step.within_due);
     wake(step.backoff_due);
+    wake(step.hedge_due);
   }
   for (const TimerEntry& timer : entry.timers) wake(timer.due);
   if (!entry.steps.empty()) {
     row.step = entry.steps.front().path;
-    row.attempt = entry.steps.front().attempt;
+    row.attempt = entry.steps.front().last_attempt;
     row.why = entry.steps.front().last_failure;
   } else if (const auto receives = entry.run->open_receives(); !receives.empty()) {
     row.step = receives.front();

@@ -178,7 +178,9 @@ std::optional<Effect> Partition::Impl::admit_report(TenantId tenant, const Repor
   RunEntry* entry = find_run(report.run);
   if (entry == nullptr || entry->tenant != tenant) return Stale{seq, reply};
   const StepEntry* step = open_attempt(entry, report);
-  if (step != nullptr && step->args_digest == report.args_digest) return std::nullopt;
+  if (step != nullptr && step->digest_of(*step->find_attempt(report.attempt)) == report.args_digest) {
+    return std::nullopt;
+  }
   if (entry->remembers(report.step, report.attempt, report_digest(report))) {
     return Settled{seq, reply};
   }
@@ -241,6 +243,10 @@ bool Partition::admit(const Granted& granted) const {
 }
 bool Partition::admit(const Lapsed& lapsed) const {
   return Impl::open_attempt(impl_->find_run(lapsed.run), lapsed) != nullptr;
+}
+bool Partition::admit(const Spoke& spoke) const {
+  const StepEntry* step = Impl::open_attempt(impl_->find_run(spoke.run), spoke);
+  return step != nullptr && step->is_undecided();
 }
 bool Partition::admit(const MessageAck& ack) const {
   return ack.n <= impl_->mail.last_sent(ack.destination) &&

@@ -23,6 +23,25 @@ void must_wait(bool waited) {
   if (!waited) throw BadInput("the run does not wait for this step");
 }
 
+// The failure that the program sees.
+void describe_lapse(const vm::StepSite& site, LapseReason reason, std::string& kind,
+                    std::string& message) {
+  switch (reason) {
+    case LapseReason::lost:
+      kind = vm::failure_kind::kLost;
+      message = "the worker was lost";
+      return;
+    case LapseReason::timed_out:
+      kind = vm::failure_kind::kTimedOut;
+      message = "no result within " + std::to_string(site.timeout_ms) + " ms";
+      return;
+    case LapseReason::queued:
+      kind = vm::failure_kind::kBusy;
+      message = "no worker took it within " + std::to_string(site.queue_ms) + " ms";
+      return;
+  }
+}
+
 void reject_input(Context& context, const std::string& why) {
   context.effects.push_back(Rejected{context.record.seq, context.reply, Refusal::invalid,
                                      "it could not be processed: " + public_reason(context.record),
@@ -76,6 +95,8 @@ Result Partition::Impl::dispatch(Context& context) {
       return on_failed(context);
     case Kind::lapsed:
       return on_lapsed(context);
+    case Kind::verdict:
+      return on_verdict(context);
     case Kind::advance:
       return on_advance(context);
     case Kind::deployment:
@@ -88,7 +109,6 @@ Result Partition::Impl::dispatch(Context& context) {
       return on_core(context);
     case Kind::takeover:
       return on_takeover(context);
-    case Kind::verdict:
     case Kind::go_on:
     case Kind::presence:
     case Kind::subscribe:
@@ -282,14 +302,14 @@ Result Partition::Impl::on_granted(Context& context) {
   StepEntry& step = *attempt;
   if (step.status != StepStatus::open) return {};
   touch(entry);
-  note_record(context, entry, step.opened);
+  note_record(context, entry, body->opened);
   if (const std::string why = given_fault(context.record); !why.empty()) {
     settle_faulted(context, entry, why);
     return {};
   }
   transition(step, StepInput::granted);
   context.effects.push_back(
-      GrantCommitted{context.record.seq, {config.id, entry.id, step.id, step.attempt}});
+      GrantCommitted{context.record.seq, {config.id, entry.id, step.id, body->attempt}});
   return {};
 }
 
@@ -302,9 +322,8 @@ Result Partition::Impl::on_done(Context& context) {
   if (attempt == nullptr) return {};
   RunEntry& entry = *found;
   auto result = body->result.empty() ? vm::Value() : vm::decode_value(body->result);
-  const Seq cause = attempt->opened;
   work(
-      context, entry, cause,
+      context, entry, body->opened,
       [&](vm::Run& run, vm::Commands& commands) {
         if (!result)
           throw BadInput(std::string("the result is damaged: ") + result.error().message);
@@ -312,7 +331,8 @@ Result Partition::Impl::on_done(Context& context) {
       },
       [&] {
         entry.remember({body->step, body->attempt, report_digest(*body)});
-        end_step(entry, body->step, StepInput::done);
+        revoke_attempts(context, entry, *entry.find_step(body->step), "hedged", body->attempt);
+        end_step(context, entry, body->step, StepInput::done);
       });
   return {};
 }
@@ -326,21 +346,21 @@ Result Partition::Impl::on_failed(Context& context) {
   if (attempt == nullptr) return {};
   RunEntry& entry = *found;
   StepEntry& step = *attempt;
+  const OpenAttempt ended = *step.find_attempt(body->attempt);
   const vm::Program& program = entry.loaded->program();
-  const vm::StepSite& site = program.steps[step.site];
   AttemptEnd end;
-  end.kind = known_kind(program.tasks[site.task], body->kind);
+  end.kind = known_kind(program.tasks[site_of(entry, step, ended).task], body->kind);
   end.message = body->message;
   if (end.kind != body->kind) end.message = std::string(body->kind) + ": " + end.message;
   // Invalid is a result of the wrong type: the work was done, and its result is lost.
   end.unanswered = end.kind == vm::failure_kind::kLost || end.kind == vm::failure_kind::kTimedOut ||
                    end.kind == vm::failure_kind::kInvalid;
-  end.again = body->retry && may_repeat(site, end.kind, step.attempt);
+  end.again = body->retry && may_repeat(program.steps[step.site], end.kind, step.tries);
   end.again_input = StepInput::failed_again;
   end.last_input = StepInput::failed_last;
   end.retry_after_ms = body->retry_after_ms;
   end.remember = EndedAttempt{body->step, body->attempt, report_digest(*body)};
-  end_attempt(context, entry, step, end);
+  end_attempt(context, entry, step, ended, end);
   return {};
 }
 
@@ -352,26 +372,43 @@ Result Partition::Impl::on_lapsed(Context& context) {
   if (attempt == nullptr) return {};
   RunEntry& entry = *found;
   StepEntry& step = *attempt;
+  const OpenAttempt ended = *step.find_attempt(body->attempt);
   const vm::StepSite& site = entry.loaded->program().steps[step.site];
-  const bool lost = body->reason == LapseReason::lost;
   AttemptEnd end;
-  end.kind = lost ? vm::failure_kind::kLost : vm::failure_kind::kTimedOut;
-  end.message =
-      lost ? "the worker was lost" : "no result within " + std::to_string(site.timeout_ms) + " ms";
-  end.unanswered = true;
-  end.again = may_repeat(site, end.kind, step.attempt);
+  describe_lapse(site_of(entry, step, ended), body->reason, end.kind, end.message);
+  // After a takeover nobody knows whether a safe attempt that waits was handed out before.
+  end.unanswered = body->reason != LapseReason::queued || is_safe(site);
+  end.again = may_repeat(site, end.kind, step.tries);
   end.again_input = StepInput::lapsed_again;
   end.last_input = StepInput::lapsed_last;
-  end_attempt(context, entry, step, end);
+  end_attempt(context, entry, step, ended, end);
   return {};
 }
 
+// The other one goes on, alone; it decides what becomes of the step.
+void Partition::Impl::end_one_of_two(Context& context, RunEntry& entry, StepEntry& step,
+                                     const OpenAttempt& attempt, const AttemptEnd& end) {
+  touch(entry);
+  note_record(context, entry, attempt.opened);
+  if (end.remember) entry.remember(*end.remember);
+  step.maybe_happened = step.maybe_happened || end.unanswered;
+  step.last_failure = end.kind + ": " + end.message;
+  transition(step, StepInput::failed_beside);
+  if (step.first.attempt == attempt.attempt) step.first = step.second;
+  step.second = {};
+  --open_attempts;
+}
+
 void Partition::Impl::end_attempt(Context& context, RunEntry& entry, StepEntry& step,
-                                  const AttemptEnd& end) {
+                                  const OpenAttempt& attempt, const AttemptEnd& end) {
   const StepNumber number = step.id;
+  if (step.second.attempt != 0 && context.record.verdict == Verdict::ok) {
+    end_one_of_two(context, entry, step, attempt, end);
+    return;
+  }
   if (end.again && context.record.verdict == Verdict::ok) {
     touch(entry);
-    note_record(context, entry, step.opened);
+    note_record(context, entry, attempt.opened);
     if (end.remember) entry.remember(*end.remember);
     step.maybe_happened = step.maybe_happened || end.unanswered;
     repeat_later(context, entry, step, end.again_input, end.retry_after_ms,
@@ -379,16 +416,39 @@ void Partition::Impl::end_attempt(Context& context, RunEntry& entry, StepEntry& 
     return;
   }
   const bool unsure = end.unanswered || step.maybe_happened;
-  const vm::Failure failure{end.kind, end.message, "", step.attempt};
+  const vm::Failure failure{end.kind, end.message, "", attempt.attempt};
   work(
-      context, entry, step.opened,
+      context, entry, attempt.opened,
       [&](vm::Run& run, vm::Commands& commands) {
         must_wait(run.step_failed({number}, failure, unsure, commands));
       },
       [&] {
         if (end.remember) entry.remember(*end.remember);
-        end_step(entry, number, end.last_input);
+        end_step(context, entry, number, end.last_input);
       });
+}
+
+Result Partition::Impl::on_verdict(Context& context) {
+  const auto body = decode<Spoke>(context.record.body);
+  if (!body) return bad_body(context.record);
+  RunEntry* found = find_run(body->run);
+  StepEntry* step = open_attempt(found, *body);
+  if (step == nullptr || !step->is_undecided()) return {};
+  RunEntry& entry = *found;
+  touch(entry);
+  note_record(context, entry, body->opened);
+  if (const std::string why = given_fault(context.record); !why.empty()) {
+    settle_faulted(context, entry, why);
+    return {};
+  }
+  clear_timer(step->hedge_due, entry.id, {TimerNumber::Kind::hedge, step->id});
+  step->hedge_due = 0;
+  revoke_attempts(context, entry, *step, "hedged", body->attempt);
+  transition(*step, StepInput::spoke);
+  if (step->second.attempt != 0) --open_attempts;
+  if (step->second.attempt == body->attempt) step->first = step->second;
+  step->second = {};
+  return {};
 }
 
 Result Partition::Impl::on_advance(Context& context) {
@@ -419,6 +479,9 @@ Result Partition::Impl::on_advance(Context& context) {
       break;
     case TimerNumber::Kind::backoff:
       fire_backoff(context, entry, timer.step);
+      break;
+    case TimerNumber::Kind::hedge:
+      fire_hedge(context, entry, timer.step);
       break;
     case TimerNumber::Kind::wait:
       fire_wait(context, entry, timer.step);
@@ -462,7 +525,7 @@ void Partition::Impl::fire_within(Context& context, RunEntry& entry, StepNumber 
   const bool unsure = begun || step->maybe_happened;
   vm::Failure failure{std::string(vm::failure_kind::kTimedOut),
                       "the step took longer than " + std::to_string(site.within_ms) + " ms", "",
-                      step->attempt};
+                      step->first.attempt};
   if (!step->last_failure.empty()) failure.message += " (before: " + step->last_failure + ")";
   work(
       context, entry, step->started,
@@ -470,12 +533,8 @@ void Partition::Impl::fire_within(Context& context, RunEntry& entry, StepNumber 
         must_wait(run.step_failed({number}, failure, unsure, commands));
       },
       [&] {
-        const StepEntry& ending = *entry.find_step(number);
-        if (ending.status != StepStatus::backoff) {
-          context.effects.push_back(Revoke{
-              context.record.seq, {config.id, entry.id, ending.id, ending.attempt}, "timed_out"});
-        }
-        end_step(entry, number, StepInput::within_over);
+        revoke_attempts(context, entry, *entry.find_step(number), "timed_out");
+        end_step(context, entry, number, StepInput::within_over);
       });
 }
 
@@ -489,6 +548,26 @@ void Partition::Impl::fire_backoff(Context& context, RunEntry& entry, StepNumber
     return;
   }
   open_again(context, entry, *step);
+}
+
+void Partition::Impl::fire_hedge(Context& context, RunEntry& entry, StepNumber number) {
+  StepEntry* step = entry.find_step(number);
+  SLUICE_CHECK(step != nullptr && step->second.attempt == 0);
+  touch(entry);
+  note_record(context, entry, step->first.opened);
+  if (const std::string why = given_fault(context.record); !why.empty()) {
+    settle_faulted(context, entry, why);
+    return;
+  }
+  clear_timer(step->hedge_due, entry.id, {TimerNumber::Kind::hedge, number});
+  step->hedge_due = 0;
+  transition(*step, StepInput::hedge_over);
+  ++open_attempts;
+  step->second.attempt = ++step->last_attempt;
+  step->second.opened = context.record.seq;
+  step->second.hedge = true;
+  step->second.queue_due = queue_due(site_of(entry, *step, step->second), context.record.time);
+  context.effects.push_back(make_offer(entry, *step, step->second, context.record.seq));
 }
 
 void Partition::Impl::fire_wait(Context& context, RunEntry& entry, StepNumber number) {

@@ -82,6 +82,11 @@ struct DigestWriter {
     out.varint(e.n);
   }
   void operator()(const RunChanged&) const {}
+  void operator()(const StreamEnded& e) const {
+    out.id(e.run);
+    out.varint(e.step);
+    out.u8(static_cast<std::uint8_t>(e.how));
+  }
   void operator()(const DeadLettered& e) const {
     out.id(e.run);
     out.bytes(e.path);
@@ -322,7 +327,11 @@ void Partition::Impl::index_loaded_runs() {
       if (step.backoff_due != 0) {
         set_timer(step.backoff_due, id, {TimerNumber::Kind::backoff, step.id});
       }
+      if (step.hedge_due != 0) {
+        set_timer(step.hedge_due, id, {TimerNumber::Kind::hedge, step.id});
+      }
       if (step.status != StepStatus::backoff) ++open_attempts;
+      if (step.second.attempt != 0) ++open_attempts;
     }
   }
 }
@@ -333,20 +342,27 @@ void Partition::Impl::reissue(Effects& effects) const {
   mail.each_pending([&](PartitionId destination, const Mailbox::Sent& sent) {
     effects.push_back(Send{seq, sent.tenant, destination, sent.n, sent.body});
   });
-  std::vector<std::pair<const RunEntry*, const StepEntry*>> open;
+  struct Owed {
+    const RunEntry* entry;
+    const StepEntry* step;
+    const OpenAttempt* attempt;
+  };
+  std::vector<Owed> open;
   for (const auto& [id, entry] : runs) {
     for (const StepEntry& step : entry->steps) {
-      if (step.status != StepStatus::backoff) open.emplace_back(entry.get(), &step);
+      if (step.status == StepStatus::backoff) continue;
+      open.push_back({entry.get(), &step, &step.first});
+      if (step.second.attempt != 0) open.push_back({entry.get(), &step, &step.second});
     }
   }
   // In the order in which they became ready, as the queues had them.
-  std::sort(open.begin(), open.end(), [](const auto& a, const auto& b) {
-    return std::tie(a.second->opened, a.first->id, a.second->id) <
-           std::tie(b.second->opened, b.first->id, b.second->id);
+  std::sort(open.begin(), open.end(), [](const Owed& a, const Owed& b) {
+    return std::tie(a.attempt->opened, a.entry->id, a.step->id) <
+           std::tie(b.attempt->opened, b.entry->id, b.step->id);
   });
-  for (const auto& [entry, step] : open) {
-    Offer offer = make_offer(*entry, *step, seq);
-    offer.granted = step->status == StepStatus::granted;
+  for (const Owed& owed : open) {
+    Offer offer = make_offer(*owed.entry, *owed.step, *owed.attempt, seq);
+    offer.granted = owed.step->status == StepStatus::granted;
     offer.reissued = true;
     offer.early = false;
     effects.push_back(std::move(offer));

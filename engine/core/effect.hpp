@@ -90,12 +90,16 @@ struct Offer {
   DeploymentNumber deployment = 0;
   std::uint32_t task_index = 0;  // in that deployment's program
   std::string task;
+  bool stream = false;             // its worker's pieces go to the client
+  // Of a stream: pieces wait until Spoke is journaled, because another attempt may speak first.
+  bool undecided = false;
   bool safe = false;               // idempotent or keyed: may be handed out again
   bool early = false;              // readonly, and just opened: need not wait for its record
   bool granted = false;            // only after a fold: not safe, and perhaps handed out before
   bool reissued = false;           // only after a fold: an earlier owner may have handed it out
   std::uint32_t timeout_ms = 0;    // of the attempt, from its hand-out; 0: none
   std::uint32_t heartbeat_ms = 0;  // lease time that the task asks for; 0: the engine's
+  TimeUs queue_deadline = 0;       // record time until which it waits for a worker; 0: for ever
   TimeUs step_deadline = 0;        // record time at which `within` or the flow ends it; 0: none
   std::uint64_t args_digest = 0;   // part of the lease
   std::string path;                // of the step
@@ -214,6 +218,16 @@ struct RunChanged {
   RunRow row;
 };
 
+// A step that streams has ended; its client is told so, once.
+enum class StreamEnd : std::uint8_t { complete = 1, failed = 2, cancelled = 3 };
+struct StreamEnded {
+  Seq seq = 0;
+  PartitionId partition{};
+  RunId run;
+  StepNumber step = 0;
+  StreamEnd how = StreamEnd::complete;
+};
+
 // Nothing more may be tried: a compensation failed for good, or the run was given up by a fault.
 struct DeadLettered {
   Seq seq = 0;
@@ -226,7 +240,7 @@ struct DeadLettered {
 };
 
 using Effect = std::variant<Accepted, Rejected, Offer, Revoke, GrantCommitted, Settled, Stale,
-                            Delivery, Send, Acknowledge, RunChanged, DeadLettered>;
+                            Delivery, Send, Acknowledge, RunChanged, DeadLettered, StreamEnded>;
 using Effects = std::vector<Effect>;
 
 inline Seq seq_of(const Effect& effect) {

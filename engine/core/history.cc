@@ -44,8 +44,22 @@ std::string_view timer_name(TimerNumber::Kind kind) {
       return "within";
     case TimerNumber::Kind::backoff:
       return "backoff";
+    case TimerNumber::Kind::hedge:
+      return "hedge";
     case TimerNumber::Kind::wait:
       return "wait";
+  }
+  return "unknown";
+}
+
+std::string_view lapse_name(LapseReason reason) {
+  switch (reason) {
+    case LapseReason::lost:
+      return "lost";
+    case LapseReason::timed_out:
+      return "timed_out";
+    case LapseReason::queued:
+      return "queued";
   }
   return "unknown";
 }
@@ -141,12 +155,18 @@ class HistoryTeller {
       case Kind::failed:
         return describe_failed(record, entry, data);
       case Kind::granted:
-        if (const auto body = decode<Granted>(record.body)) about_step(entry, body->step);
+        if (const auto body = decode<Granted>(record.body)) about_step(entry, body->step, body->attempt);
         return;
       case Kind::lapsed:
         if (const auto body = decode<Lapsed>(record.body)) {
-          about_step(entry, body->step);
-          data.text("reason", body->reason == LapseReason::lost ? "lost" : "timed_out");
+          about_step(entry, body->step, body->attempt);
+          data.text("reason", lapse_name(body->reason));
+        }
+        return;
+      case Kind::verdict:
+        if (const auto body = decode<Spoke>(record.body)) {
+          about_step(entry, body->step, body->attempt);
+          data.text("decision", "it speaks");
         }
         return;
       case Kind::advance:
@@ -225,11 +245,13 @@ class HistoryTeller {
     const auto body = decode<Done>(record.body);
     const RunEntry* run = impl_.find_run(run_);
     if (!body || run == nullptr) return;
-    about_step(entry, body->step);
+    about_step(entry, body->step, body->attempt);
     const StepEntry* step = run->find_step(body->step);
     if (step == nullptr) return;
     const vm::Program& program = run->loaded->program();
-    const vm::TaskInfo& task = program.tasks[program.steps[step->site].task];
+    const OpenAttempt* attempt = step->find_attempt(body->attempt);
+    const OpenAttempt& named = attempt != nullptr ? *attempt : step->first;
+    const vm::TaskInfo& task = program.tasks[impl_.site_of(*run, *step, named).task];
     data.text("task", task.name);
     data.raw("result", value_json(program.types, task.result, body->result));
   }
@@ -237,19 +259,19 @@ class HistoryTeller {
   void describe_failed(const Record& record, HistoryEntry& entry, ObjectWriter& data) {
     const auto body = decode<Failed>(record.body);
     if (!body) return;
-    about_step(entry, body->step);
+    about_step(entry, body->step, body->attempt);
     data.text("failure", body->kind);
     data.text("message", body->message);
     data.flag("retry", body->retry);
     if (body->retry_after_ms > 0) data.number("retry_after_ms", body->retry_after_ms);
   }
 
-  void about_step(HistoryEntry& entry, StepNumber number) const {
+  void about_step(HistoryEntry& entry, StepNumber number, std::uint32_t attempt = 0) const {
     const RunEntry* run = impl_.find_run(run_);
     const StepEntry* step = run == nullptr ? nullptr : run->find_step(number);
     if (step == nullptr) return;
     entry.step = step->path;
-    entry.attempt = step->attempt;
+    entry.attempt = attempt != 0 ? attempt : step->first.attempt;
   }
 
   void about_timer(HistoryEntry& entry, StepNumber number, ObjectWriter& data) const {

@@ -144,6 +144,8 @@ class Partition {
   // From the dispatcher and other partitions: false means drop it.
   bool admit(const Granted& granted) const;
   bool admit(const Lapsed& lapsed) const;
+  // False also where nothing is to be decided: no other attempt can speak.
+  bool admit(const Spoke& spoke) const;
   bool admit(const MessageAck& ack) const;
   enum class MessageAdmission : std::uint8_t { fresh, repeated, gap };
   // repeated: acknowledge again with `taken_from(source)`; gap: drop, the source sends again.

@@ -47,6 +47,7 @@ struct Activation {
   RunEntry* entry = nullptr;
   vm::Commands commands;
   std::vector<std::string> json;  // same indices; empty where a command has none
+  std::map<std::size_t, std::string> hedge_json;  // of steps that another task hedges
 };
 
 // What the handlers of one record share.
@@ -79,7 +80,7 @@ class Partition::Impl {
                                      Reply reply) const;
   template <class Report>
   std::optional<Effect> admit_report(TenantId tenant, const Report& report, Reply reply) const;
-  // The attempt that a report names, if it is open. `entry` may be null.
+  // The step whose attempt a report names, if that is open. `entry` may be null.
   template <class Report>
   static StepEntry* open_attempt(RunEntry* entry, const Report& report);
   Needs needs(const Record& record) const;
@@ -95,6 +96,7 @@ class Partition::Impl {
   tl::expected<void, ApplyError> on_done(Context& context);
   tl::expected<void, ApplyError> on_failed(Context& context);
   tl::expected<void, ApplyError> on_lapsed(Context& context);
+  tl::expected<void, ApplyError> on_verdict(Context& context);
   tl::expected<void, ApplyError> on_advance(Context& context);
   tl::expected<void, ApplyError> on_deployment(Context& context);
   tl::expected<void, ApplyError> on_core(Context& context);
@@ -122,11 +124,15 @@ class Partition::Impl {
     std::uint32_t retry_after_ms = 0;
     std::optional<EndedAttempt> remember;
   };
-  void end_attempt(Context& context, RunEntry& entry, StepEntry& step, const AttemptEnd& end);
+  void end_attempt(Context& context, RunEntry& entry, StepEntry& step, const OpenAttempt& attempt,
+                   const AttemptEnd& end);
+  void end_one_of_two(Context& context, RunEntry& entry, StepEntry& step,
+                      const OpenAttempt& attempt, const AttemptEnd& end);
   void fire_flow_timeout(Context& context, RunEntry& entry);
   void fire_on_failure(Context& context, RunEntry& entry);
   void fire_within(Context& context, RunEntry& entry, StepNumber number);
   void fire_backoff(Context& context, RunEntry& entry, StepNumber number);
+  void fire_hedge(Context& context, RunEntry& entry, StepNumber number);
   void fire_wait(Context& context, RunEntry& entry, StepNumber number);
 
   // ---- messages.cc
@@ -197,9 +203,15 @@ class Partition::Impl {
   void perform(Context& context, Activation& activation);
   std::uint64_t args_digest(const vm::StepSite& site, Seq opened, std::string_view json) const;
   void tell(Context& context, const RunEntry& entry, const vm::Notify& command, std::string json);
-  void start_step(Context& context, RunEntry& entry, vm::StartStep& command, std::string json);
+  void start_step(Context& context, RunEntry& entry, vm::StartStep& command, std::string json,
+                  std::string hedge_json);
+  // Opens the step's next attempt, and sets when it is hedged.
+  void open_first(Context& context, RunEntry& entry, StepEntry& step);
+  // Takes the step's open attempts back from the dispatcher, but for that of number `kept`.
+  void revoke_attempts(Context& context, const RunEntry& entry, const StepEntry& step,
+                       std::string_view why, std::uint32_t kept = 0);
   void cancel_step(Context& context, RunEntry& entry, StepNumber step, std::string_view why);
-  void end_step(RunEntry& entry, StepNumber step, StepInput input);
+  void end_step(Context& context, RunEntry& entry, StepNumber step, StepInput input);
   void start_timer(Context& context, RunEntry& entry, vm::StartTimer& command);
   void end_timer(RunEntry& entry, StepNumber timer);
   void finish(Context& context, RunEntry& entry, const vm::Finish& command, std::string json);
@@ -218,7 +230,11 @@ class Partition::Impl {
   void repeat_later(Context& context, RunEntry& entry, StepEntry& step, StepInput input,
                     std::uint32_t retry_after_ms, std::string failure);
   void open_again(Context& context, RunEntry& entry, StepEntry& step);
-  Offer make_offer(const RunEntry& entry, const StepEntry& step, Seq seq) const;
+  Offer make_offer(const RunEntry& entry, const StepEntry& step, const OpenAttempt& attempt,
+                   Seq seq) const;
+  // What holds for that attempt.
+  static const vm::StepSite& site_of(const RunEntry& entry, const StepEntry& step,
+                                     const OpenAttempt& attempt);
   // To be called before anything of the run changes: keeps the checkpoint's copy and notes the
   // change.
   void touch(RunEntry& entry);

@@ -5,7 +5,7 @@
 namespace sluice::core {
 namespace {
 
-// What Granted, Done, Failed and Lapsed begin with.
+// What Granted, Done, Failed and Lapsed begin with, and Spoke goes on with.
 template <class Body>
 void write_attempt(Writer& writer, const Body& body) {
   writer.id(body.run);
@@ -196,6 +196,24 @@ std::optional<Granted> decode<Granted>(std::string_view bytes) {
                             [](Reader& reader, Granted& body) { read_attempt(reader, body); });
 }
 
+// A verdict begins with what it decides; append only.
+enum class VerdictKind : std::uint8_t { spoke = 0 };
+
+std::string encode(const Spoke& body) {
+  return write_body(32, [&](Writer& writer) {
+    writer.u8(static_cast<std::uint8_t>(VerdictKind::spoke));
+    write_attempt(writer, body);
+  });
+}
+
+template <>
+std::optional<Spoke> decode<Spoke>(std::string_view bytes) {
+  return read_body<Spoke>(bytes, [](Reader& reader, Spoke& body) {
+    if (reader.u8() != static_cast<std::uint8_t>(VerdictKind::spoke)) reader.fail();
+    read_attempt(reader, body);
+  });
+}
+
 std::string encode(const Done& body) {
   return write_body(body.result.size() + 64, [&](Writer& writer) {
     write_attempt(writer, body);
@@ -252,7 +270,7 @@ std::optional<Lapsed> decode<Lapsed>(std::string_view bytes) {
   return read_body<Lapsed>(bytes, [](Reader& reader, Lapsed& body) {
     read_attempt(reader, body);
     const std::uint8_t reason = reader.u8();
-    if (reason > static_cast<std::uint8_t>(LapseReason::timed_out)) reader.fail();
+    if (reason > static_cast<std::uint8_t>(LapseReason::queued)) reader.fail();
     body.reason = static_cast<LapseReason>(reason);
   });
 }

@@ -146,9 +146,13 @@ struct Failed {
   std::uint32_t retry_after_ms = 0;
 };
 
-enum class LapseReason : std::uint8_t { lost = 0, timed_out = 1 };
+enum class LapseReason : std::uint8_t {
+  lost = 0,       // its lease ran out
+  timed_out = 1,  // its time was up
+  queued = 2,     // no worker took it in time
+};
 
-// The dispatcher gave an attempt up: its lease ran out, or its time.
+// The dispatcher gave an attempt up.
 struct Lapsed {
   static constexpr Kind kKind = Kind::lapsed;
   RunId run;
@@ -158,6 +162,16 @@ struct Lapsed {
   LapseReason reason = LapseReason::lost;
 };
 
+// Of two attempts of a `stream` step this one was the first to say something: it speaks, and no
+// other is begun or goes on beside it.
+struct Spoke {
+  static constexpr Kind kKind = Kind::verdict;
+  RunId run;
+  StepNumber step = 0;
+  std::uint32_t attempt = 0;
+  Seq opened = 0;
+};
+
 // Which timer of a run. The order of the numbers is the order in which timers of one instant fire.
 struct TimerNumber {
   enum class Kind : std::uint8_t {
@@ -165,10 +179,11 @@ struct TimerNumber {
     on_failure = 1,
     within = 2,
     backoff = 3,
+    hedge = 4,
     wait = 8  // the program's own: sleep, deadline
   };
   Kind kind = Kind::flow_timeout;
-  StepNumber step = 0;  // of `within` and `backoff`; of `wait` the number of the program's timer
+  StepNumber step = 0;  // of `within`, `backoff` and `hedge`; of `wait` the number of the program's timer
 
   // As ordered by engine.md's (due, run, n).
   std::uint64_t n() const { return std::uint64_t{step} << 4 | static_cast<std::uint64_t>(kind); }
@@ -229,6 +244,7 @@ std::string encode(const Granted& body);
 std::string encode(const Done& body);
 std::string encode(const Failed& body);
 std::string encode(const Lapsed& body);
+std::string encode(const Spoke& body);
 std::string encode(const Advance& body);
 std::string encode(const DeploymentRecord& body);
 std::string encode(const Message& body);
@@ -256,6 +272,8 @@ template <>
 std::optional<Failed> decode<Failed>(std::string_view bytes);
 template <>
 std::optional<Lapsed> decode<Lapsed>(std::string_view bytes);
+template <>
+std::optional<Spoke> decode<Spoke>(std::string_view bytes);
 template <>
 std::optional<Advance> decode<Advance>(std::string_view bytes);
 template <>

@@ -17,9 +17,9 @@ std::string_view known_kind(const vm::TaskInfo& task, std::string_view reported)
   return declared != task.kinds.end() ? std::string_view(*declared) : vm::failure_kind::kRejected;
 }
 
-bool may_repeat(const vm::StepSite& site, std::string_view kind, std::uint32_t attempt) {
+bool may_repeat(const vm::StepSite& site, std::string_view kind, std::uint32_t tries) {
   namespace kinds = vm::failure_kind;
-  if (attempt >= site.attempts) return false;
+  if (tries >= site.attempts) return false;
   const bool unanswered = kind == kinds::kTimedOut || kind == kinds::kLost;
   if (unanswered && !is_safe(site)) return false;
   if (site.retry_on.empty()) {
@@ -28,13 +28,13 @@ bool may_repeat(const vm::StepSite& site, std::string_view kind, std::uint32_t a
   return std::find(site.retry_on.begin(), site.retry_on.end(), kind) != site.retry_on.end();
 }
 
-TimeUs backoff_gap(const vm::StepSite& site, std::uint32_t attempt, std::uint32_t retry_after_ms,
+TimeUs backoff_gap(const vm::StepSite& site, std::uint32_t tries, std::uint32_t retry_after_ms,
                    std::uint64_t draw) {
   const auto cap_ms = static_cast<std::uint64_t>(kBackoffMsMax);
   const std::uint64_t factor_milli = std::min(site.backoff_factor_milli, kBackoffFactorMilliMax);
   const std::uint64_t longest_us = std::min(site.backoff_max_ms, cap_ms) * kUsPerMs;
   std::uint64_t gap_us = std::min(std::min(site.backoff_min_ms, cap_ms) * kUsPerMs, longest_us);
-  for (std::uint32_t k = 1; k < attempt && gap_us < longest_us && gap_us > 0; ++k) {
+  for (std::uint32_t k = 1; k < tries && gap_us < longest_us && gap_us > 0; ++k) {
     const std::uint64_t next = gap_us * factor_milli / 1000;
     if (next == gap_us) break;  // factor 1: it stays
     gap_us = std::min(next, longest_us);
@@ -91,6 +91,12 @@ std::string_view step_input_name(StepInput input) {
       return "within_over";
     case StepInput::cancel:
       return "cancel";
+    case StepInput::hedge_over:
+      return "hedge_over";
+    case StepInput::spoke:
+      return "spoke";
+    case StepInput::failed_beside:
+      return "failed_beside";
   }
   return "unknown";
 }

@@ -9,12 +9,27 @@ namespace {
 
 constexpr std::uint8_t kRowVersion = 1;
 
+void write_attempt(Writer& writer, const OpenAttempt& attempt) {
+  writer.varint(attempt.attempt);
+  writer.varint(attempt.opened);
+  writer.svarint(attempt.queue_due);
+  writer.flag(attempt.hedge);
+}
+
+OpenAttempt read_attempt(Reader& reader) {
+  OpenAttempt attempt;
+  attempt.attempt = reader.varint32();
+  attempt.opened = reader.varint();
+  attempt.queue_due = reader.svarint();
+  attempt.hedge = reader.flag();
+  return attempt;
+}
+
 void write_step(Writer& writer, const StepEntry& step, bool texts) {
   writer.varint(step.id);
   writer.varint(step.site);
   writer.u8(static_cast<std::uint8_t>(step.status));
-  writer.varint(step.attempt);
-  writer.varint(step.opened);
+  write_attempt(writer, step.first);
   writer.varint(step.started);
   writer.flag(step.compensating);
   writer.flag(step.maybe_happened);
@@ -24,10 +39,22 @@ void write_step(Writer& writer, const StepEntry& step, bool texts) {
   writer.svarint(step.block_due);
   writer.fixed64(step.args_digest);
   writer.bytes(step.last_failure);
+  // Most steps are never hedged.
+  const bool hedged =
+      step.hedge_due != 0 || step.hedge_digest != 0 || step.last_attempt != step.tries;
+  writer.flag(hedged);
+  if (hedged) {
+    write_attempt(writer, step.second);
+    writer.varint(step.last_attempt);
+    writer.varint(step.tries);
+    writer.svarint(step.hedge_due);
+    writer.fixed64(step.hedge_digest);
+  }
   if (!texts) return;
   writer.bytes(step.path);
   writer.bytes(step.key);
   writer.bytes(step.args_json);
+  writer.bytes(step.hedge_json);
 }
 
 StepEntry read_step(Reader& reader) {
@@ -37,8 +64,8 @@ StepEntry read_step(Reader& reader) {
   const std::uint8_t status = reader.u8();
   if (status < 1 || status > 3) reader.fail();  // only open steps are kept
   step.status = static_cast<StepStatus>(status);
-  step.attempt = reader.varint32();
-  step.opened = reader.varint();
+  step.first = read_attempt(reader);
+  step.last_attempt = step.tries = step.first.attempt;
   step.started = reader.varint();
   step.compensating = reader.flag();
   step.maybe_happened = reader.flag();
@@ -48,9 +75,17 @@ StepEntry read_step(Reader& reader) {
   step.block_due = reader.svarint();
   step.args_digest = reader.fixed64();
   step.last_failure = reader.bytes();
+  if (reader.flag()) {
+    step.second = read_attempt(reader);
+    step.last_attempt = reader.varint32();
+    step.tries = reader.varint32();
+    step.hedge_due = reader.svarint();
+    step.hedge_digest = reader.fixed64();
+  }
   step.path = reader.bytes();
   step.key = reader.bytes();
   step.args_json = reader.bytes();
+  step.hedge_json = reader.bytes();
   return step;
 }
 
@@ -124,7 +159,7 @@ void read_run(Reader& reader, RunEntry& entry) {
   entry.flow_due = reader.svarint();
   entry.on_failure_due = reader.svarint();
   entry.on_failure_since = reader.varint();
-  const std::uint64_t steps = reader.count(20);
+  const std::uint64_t steps = reader.count(24);
   for (std::uint64_t i = 0; i < steps && reader.ok(); ++i) entry.steps.push_back(read_step(reader));
   const std::uint64_t timers = reader.count(5);
   for (std::uint64_t i = 0; i < timers && reader.ok(); ++i) {
@@ -161,6 +196,12 @@ std::optional<std::string_view> checked(std::string_view row) {
 }
 
 }  // namespace
+
+const OpenAttempt* StepEntry::find_attempt(std::uint32_t attempt) const {
+  if (attempt == 0 || status == StepStatus::backoff) return nullptr;
+  if (first.attempt == attempt) return &first;
+  return second.attempt == attempt ? &second : nullptr;
+}
 
 StepEntry* RunEntry::find_step(StepNumber step) {
   for (StepEntry& entry : steps) {

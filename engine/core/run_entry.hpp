@@ -29,25 +29,48 @@ struct LoadedProgram {
   const vm::Program& program() const { return unit->program(); }
 };
 
-// A step that has been started and has not ended.
+// An open attempt of a step, of which there may be two.
+struct OpenAttempt {
+  std::uint32_t attempt = 0;  // 0: none
+  Seq opened = 0;             // the record that opened it
+  TimeUs queue_due = 0;       // until when it waits for a worker; 0: for ever
+  bool hedge = false;         // does what the step's `hedge` says
+};
+
+// A step that has been started and has not ended. Its attempts are numbered in the order in which
+// they are opened, those of `hedge` among them.
 struct StepEntry {
   StepNumber id = 0;
   std::uint32_t site = 0;
   StepStatus status = StepStatus::none;
-  std::uint32_t attempt = 1;
-  Seq opened = 0;   // the record that opened this attempt
-  Seq started = 0;  // the record that started the step
+  // The attempt that is under way, or, of status backoff, was; and one beside it, begun by `hedge`.
+  OpenAttempt first{1};
+  OpenAttempt second;
+  std::uint32_t last_attempt = 1;  // the greatest number given so far
+  std::uint32_t tries = 1;         // attempts so far, hedges not counted
+  Seq started = 0;                 // the record that started the step
   bool compensating = false;
   bool maybe_happened = false;  // an earlier attempt ended without an answer
   TimeUs within_due = 0;        // 0: none
   TimeUs backoff_due = 0;       // of status backoff
   Seq backoff_since = 0;        // the record that set it
+  TimeUs hedge_due = 0;         // when a second attempt begins; 0: none will
   TimeUs block_due = 0;         // the first `deadline` around it; 0: none
   std::uint64_t args_digest = 0;
+  std::uint64_t hedge_digest = 0;
   std::string path;
   std::string key;
   std::string args_json;
+  std::string hedge_json;    // arguments of the other task that hedges; empty: the same task does
   std::string last_failure;  // "Kind: message" of the attempt before
+
+  // The open attempt of that number; null: it is not open.
+  const OpenAttempt* find_attempt(std::uint32_t attempt) const;
+  // Another attempt is under way, or may still begin beside the first.
+  bool is_undecided() const { return second.attempt != 0 || hedge_due != 0; }
+  std::uint64_t digest_of(const OpenAttempt& attempt) const {
+    return attempt.hedge && !hedge_json.empty() ? hedge_digest : args_digest;
+  }
 };
 
 // A timer of the program that has been started, and has neither fired nor been cancelled.

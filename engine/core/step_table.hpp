@@ -33,6 +33,9 @@ enum class StepInput : std::uint8_t {
   backoff_over,
   within_over,
   cancel,
+  hedge_over,     // another attempt begins beside the first
+  spoke,          // one of a stream's attempts speaks: there is no other
+  failed_beside,  // one of two attempts ended without an answer: the other goes on
 };
 
 struct StepRow {
@@ -51,9 +54,13 @@ inline constexpr StepRow kStepRows[] = {
     {StepStatus::open, StepInput::lapsed_last, StepStatus::failed},
     {StepStatus::open, StepInput::within_over, StepStatus::failed},
     {StepStatus::open, StepInput::cancel, StepStatus::cancelled},
+    {StepStatus::open, StepInput::hedge_over, StepStatus::open},
+    {StepStatus::open, StepInput::failed_beside, StepStatus::open},
+    {StepStatus::open, StepInput::spoke, StepStatus::open},
     {StepStatus::granted, StepInput::done, StepStatus::done},
     {StepStatus::granted, StepInput::failed_again, StepStatus::backoff},
     {StepStatus::granted, StepInput::failed_last, StepStatus::failed},
+    {StepStatus::granted, StepInput::lapsed_again, StepStatus::backoff},
     {StepStatus::granted, StepInput::lapsed_last, StepStatus::failed},
     {StepStatus::granted, StepInput::within_over, StepStatus::failed},
     {StepStatus::granted, StepInput::cancel, StepStatus::cancelled},

@@ -30,11 +30,8 @@ tl::expected<Activation, Fault> Partition::Impl::activate(RunEntry& entry, Input
 template <class Report>
 StepEntry* Partition::Impl::open_attempt(RunEntry* entry, const Report& report) {
   StepEntry* step = entry == nullptr ? nullptr : entry->find_step(report.step);
-  if (step == nullptr || step->attempt != report.attempt || step->opened != report.opened) {
-    return nullptr;
-  }
-  const bool open = step->status == StepStatus::open || step->status == StepStatus::granted;
-  return open ? step : nullptr;
+  const OpenAttempt* attempt = step == nullptr ? nullptr : step->find_attempt(report.attempt);
+  return attempt != nullptr && attempt->opened == report.opened ? step : nullptr;
 }
 
 // Gives the run an input. `before_commands` changes the tables once the VM has taken the input,

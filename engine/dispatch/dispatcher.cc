@@ -26,6 +26,14 @@ TimeUs after_ms(TimeUs now, std::uint64_t ms) {
   return now + static_cast<TimeUs>(ms) * core::kUsPerMs;
 }
 
+// Why an attempt whose time has come is given up.
+LapseReason lapse_reason(const Attempt& attempt) {
+  if (attempt.phase == Phase::queued) return LapseReason::queued;
+  if (attempt.phase == Phase::reclaiming) return LapseReason::lost;
+  const bool timed_out = attempt.timeout_at != 0 && attempt.timeout_at <= attempt.lease_end;
+  return timed_out ? LapseReason::timed_out : LapseReason::lost;
+}
+
 }  // namespace
 
 class Dispatcher::Impl {
@@ -58,6 +66,7 @@ class Dispatcher::Impl {
   // The reservation of an attempt that will not be handed out is free for another.
   void release_reservation(const Attempt& attempt);
   void set_phase(Attempt& attempt, Phase phase);
+  void begin_wait(Attempt& attempt);
 
   // Workers that have credit, and attempts that wait, find each other.
   void serve(Queue& queue, TimeUs now, Actions& actions);
@@ -109,8 +118,18 @@ void Dispatcher::Impl::offer(Offer&& offer, TimeUs now, Actions& actions) {
   }
   ++phases_[static_cast<std::size_t>(attempt.phase)];
   if (attempt.phase != Phase::queued) return;
+  attempt.queue_end = attempt.offer.queue_deadline;
+  if (attempt.queue_end != 0 && attempt.offer.reissued) {
+    attempt.queue_end = std::max(attempt.queue_end, after_ms(now, config_.requeue_grace_ms));
+  }
   queues_.push(*attempt.queue, attempt);
+  begin_wait(attempt);
   serve(*attempt.queue, now, actions);
+}
+
+// It stands in its queue: its time there is counted.
+void Dispatcher::Impl::begin_wait(Attempt& attempt) {
+  if (attempt.queue_end != 0) dues_.set(attempt, attempt.queue_end);
 }
 
 void Dispatcher::Impl::revoke(const AttemptKey& key, std::string_view why, TimeUs now,
@@ -139,6 +158,7 @@ void Dispatcher::Impl::granted(const AttemptKey& key, TimeUs now, Actions& actio
   // The worker left or paused meanwhile. Nobody was sent the task, so another may have it.
   set_phase(*attempt, Phase::queued);
   queues_.give_back(*attempt);
+  begin_wait(*attempt);
   serve(*attempt->queue, now, actions);
 }
 
@@ -252,6 +272,7 @@ void Dispatcher::Impl::serve_released(TimeUs now, Actions& actions) {
 }
 
 void Dispatcher::Impl::assign(Worker& worker, Attempt& attempt, TimeUs now, Actions& actions) {
+  dues_.remove(attempt);  // it no longer waits
   if (attempt.offer.step_deadline != 0 && now >= attempt.offer.step_deadline) {
     set_phase(attempt, Phase::overdue);
   } else if (attempt.offer.safe || attempt.offer.granted) {
@@ -337,11 +358,7 @@ void Dispatcher::Impl::renew(WorkerId id, const LeaseName& lease, bool take_over
 void Dispatcher::Impl::tick(TimeUs now, Actions& actions) {
   while (!dues_.empty() && dues_.first().at <= now) {
     auto& attempt = static_cast<Attempt&>(dues_.first());
-    const bool timed_out = attempt.timeout_at != 0 && attempt.timeout_at <= attempt.lease_end;
-    const bool reclaiming = attempt.phase == Phase::reclaiming;
-    actions.emplace_back(
-        Lapse{attempt.offer.key, attempt.offer.opened,
-              timed_out && !reclaiming ? LapseReason::timed_out : LapseReason::lost});
+    actions.emplace_back(Lapse{attempt.offer.key, attempt.offer.opened, lapse_reason(attempt)});
     forget(attempt);
   }
   serve_released(now, actions);

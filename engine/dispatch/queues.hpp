@@ -83,6 +83,7 @@ struct Attempt : QueueLink, PartitionLink, Due {
   std::uint64_t reserved_by = 0;  // granting: Worker::joined of the one whose credit is reserved
   std::uint64_t nonce = 0;        // leased
   core::TimeUs offered_at = 0;
+  core::TimeUs queue_end = 0;  // until when it waits for a worker; 0: for ever
   core::TimeUs lease_end = 0;
   core::TimeUs timeout_at = 0;  // 0: none
 };

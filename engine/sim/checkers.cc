@@ -100,7 +100,9 @@ void Checkers::handed_out(const Term& term, const core::Offer& offer, std::uint6
   }
   tasks_[{key.run, key.step}] = offer.task;
   if (offer.task == "refund") refunded_.insert(key.run);
-  auto& highest = highest_[{term, key.run, key.step}];
+  // The two attempts of a hedged step go their own ways.
+  const std::uint32_t beside = offer.task == kHedgedTask ? key.attempt : 0;
+  auto& highest = highest_[{term, key.run, key.step, beside}];
   const std::pair now{key.attempt, nonce};
   if (now <= highest) violation(5, name + " was handed out after a later one");
   highest = std::max(highest, now);

@@ -110,8 +110,8 @@ class Checkers {
   std::map<Key, First> accepted_;
   std::map<core::EventId, Key> events_;
   std::set<std::tuple<unsigned, core::RunId, core::StepNumber, std::uint32_t>> unsafe_;
-  // Per owner's term and step: the highest (attempt, nonce).
-  std::map<std::tuple<Term, core::RunId, core::StepNumber>,
+  // Per owner's term and step (of a hedged one per attempt): the highest (attempt, nonce).
+  std::map<std::tuple<Term, core::RunId, core::StepNumber, std::uint32_t>,
            std::pair<std::uint32_t, std::uint64_t>>
       highest_;
   std::map<std::pair<core::RunId, core::StepNumber>, std::string> tasks_;  // handed out

@@ -111,6 +111,7 @@ void Node::perform(Slot& slot, const core::Effect& effect) {
           },
           [&](const core::RunChanged&) { seen("projection row"); },
           [&](const core::DeadLettered&) { seen("dead letter"); },
+          [&](const core::StreamEnded&) { seen("stream's end"); },
       },
       effect);
   act(actions);

@@ -235,7 +235,7 @@ void Stage::leave(const Effects& effects) {
   dispatch::Actions actions;
   for (const core::Effect& effect : effects) {
     if (const auto* offer = std::get_if<Offer>(&effect)) {
-      dispatcher_->offer(*offer, now_, actions);
+      this->offer(*offer, actions);
     } else if (const auto* revoke = std::get_if<core::Revoke>(&effect)) {
       dispatcher_->revoke(revoke->key, revoke->why, now_, actions);
     } else if (const auto* grant = std::get_if<core::GrantCommitted>(&effect)) {
@@ -337,6 +337,10 @@ void Stage::act(const Planned& planned) {
       return renew(planned);
     case Planned::Kind::report:
       return report(planned);
+    case Planned::Kind::serve:
+      return serve(planned);
+    case Planned::Kind::speak:
+      return speak(planned);
   }
 }
 

@@ -36,7 +36,9 @@ struct ScriptedAttempt {
   std::string message;
   bool retry = true;
   std::uint32_t retry_after_ms = 0;
+  std::uint64_t waits_ms = 0;  // until a worker is free for it
   std::uint64_t takes_ms = kTakesMs;
+  std::optional<std::uint64_t> speaks_ms;  // when the first piece of a stream comes
   // So many attempts in a row do this; kAlways: all that follow. Nothing: one, or, at the end of
   // its list, all that follow.
   std::optional<std::uint64_t> times;
@@ -64,9 +66,10 @@ struct Script {
 //    "signals": [{"after": "2s", "event": "More", "data": {"text": "…"}}], "tasks": {
 //     "search": {"returns": ["a"], "takes": "50ms"},
 //     "complete": [{"fails": "Unavailable", "message": "…", "retry": false, "retry_after": "1s"},
-//                  {"hangs": true}, {"dies": true}, {"returns": "text"}],
+//                  {"hangs": true}, {"dies": true}, {"returns": "text", "waits": "2s"}],
 //     "store": {"fails": "Busy", "times": 2}}}
-// `times` is a number or "always"; without it an entry counts once, the last one for ever. Values
+// `waits` is how long no worker is free for the attempt, `speaks` when the first piece of its stream
+// comes. `times` is a number or "always"; without it an entry counts once, the last one for ever. Values
 // are of the task's result type. The error is a sentence that names the place.
 tl::expected<Script, std::string> read_script(const vm::Program& program, std::string_view json);
 

@@ -90,13 +90,15 @@ void Stage::crash() {
 void Stage::reconnect() {
   dispatch::Config config;
   config.first_nonce = kNonceAfterCrash;
+  config.requeue_grace_ms = 0;  // whoever holds something says so at once
+  std::erase_if(planned_, [](const Planned& each) { return each.kind == Planned::Kind::serve; });
   dispatcher_ = std::make_unique<dispatch::Dispatcher>(config);
   core::Effects open;
   partition_.reissue(open);
   dispatch::Actions actions;
   for (const core::Effect& effect : open) {
     if (const auto* offer = std::get_if<core::Offer>(&effect)) {
-      dispatcher_->offer(*offer, now_, actions);
+      this->offer(*offer, actions);
     } else {
       carry(effect);
     }
@@ -104,7 +106,7 @@ void Stage::reconnect() {
   // They go on with what they hold; only the rest is for whoever is free.
   std::map<std::uint64_t, dispatch::LeaseName> held;
   for (const Planned& each : planned_) {
-    if (each.kind == Planned::Kind::input) continue;
+    if (each.nonce == 0) continue;  // nobody has it
     held[each.nonce] = {each.offer.key, each.offer.opened, each.nonce, each.offer.args_digest};
   }
   const core::WorkerId first = workers_.empty() ? core::WorkerId{} : workers_.front();

@@ -151,6 +151,10 @@ class ScriptReader {
   void read_detail(std::string_view key, std::uint32_t task, ScriptedAttempt& attempt) {
     if (key == "takes") {
       attempt.takes_ms = read_duration("takes");
+    } else if (key == "speaks") {
+      attempt.speaks_ms = read_duration("speaks");
+    } else if (key == "waits") {
+      attempt.waits_ms = read_duration("waits");
     } else if (key == "times") {
       attempt.times = read_times();
     } else if (key == "message") {

@@ -25,10 +25,11 @@ class Stage {
  private:
   using TimeUs = core::TimeUs;
 
-  // A report, renewal or input that is to come. Those of one instant come in the order of their
+  // A report, renewal, first piece or input that is to come, or a worker that falls free for an
+  // attempt. Those of one instant come in the order of their
   // making.
   struct Planned {
-    enum class Kind : std::uint8_t { report, renew, input };
+    enum class Kind : std::uint8_t { report, renew, input, serve, speak };
     TimeUs at = 0;
     std::uint64_t order = 0;
     Kind kind = Kind::report;
@@ -70,13 +71,22 @@ class Stage {
 
   // The workers (rehearsal_workers.cc).
   void workers_join(dispatch::Actions& actions);
+  void offer(const core::Offer& offer, dispatch::Actions& actions);
+  void serve(const Planned& planned);
+  bool ever_waits(const std::string& task) const;
   void hand_out(const dispatch::HandOut& out);
-  ScriptedAttempt attempt_of(const core::Offer& offer);
+  struct KnownAttempt {
+    core::AttemptKey key;
+    ScriptedAttempt attempt;
+    TimeUs served_at = 0;  // when a worker is free for it; 0: at any time
+  };
+  KnownAttempt& attempt_of(const core::Offer& offer);
   ScriptedAttempt next_attempt(const core::Offer& offer);
   void plan(Planned::Kind kind, TimeUs at, Planned planned);
   void plan_renewal(Planned planned);
   void renew(const Planned& planned);
   void report(const Planned& planned);
+  void speak(const Planned& planned);
   template <class Body>
   void send(const Planned& planned, Body body);
   void forget(std::uint64_t nonce);
@@ -104,11 +114,7 @@ class Stage {
   // Per task: the entry of its list that is in use, and how often it was. An attempt that is handed
   // out again does the same again.
   std::map<std::string, std::pair<std::size_t, std::uint64_t>> handed_out_;
-  struct KnownAttempt {
-    core::AttemptKey key;
-    ScriptedAttempt attempt;
-  };
-  std::vector<KnownAttempt> attempts_;
+  std::deque<KnownAttempt> attempts_;
   Rehearsal told_;
   std::string broken_;
   std::size_t happenings_ = 0;

@@ -54,8 +54,11 @@ std::string input_text(const core::HistoryEntry& entry) {
     text = fmt::format("{} {} {}{}", entry.step, word(data, "failure"), field(data, "message"),
                        word(data, "retry") == "true" ? "" : ", not to be repeated");
   } else if (entry.kind == "lapsed") {
+    const std::string_view reason = word(data, "reason");
     text = fmt::format("{} {}", entry.step,
-                       word(data, "reason") == "lost" ? "its worker was lost" : "its time was up");
+                       reason == "lost"     ? "its worker was lost"
+                       : reason == "queued" ? "no worker took it"
+                                            : "its time was up");
   } else if (entry.kind == "advance") {
     text = fmt::format("{}{}{}", word(data, "timer"), entry.step.empty() ? "" : " of ", entry.step);
   } else {

@@ -36,7 +36,7 @@ void Stage::hand_out(const dispatch::HandOut& out) {
   Planned planned;
   planned.offer = *out.offer;
   planned.nonce = out.nonce;
-  planned.attempt = attempt_of(*out.offer);
+  planned.attempt = attempt_of(*out.offer).attempt;
   planned.lease_ms = out.lease_ms;
   if (planned.attempt.kind == Kind::times_out) {
     const bool limited = out.deadline_ms > 0 || planned.offer.step_deadline > 0;
@@ -46,6 +46,9 @@ void Stage::hand_out(const dispatch::HandOut& out) {
   if (planned.attempt.kind == Kind::dies) return;
   const bool hangs = planned.attempt.kind == Kind::hangs;
   planned.until = hangs ? 0 : now_ + to_us(planned.attempt.takes_ms);
+  if (planned.attempt.speaks_ms && planned.offer.stream) {
+    plan(Planned::Kind::speak, now_ + to_us(*planned.attempt.speaks_ms), planned);
+  }
   // A task may take longer than its lease; an honest worker renews meanwhile.
   plan_renewal(planned);
   if (!hangs) plan(Planned::Kind::report, planned.until, std::move(planned));
@@ -56,12 +59,48 @@ void Stage::plan_renewal(Planned planned) {
   if (planned.until == 0 || at < planned.until) plan(Planned::Kind::renew, at, std::move(planned));
 }
 
-ScriptedAttempt Stage::attempt_of(const Offer& offer) {
+Stage::KnownAttempt& Stage::attempt_of(const Offer& offer) {
   const auto known = std::find_if(attempts_.begin(), attempts_.end(),
                                   [&](const auto& each) { return each.key == offer.key; });
-  if (known != attempts_.end()) return known->attempt;
-  attempts_.push_back({offer.key, next_attempt(offer)});
-  return attempts_.back().attempt;
+  if (known != attempts_.end()) return *known;
+  attempts_.push_back({offer.key, next_attempt(offer), 0});
+  return attempts_.back();
+}
+
+bool Stage::ever_waits(const std::string& task) const {
+  const auto scripted = request_.script.tasks.find(task);
+  return scripted != request_.script.tasks.end() &&
+         std::any_of(scripted->second.begin(), scripted->second.end(),
+                     [](const ScriptedAttempt& each) { return each.waits_ms > 0; });
+}
+
+// An attempt for which no worker is free yet stands in a queue that nobody serves.
+void Stage::offer(const Offer& offer, dispatch::Actions& actions) {
+  if (ever_waits(offer.task)) {
+    KnownAttempt& known = attempt_of(offer);
+    if (known.served_at == 0) known.served_at = now_ + to_us(known.attempt.waits_ms);
+    if (known.served_at > now_) {
+      Planned planned;
+      planned.offer = offer;
+      planned.until = known.served_at;
+      plan(Planned::Kind::serve, known.served_at, std::move(planned));
+      Offer waiting = offer;
+      waiting.task.clear();
+      dispatcher_->offer(std::move(waiting), now_, actions);
+      return;
+    }
+  }
+  dispatcher_->offer(offer, now_, actions);
+}
+
+void Stage::serve(const Planned& planned) {
+  const Offer& offer = planned.offer;
+  const core::Lapsed open{offer.key.run, offer.key.step, offer.key.attempt, offer.opened};
+  if (!partition_.admit(open)) return;  // it was given up meanwhile
+  dispatch::Actions actions;
+  dispatcher_->revoke(offer.key, "", now_, actions);
+  dispatcher_->offer(offer, now_, actions);
+  perform(actions);
 }
 
 ScriptedAttempt Stage::next_attempt(const Offer& offer) {
@@ -89,7 +128,7 @@ void Stage::plan(Planned::Kind kind, TimeUs at, Planned planned) {
 
 void Stage::forget(std::uint64_t nonce) {
   std::erase_if(planned_, [&](const Planned& each) {
-    return each.kind != Planned::Kind::input && each.nonce == nonce;
+    return each.nonce != 0 && each.nonce == nonce;
   });
 }
 
@@ -127,6 +166,13 @@ void Stage::send(const Planned& planned, Body body) {
   }
   take(core::make_record(kTenant, body));
   perform(actions);
+}
+
+// The first piece decides which attempt of a hedged stream speaks; the others change nothing.
+void Stage::speak(const Planned& planned) {
+  const Offer& offer = planned.offer;
+  const core::Spoke spoke{offer.key.run, offer.key.step, offer.key.attempt, offer.opened};
+  if (partition_.admit(spoke)) take(core::make_record(kTenant, spoke));
 }
 
 void Stage::report(const Planned& planned) {

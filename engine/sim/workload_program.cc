@@ -116,7 +116,9 @@ class Assembler {
     charge.has_compensation = charge.has_unsure = true;
     charge.heartbeat_ms = 1000;
     add("refund", kRefund, 6).keyed = true;
-    add("left", kLeft, 3).keyed = true;
+    vm::StepSite& left = add(kHedgedTask, kLeft, 3);
+    left.keyed = true;
+    left.hedge_after_ms = 150;
     vm::StepSite& right = add("right", kRight, 3);
     right.idempotent = true;
     right.heartbeat_ms = 700;

@@ -19,6 +19,9 @@ inline constexpr std::uint32_t kTopicNotes = 1;  // event Note { text, key }, by
 inline constexpr std::int64_t kAsksDedupeMs = 24ll * 3600 * 1000;
 inline constexpr std::int64_t kNotesDedupeMs = 8'000;
 
+// The task whose steps are hedged.
+inline constexpr const char* kHedgedTask = "left";
+
 std::shared_ptr<const vm::VerifiedProgram> workload_program();
 
 // encode_value of the events.

@@ -161,6 +161,42 @@ TEST(Steps, fallback_call) {
       "why Busy\n");
 }
 
+TEST(Steps, a_hedge_by_another_task_has_its_arguments_beforehand) {
+  EXPECT_EQ(run("var n = 1 step reply = look(ask.text) { hedge after 1s spare(\"${n}\") } "
+                "set n = 2 return Answer { text: reply }",
+                {"answer/reply = \"yes\""}),
+            "start answer/reply look(\"hi\") or spare(\"1\")\n"
+            "finish completed Answer { text: \"yes\" }\n");
+  // In a branch, and with a key, whose register comes between.
+  EXPECT_EQ(run("let x = \"x\" parallel { step a = hold(x, 1) { keyed x  hedge after 1s hold(x, 2) } } "
+                "return Answer { text: a.id }",
+                {"answer/a = {\"id\": \"h\", \"sum\": 1}"}),
+            "start answer/a hold(\"x\", 1) or hold(\"x\", 2) key x\n"
+            "finish completed Answer { text: \"h\" }\n");
+}
+
+TEST(Steps, a_hedge_in_the_artifact) {
+  const auto program = compile_text(
+      "task a(x: int) -> int { timeout 2s  idempotent  hedge after 1s  attempts 2 }\n"
+      "task b(x: int, y: int) -> int { timeout 3s  queue 1s  keyed  hedge after 2s  attempts 3 }\n"
+      "flow f(x: int) timeout 1m {\n"
+      "  step one = a(x) { hedge after 300ms b(x, 2) }\n"
+      "  step a(one)\n"
+      "}\n");
+  ASSERT_NE(program, nullptr);
+  const auto& steps = program->program().steps;
+  ASSERT_EQ(steps.size(), 3u);
+  const vm::StepSite& other = steps[0];
+  EXPECT_EQ(other.timeout_ms, 3000u);
+  EXPECT_EQ(other.queue_ms, 1000u);
+  EXPECT_EQ(other.attempts, 1u);
+  EXPECT_EQ(other.hedge_after_ms, 0u);
+  EXPECT_EQ(steps[1].hedge_after_ms, 300u);
+  EXPECT_EQ(steps[1].hedge_site, 0u);
+  EXPECT_EQ(steps[2].hedge_after_ms, 1000u);
+  EXPECT_FALSE(steps[2].hedge_site.has_value());
+}
+
 TEST(Steps, keyed_expressions) {
   EXPECT_EQ(run("step it = hold(run.client, 1) { keyed \"k-${ask.text}\"  keep } "
                 "return Answer { text: it.key }",
@@ -245,14 +281,14 @@ TEST(Steps, compensations_read_values_as_they_were) {
 TEST(Steps, policies_of_task_policy_and_step_are_merged) {
   const auto program = compile_text(
       "import std.retry\n"
-      "policy slow { timeout 9s  attempts 4 backoff 1s..8s factor 1.5 on [Busy] }\n"
+      "policy slow { timeout 9s  queue 3s  heartbeat 2s  attempts 4 backoff 1s..8s factor 1.5 on [Busy] }\n"
       "const limit = 2 * 30s\n"
       "pool gpu {}\n"
       "task a(x: int) -> int { pool gpu  uses retry.fast  timeout 2s  idempotent }\n"
       "task b(x: int) -> int { uses slow  keyed  fails [Odd] }\n"
       "flow f(x: int) timeout 1m {\n"
       "  step a(x) { within limit }\n"
-      "  step b(a) { keep  attempts 2 on [TimedOut, Odd] }\n"
+      "  step b(a) { keep  queue 1s  attempts 2 on [TimedOut, Odd] }\n"
       "}\n");
   ASSERT_NE(program, nullptr);
   const auto& p = program->program();
@@ -268,6 +304,8 @@ TEST(Steps, policies_of_task_policy_and_step_are_merged) {
   EXPECT_EQ(b.timeout_ms, 9000u);
   EXPECT_EQ(b.attempts, 2u);
   EXPECT_EQ(b.backoff_max_ms, 0u);
+  EXPECT_EQ(b.queue_ms, 1000u);
+  EXPECT_EQ(b.heartbeat_ms, 2000u);
   EXPECT_EQ(b.retry_on, (std::vector<std::string>{"TimedOut", "Odd"}));
   EXPECT_TRUE(b.keyed && b.keep && !b.has_key_expr);
   EXPECT_EQ(p.tasks[1].kinds, std::vector<std::string>{"Odd"});

@@ -15,7 +15,7 @@ TEST(StepTable, EveryRowIsTaken) {
   std::array<std::uint64_t, kStepRowCount> taken{};
   std::uint32_t state = 12345;
   for (unsigned shape = 0; shape < 256; ++shape) {
-    Driver driver(random_pipeline(static_cast<std::uint8_t>(shape)));
+    Driver driver(hedged_pipeline(static_cast<std::uint8_t>(shape)));
     RandomWork work(driver);
     for (int i = 0; i < 60; ++i) {
       state = state * 1664525 + 1013904223;

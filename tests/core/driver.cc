@@ -81,6 +81,12 @@ Effects Driver::grant(const Offer& offer) {
   return take(make_record(kTenant, body));
 }
 
+Effects Driver::speak(const Offer& offer) {
+  const Spoke spoke{offer.key.run, offer.key.step, offer.key.attempt, offer.opened};
+  if (!partition.admit(spoke)) return {};
+  return take(make_record(kTenant, spoke));
+}
+
 Effects Driver::cancel(const RunId& run) {
   Cancel body;
   body.run = run;

@@ -29,6 +29,7 @@ class Driver {
                  std::uint32_t retry_after_ms = 0, const std::string& message = "no");
   Effects lapse(const Offer& offer, LapseReason reason);
   Effects grant(const Offer& offer);
+  Effects speak(const Offer& offer);
   Effects cancel(const RunId& run);
   // Lets time pass; every timer that comes due fires.
   Effects advance(TimeUs by);

@@ -10,7 +10,7 @@ namespace {
 
 TEST(Fold, FromTheBeginningItIsTheLiveStateAtEverySeq) {
   EXPECT_TRUE(rc::check([](const std::vector<std::uint32_t>& choices, std::uint8_t shape) {
-    Driver driver(random_pipeline(shape));
+    Driver driver(hedged_pipeline(shape));
     RandomWork work(driver);
     for (const std::uint32_t choice : choices) work.step(choice);
     Partition folded = driver.fold();
@@ -26,7 +26,7 @@ TEST(Fold, FromTheBeginningItIsTheLiveStateAtEverySeq) {
 
 TEST(Fold, FromACheckpointItIsTheSameWhereverThatWasTaken) {
   EXPECT_TRUE(rc::check([](const std::vector<std::uint32_t>& choices, std::uint8_t shape) {
-    Driver driver(random_pipeline(shape));
+    Driver driver(hedged_pipeline(shape));
     RandomWork work(driver);
     StoredCheckpoints stored(driver);
     for (const std::uint32_t choice : choices) {
@@ -56,7 +56,7 @@ TEST(Fold, LongJournalsFoldFromEveryCheckpoint) {
   };
   int restored_count = 0;
   for (int round = 0; round < 60; ++round) {
-    Driver driver(random_pipeline(static_cast<std::uint8_t>(draw())));
+    Driver driver(hedged_pipeline(static_cast<std::uint8_t>(draw())));
     RandomWork work(driver);
     StoredCheckpoints stored(driver);
     for (int i = 0; i < 300; ++i) {
@@ -82,7 +82,7 @@ TEST(Fold, LongJournalsFoldFromEveryCheckpoint) {
 
 TEST(Fold, EveryRunEndsOnceEverythingIsAnsweredOrTimedOut) {
   EXPECT_TRUE(rc::check([](const std::vector<std::uint32_t>& choices, std::uint8_t shape) {
-    Driver driver(random_pipeline(shape));
+    Driver driver(hedged_pipeline(shape));
     RandomWork work(driver);
     for (const std::uint32_t choice : choices) work.step(choice);
     work.drain();

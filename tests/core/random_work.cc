@@ -30,6 +30,16 @@ Pipeline random_pipeline(std::uint8_t shape) {
   return pipeline;
 }
 
+Pipeline hedged_pipeline(std::uint8_t shape) {
+  Pipeline pipeline = random_pipeline(shape);
+  for (std::size_t i = 0; i < pipeline.steps.size(); ++i) {
+    vm::StepSite& policies = pipeline.steps[i].policies;
+    if (policies.idempotent && (shape + i) % 4 != 0) policies.hedge_after_ms = 300;
+    policies.stream = (shape + i) % 2 == 0;
+  }
+  return pipeline;
+}
+
 void RandomWork::note(const Effects& effects) {
   for (const Offer& offer : all_of<Offer>(effects)) offers_.push_back(offer);
   for (const Accepted& accepted : all_of<Accepted>(effects)) {
@@ -39,16 +49,20 @@ void RandomWork::note(const Effects& effects) {
 
 void RandomWork::report(const Offer& offer, std::uint32_t choice) {
   static constexpr const char* kKinds[] = {"Unavailable", "Busy", "Rejected", "TimedOut", "Odd"};
-  switch (choice % 6) {
+  switch (choice % 8) {
     case 0:
     case 1:
       return note(driver_.done(offer, "r" + std::to_string(choice % 3)));
     case 2:
-      return note(driver_.failed(offer, kKinds[choice / 6 % 5], choice % 7 != 0));
+      return note(driver_.failed(offer, kKinds[choice / 7 % 5], choice % 5 != 0));
     case 3:
       return note(driver_.grant(offer));
     case 4:
       return note(driver_.lapse(offer, LapseReason::lost));
+    case 5:
+      return note(driver_.lapse(offer, LapseReason::queued));
+    case 6:
+      return note(driver_.speak(offer));
     default:
       return note(driver_.lapse(offer, LapseReason::timed_out));
   }

@@ -12,6 +12,8 @@ namespace sluice::core::test {
 
 // One of 256 pipelines.
 Pipeline random_pipeline(std::uint8_t shape);
+// The same, where most steps that may be repeated are hedged.
+Pipeline hedged_pipeline(std::uint8_t shape);
 
 class RandomWork {
  public:

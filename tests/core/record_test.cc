@@ -94,7 +94,7 @@ TEST(Record, HostileBytesAreRefusedOrReadWithinBounds) {
 
 TEST(Record, NumbersOutOfRangeAreRefused) {
   std::string lapsed = encode(Lapsed{some_run(1), 1, 1, 1, LapseReason::lost});
-  lapsed.back() = 2;
+  lapsed.back() = 3;
   EXPECT_FALSE(decode<Lapsed>(lapsed));
   EXPECT_FALSE(decode<DeploymentRecord>(encode(DeploymentRecord{1, "short"})));
   std::string message = encode(Message{PartitionId{1023}, 1, ""});

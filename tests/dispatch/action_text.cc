@@ -39,7 +39,9 @@ std::string to_text(const Action& action) {
           },
           [](const Lapse& a) {
             return fmt::format("lapse a{} {}", a.key.step,
-                               a.reason == LapseReason::lost ? "lost" : "timed_out");
+                               a.reason == LapseReason::lost     ? "lost"
+                               : a.reason == LapseReason::queued ? "queued"
+                                                                 : "timed_out");
           },
           [](const StaleLease& a) {
             return fmt::format("stale w{} a{} n{}", core::number(a.worker), a.key.step, a.nonce);

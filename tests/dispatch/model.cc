@@ -78,6 +78,10 @@ void Model::offer(const Offer& offer, TimeUs now) {
   a.order = order_++;
   a.offered = now;
   if (offer.granted && !offer.safe) a.state = State::reclaiming;
+  a.queue_end = offer.queue_deadline;
+  if (offer.reissued && a.queue_end != 0) {
+    a.queue_end = std::max(a.queue_end, now + config_.requeue_grace_ms * core::kUsPerMs);
+  }
   attempts_.push_back(a);
   update_turns();
   serve_queue(tenant_of(offer), offer.task, now);
@@ -258,6 +262,7 @@ void Model::lease(Attempt& a, unsigned worker, std::uint64_t nonce, TimeUs from,
 TimeUs Model::due(const Attempt& a) const {
   switch (a.state) {
     case State::queued:
+      return a.queue_end;
     case State::granting:
     case State::overdue:
       return 0;
@@ -280,7 +285,8 @@ void Model::tick(TimeUs now) {
   std::vector<AttemptKey> keys;
   for (const Attempt* a : over) {
     const bool timed_out = a->state == State::leased && a->timeout != 0 && due(*a) == a->timeout;
-    say(actions_, fmt::format("lapse a{} {}", a->offer.key.step, timed_out ? "timed_out" : "lost"));
+    const char* why = a->state == State::queued ? "queued" : timed_out ? "timed_out" : "lost";
+    say(actions_, fmt::format("lapse a{} {}", a->offer.key.step, why));
     keys.push_back(a->offer.key);
   }
   for (const AttemptKey& key : keys) forget(key);

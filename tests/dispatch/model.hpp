@@ -44,6 +44,7 @@ class Model {
     unsigned worker = 0;
     std::uint64_t nonce = 0;
     TimeUs offered = 0, lease_end = 0, timeout = 0;  // timeout 0: none
+    TimeUs queue_end = 0;                            // 0: for ever
   };
   struct Worker {
     unsigned id = 0;

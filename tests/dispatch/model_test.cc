@@ -42,6 +42,7 @@ Offer offer_of(unsigned attempt, unsigned number, TimeUs now) {
   offer.timeout_ms = number / 64 % 3 * 30;
   offer.heartbeat_ms = number / 192 % 2 * 25;
   if (number / 384 % 4 == 3) offer.step_deadline = now + 15'500;
+  if (number / 1536 % 3 == 2) offer.queue_deadline = now + 12'300;
   return offer;
 }
 
@@ -69,7 +70,7 @@ class Pair {
   std::size_t handed_out = 0;
 
  private:
-  static Config config() { return {.lease_ms = 40, .reclaim_grace_ms = 20, .first_nonce = 10}; }
+  static Config config() { return {.lease_ms = 40, .reclaim_grace_ms = 20, .requeue_grace_ms = 30, .first_nonce = 10}; }
 
   void call(const Move& move, Actions& actions) {
     const AttemptKey key = key_of(move.attempt, move.attempt % 2);

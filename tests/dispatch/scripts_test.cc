@@ -18,7 +18,7 @@ namespace {
 // Tenants and partitions are numbers, tenant * is all, tasks are joined by commas. `at` ticks.
 class Script {
  public:
-  Script() : dispatcher_({.lease_ms = 1000, .reclaim_grace_ms = 200, .credit_max = 50}) {}
+  Script() : dispatcher_({.lease_ms = 1000, .reclaim_grace_ms = 200, .requeue_grace_ms = 1500, .credit_max = 50}) {}
 
   std::string run(const std::string& line) {
     std::istringstream words(line);
@@ -75,6 +75,7 @@ class Script {
       if (name == "reissued") offer.reissued = true;
       if (name == "timeout") offer.timeout_ms = static_cast<std::uint32_t>(value);
       if (name == "heartbeat") offer.heartbeat_ms = static_cast<std::uint32_t>(value);
+      if (name == "queue") offer.queue_deadline = static_cast<TimeUs>(value) * core::kUsPerMs;
       if (name == "deadline") offer.step_deadline = static_cast<TimeUs>(value) * core::kUsPerMs;
     }
     dispatcher_.offer(offer, now_, actions);
@@ -204,6 +205,20 @@ const std::vector<Row> kRows = {
     {"what is overdue is not handed out",
      {"offer a1 1 t deadline=500", "offer a2 1 t", "at 500",
       "join w1 1 t 1 => hand w1 a2 n1 lease 1000 deadline 0", "revoke a1 timed_out"}},
+    {"what waits longer than its queue time is given up, in time order",
+     {"offer a1 1 t queue=500", "offer a2 1 t queue=300 unsafe", "offer a3 1 t", "at 299",
+      "at 300 => lapse a2 queued", "at 500 => lapse a1 queued",
+      "join w1 1 t 2 => hand w1 a3 n1 lease 1000 deadline 0"}},
+    {"its time in the queue is over once it is handed out or granted",
+     {"join w1 1 t 2", "offer a1 1 t queue=500 => hand w1 a1 n1 lease 1000 deadline 0",
+      "offer a2 1 t queue=500 unsafe => grant a2", "at 999", "at 1000 => lapse a1 lost"}},
+    {"and goes on when nobody was sent it",
+     {"join w1 1 t 1", "offer a1 1 t queue=500 unsafe => grant a1", "left w1", "at 400",
+      "granted a1", "at 500 => lapse a1 queued"}},
+    {"after a failover a safe attempt may be reclaimed before its time in the queue counts",
+     {"offer a1 1 t queue=500 reissued", "offer a2 1 t queue=500 reissued", "at 1400",
+      "join w1 1 t 0", "reclaim w1 a1 n0", "at 1499", "at 1500 => lapse a2 queued",
+      "at 2400 => lapse a1 lost"}},
     {"a revoked attempt is cancelled at its worker",
      {"join w1 1 t 1", "offer a1 1 t => hand w1 a1 n1 lease 1000 deadline 0",
       "revoke a1 superseded => cancel w1 a1 n1 superseded", "renew w1 a1 n1 => stale w1 a1 n1"}},

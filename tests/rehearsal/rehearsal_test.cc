@@ -90,6 +90,46 @@ TEST(Rehearsal, WhatHangsTimesOutAndWhatDiesIsLost) {
   EXPECT_NE(rehearsal_text(dies).find("its worker was lost"), std::string::npos);
 }
 
+TEST(Rehearsal, AnAttemptThatWaitsForAWorkerStartsLateOrNot) {
+  Pipeline pipeline = two_steps();
+  pipeline.steps[0].policies.queue_ms = 500;
+  pipeline.steps[0].policies.attempts = 2;
+  const Rehearsal late =
+      play(pipeline, R"({"tasks": {"t1": {"returns": "r", "waits": "400ms"}}})");
+  EXPECT_EQ(late.runs[0].row.state, core::RunState::completed);
+  EXPECT_EQ(late.runs[0].row.ended - late.runs[0].row.started, 420 * core::kUsPerMs);
+  const char* never = R"({"tasks": {"t1": {"returns": "r", "waits": "1h"}}})";
+  const Rehearsal given_up = play(pipeline, never);
+  EXPECT_EQ(given_up.runs[0].row.why, "Busy: no worker took it within 500 ms");
+  // Two waits and the gap between them.
+  EXPECT_EQ(given_up.runs[0].row.ended - given_up.runs[0].row.started, 1200 * core::kUsPerMs);
+  EXPECT_NE(rehearsal_text(given_up).find("+500ms  lapsed     answer/s1 no worker took it"),
+            std::string::npos)
+      << rehearsal_text(given_up);
+  // The wait goes on where it was when the engine dies meanwhile.
+  for (std::size_t after = 1; after <= given_up.journal.size(); ++after) {
+    for (const bool left : {false, true}) {
+      auto request = request_of(pipeline, never);
+      request.crash = {after, left, left};
+      const Rehearsal crashed = rehearse(request);
+      EXPECT_EQ(outcome_text(crashed), outcome_text(given_up));
+      EXPECT_EQ(crashed.runs[0].row.ended, given_up.runs[0].row.ended);
+    }
+  }
+}
+
+TEST(Rehearsal, AHeartbeatIsTheLengthOfALease) {
+  Pipeline pipeline = two_steps();
+  pipeline.steps[0].policies.heartbeat_ms = 300;
+  const Rehearsal dies = play(pipeline, R"({"tasks": {"t1": [{"dies": true}, {"returns": "r"}]}})");
+  EXPECT_NE(rehearsal_text(dies).find("+300ms  lapsed     answer/s1 its worker was lost"),
+            std::string::npos)
+      << rehearsal_text(dies);
+  // Who renews is left alone.
+  const Rehearsal slow = play(pipeline, R"({"tasks": {"t1": {"returns": "r", "takes": "1s"}}})");
+  EXPECT_EQ(slow.runs[0].entries.size(), 3u);
+}
+
 TEST(Rehearsal, ALongTaskKeepsItsLease) {
   Pipeline pipeline = two_steps();
   for (auto& step : pipeline.steps) step.policies.timeout_ms = 0;

@@ -75,6 +75,49 @@ class TestCommand(unittest.TestCase):
                 self.assertEqual(failures[0]["actual"], actual)
                 self.assertIn("answer/reply: look", failures[0]["timeline"])
 
+    def test_nobody_is_free_for_an_attempt(self):
+        program = PROGRAM.replace("idempotent", "queue 1s  idempotent  attempts 2")
+        for answer, expected in (
+                ("queue 900ms", 'return Answer within 920ms'),
+                ('queue 900ms takes 1s returns "x"', 'return Answer { text: "x" } within 2s'),
+                ('queue 3s then returns "x"', 'return Answer { text: "x" } within 1100ms'),
+                ("queue 3s then queue 3s", 'return Failed { reason: "no worker took it within 1000 ms" }')):
+            with self.subTest(answer):
+                text = program + (f'test "t" {{\n  given look {answer}\n{ASK}  expect {expected}\n}}\n')
+                done = run(text, "--crash-points")
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_a_slow_step_is_hedged(self):
+        program = PROGRAM.replace("step reply = look(ask.text)", """\
+step reply = look(ask.text) { hedge after 300ms small(ask.text)  attempts 2  fallback "sorry" }""")
+        program += "task small(text: string) -> string { timeout 2s  idempotent }\n"
+        for given, expected in (
+                # In time: nobody else is asked.
+                ('look returns "a"', ['return Answer { text: "a" } within 10ms', "never small"]),
+                # The other is quicker; the first answer that comes counts, and both are counted.
+                ('look takes 1s returns "a"|small returns "b"',
+                 ['return Answer { text: "b" } within 310ms', "step reply once",
+                  "step small once", "attempts(reply) == 2", "attempts(look) == 1",
+                  "completed(small) == 1", "completed(look) == 0"]),
+                ('look takes 400ms returns "a"|small takes 200ms returns "b"',
+                 ['return Answer { text: "a" } within 400ms', "completed(look) == 1"]),
+                # One fails, the other goes on.
+                ('look takes 400ms fails Rejected|small takes 500ms returns "b"',
+                 ['return Answer { text: "b" } within 800ms']),
+                ('look takes 1s returns "a"|small fails Rejected',
+                 ['return Answer { text: "a" } within 1s', "attempts(reply) == 2"]),
+                # A failure in time is no hedge's matter: the next attempt, hedged too.
+                ('look fails Unavailable then takes 1s|small returns "b"',
+                 ['return Answer { text: "b" } within 320ms', "attempts(look) == 2"]),
+                # Attempts, each hedged, then the fallback.
+                ('look fails TimedOut always|small fails Lost always',
+                 ['return Answer { text: "sorry" }', "attempts(look) == 2", "attempts(small) == 2"])):
+            with self.subTest(given):
+                lines = [f"  given {each}\n" for each in given.split("|")]
+                lines += [ASK] + [f"  expect {each}\n" for each in expected]
+                done = run(program + f'test "t" {{\n{"".join(lines)}}}\n', "--crash-points")
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
     def test_an_invariant_holds_in_every_run(self):
         broken = 'invariant "no" { always count(look) == 0 }'
         done = run(one("expect step reply once", extra=broken))

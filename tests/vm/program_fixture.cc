@@ -280,12 +280,18 @@ std::string describe_command(const Program& program, const Command& command) {
     return event ? " " + describe(program.types, value) : std::string(" nothing");
   };
   if (auto start = std::get_if<StartStep>(&command)) {
-    std::string text = "start " + start->path + " " + program.tasks[start->site->task].name + "(";
-    for (const Value& argument : start->arguments) {
-      if (&argument != start->arguments.data()) text += ", ";
-      text += describe(program.types, argument);
+    const auto call = [&](uint32_t task, const std::vector<Value>& arguments) {
+      std::string text = program.tasks[task].name + "(";
+      for (const Value& argument : arguments) {
+        if (&argument != arguments.data()) text += ", ";
+        text += describe(program.types, argument);
+      }
+      return text + ")";
+    };
+    std::string text = "start " + start->path + " " + call(start->site->task, start->arguments);
+    if (const auto& hedge = start->site->hedge_site) {
+      text += " or " + call(program.steps[*hedge].task, start->hedge_arguments);
     }
-    text += ")";
     if (start->key != "run1:" + start->path) text += " key " + start->key;
     return text + (start->compensating ? " compensating" : "");
   }

@@ -7,6 +7,13 @@
 namespace sluice::vm::testing {
 namespace {
 
+void hedge(StepSite& step, uint32_t other) {
+  step.idempotent = true;
+  step.hedge_after_ms = 1;
+  step.hedge_site = other;
+}
+
+
 // Functions of the support program, in order of making.
 constexpr uint32_t kPrompt = 0, kUndo = 1, kBody = 3, kOnFailure = 4;
 
@@ -191,6 +198,14 @@ TEST(Verifier, refuses_hostile_tables) {
       {"has no attempt", [](Program& p) { p.steps[0].attempts = 0; }},
       {"a backoff that shrinks", [](Program& p) { p.steps[0].backoff_min_ms = 10; }},
       {"a backoff that shrinks", [](Program& p) { p.steps[0].backoff_factor_milli = 999; }},
+      {"is hedged and may not be repeated",
+       [](Program& p) {
+         p.steps[0].idempotent = p.steps[0].keyed = false;
+         p.steps[0].hedge_after_ms = 1;
+       }},
+      {"a hedge that never begins", [](Program& p) { p.steps[0].hedge_site = 0; }},
+      {"is hedged by no step", [](Program& p) { hedge(p.steps[0], 99); }},
+      {"with a hedge or key of its own", [](Program& p) { hedge(p.steps[0], 0); }},
       {"no function of that many parameters", [](Program& p) { p.flows[0].function = kPrompt; }},
       {"no function of that many parameters", [](Program& p) { p.flows[0].parameters.clear(); }},
       {"no fitting function for `on failure`", [](Program& p) { p.flows[0].on_failure = kUndo; }},
