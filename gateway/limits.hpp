@@ -60,6 +60,19 @@ inline constexpr std::uint32_t kResumePage = 500;
 // A session that catches up asks for the next page only below this many unsent bytes.
 inline constexpr std::size_t kResumeUnsentBytes = 1024 * 1024;
 
+// Pieces of live streams: sent at most this often to one socket, unless the client asks for
+// another pace, 0 to kStreamPaceMax, in its hello.
+inline constexpr milliseconds kStreamPace{40};
+inline constexpr milliseconds kStreamPaceMax{500};
+// A socket with more unsent bytes than this gets no pieces; a snapshot when it has caught up.
+inline constexpr std::size_t kStreamUnsentBytes = 256 * 1024;
+// Pieces gathered for one stream until they may leave; beyond it they come as a snapshot.
+inline constexpr std::size_t kStreamGatherBytes = 64 * 1024;
+// How often a socket without room is looked at again.
+inline constexpr milliseconds kStreamRoomWait{100};
+// Runs that one socket may watch.
+inline constexpr std::size_t kWatchesPerSocket = 1000;
+
 // Credit that a worker may grant; above, the frame is taken as this.
 inline constexpr std::uint32_t kCreditMax = 100'000;
 // Reports of one worker's socket that are not settled yet; beyond, it is a flood.

@@ -49,6 +49,32 @@ export interface ClientOptions extends ConnectionOptions, ClientState {
   onDelivery?: (delivery: Delivery) => void | Promise<void>;
   /** Send again what was refused as busy, rate_limited or unavailable. Default: true. */
   retryPassing?: boolean;
+  /** Pieces of a stream come at most this often, 0 to 500 ms. Default: 40. */
+  tokenMs?: number;
+  onToken?: (piece: StreamPiece) => void;
+  onStream?: (change: StreamChange) => void;
+}
+
+/** A piece of what a step says while it works. */
+export interface StreamPiece {
+  run: string;
+  /** The step's path. */
+  step: string;
+  attempt: number;
+  /** From 0 within the attempt. */
+  n: number;
+  data: string;
+}
+
+export interface StreamChange {
+  run: string;
+  step: string;
+  attempt: number;
+  /** `reset`: drop what came of earlier attempts; `snapshot`: all so far is `text`. */
+  status: 'open' | 'reset' | 'snapshot' | 'complete' | 'failed' | 'cancelled';
+  text?: string;
+  /** The end was lost with a socket, and the run has answered since. */
+  lost?: true;
 }
 
 export class Client extends Connection {
@@ -90,6 +116,7 @@ export interface TaskContext {
   /** Aborted when the engine cancels the attempt, or gives it to another. */
   signal: AbortSignal;
   progress(progress: Json): boolean;
+  /** A piece of the answer for the client, of a step that says `stream`. */
   stream(data: string): boolean;
 }
 

@@ -211,6 +211,11 @@ std::optional<core::Effect> ApplyThread::admit(Owned& owned, const RecordInput& 
       drop = !body || !partition.admit(*body);
       return std::nullopt;
     }
+    case core::Kind::verdict: {
+      const auto body = core::decode<core::Spoke>(record.body);
+      drop = !body || !partition.admit(*body);
+      return std::nullopt;
+    }
     case core::Kind::deployment: {
       const auto body = core::decode<core::DeploymentRecord>(record.body);
       drop = !body || body->deployment <= partition.deployment();

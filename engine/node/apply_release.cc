@@ -119,7 +119,14 @@ void ApplyThread::release_effect(Owned& owned, core::Effect& effect) {
     Counters::add(shared_.counters.dead_letters);
     log_line(shared_, "dead letter: run " + core::to_text(dead->run) + " " + dead->path + ": " +
                           dead->kind + ": " + dead->message);
+  } else if (const auto* end = std::get_if<core::StreamEnded>(&effect)) {
+    shared_.streams.ended(*end);
   } else {
+    // Whoever speaks is known before a worker has the task.
+    if (const auto* offer = std::get_if<core::Offer>(&effect)) shared_.streams.offered(*offer);
+    if (const auto* revoke = std::get_if<core::Revoke>(&effect)) {
+      shared_.streams.revoked(revoke->key);
+    }
     work_.effects.push_back(std::move(effect));  // the dispatcher's
   }
 }

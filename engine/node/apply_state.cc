@@ -87,6 +87,9 @@ void ApplyThread::adopted(const journal::Owned& taken, journal::Recovered&& reco
   record_deployments(owned);
   owned.partition.reissue(building_->effects);
   note_effects(*building_, owned);
+  building_->waiters.push_back({&owned, [this, partition = taken.partition](bool ours) {
+                                  if (ours) shared_.streams.taken_over(partition);
+                                }});
 }
 
 // Those that were stored while nobody served the partition, or just before a crash.

@@ -183,6 +183,7 @@ void DispatchDesk::commit(Work& work, Outgoings& out) {
 void DispatchDesk::drop_partition(core::PartitionId partition) {
   const std::lock_guard lock(mutex_);
   dispatcher_->drop_partition(partition);
+  shared_.streams.drop_partition(partition);
   for (auto at = handed_.begin(); at != handed_.end();) {
     at = at->first.partition == partition ? handed_.erase(at) : std::next(at);
   }

@@ -54,7 +54,10 @@ class DispatchDesk {
   // All below: REQUIRES the lock.
   void perform(Outgoings& out, const std::vector<Lease>& named = {});
   void hand_out(const dispatch::HandOut& action, Outgoings& out);
-  void forget(const core::AttemptKey& key) { handed_.erase(key); }
+  void forget(const core::AttemptKey& key) {
+    handed_.erase(key);
+    shared_.streams.closed(key);
+  }
   unsigned shard_of(WorkerId worker) const;
   core::TimeUs now();
   void tick_loop();

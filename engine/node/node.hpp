@@ -88,6 +88,8 @@ class Node {
   // is the right to renew; WorkerId{} stands for somebody without a socket.
   enum class LeaseStanding : std::uint8_t { holds, stale, unknown };
   [[nodiscard]] LeaseStanding worker_renew(WorkerId worker, const Lease& lease);
+  // A piece of the attempt's stream, the n-th of this hand-out. One that nobody wants is dropped.
+  void stream_piece(const Lease& lease, std::uint64_t n, std::string_view text);
   // Nothing more is handed out to it; its leases go on until they are reported, renewed or run out,
   // and a worker that comes back may reclaim them. `bye`: it will not.
   void worker_left(WorkerId worker, bool bye);
@@ -102,6 +104,12 @@ class Node {
   // survives restarts.
   void ack(std::string_view tenant, std::string_view client, std::string_view session,
            std::uint64_t offset);
+  // While it is attached its shard also gets the StreamUpdates of the client's runs. What there is
+  // already, of all its open streams or of one (nothing: it has ended):
+  [[nodiscard]] std::vector<StreamUpdate> stream_snapshots(std::string_view tenant,
+                                                           std::string_view client) const;
+  [[nodiscard]] std::optional<StreamUpdate> stream_snapshot(const core::RunId& run,
+                                                            std::uint32_t step_number) const;
   void read_deliveries(DeliveryQuery query, Callback<std::vector<Delivery>> done);
 
   // RunState messages of this run go to the shard until unwatch_run. The present state comes by

@@ -276,8 +276,11 @@ void Node::Impl::attach(core::TenantId tenant, AttachRequest request, Callback<A
   const unsigned shard = request.shard;
   Inbox& inbox = shared->inbox(partition);
   inbox.post(Command(SetLive{hash, shard, +1}));
-  const auto fail = [&inbox, hash, shard, done](Refusal refusal) {
+  shared->streams.attach(tenant, request.client, shard);
+  const auto fail = [this, &inbox, hash, shard, done, tenant,
+                     client = request.client](Refusal refusal) {
     inbox.post(Command(SetLive{hash, shard, -1}));
+    shared->streams.detach(tenant, client, shard);
     done(tl::unexpected(std::move(refusal)));
   };
   const std::string epoch = core::to_text(shared->cluster.id).substr(0, 8) + "-" +
@@ -333,6 +336,18 @@ void Node::detach(std::string_view tenant, std::string_view client, std::string_
   if (!id) return;
   const auto partition = core::partition_of_client(*id, client, impl_->shared->cluster.partitions);
   impl_->shared->inbox(partition).post(Command(SetLive{client_hash(*id, client), shard, -1}));
+  impl_->shared->streams.detach(*id, client, shard);
+}
+
+std::vector<StreamUpdate> Node::stream_snapshots(std::string_view tenant,
+                                                 std::string_view client) const {
+  const auto id = impl_->shared->tenants.find(tenant);
+  return id ? impl_->shared->streams.snapshots(*id, client) : std::vector<StreamUpdate>();
+}
+
+std::optional<StreamUpdate> Node::stream_snapshot(const core::RunId& run,
+                                                  std::uint32_t step_number) const {
+  return impl_->shared->streams.snapshot(run, step_number);
 }
 
 void Node::ack(std::string_view tenant, std::string_view client, std::string_view session,

@@ -291,6 +291,9 @@ Node::LeaseStanding Node::worker_renew(WorkerId worker, const Lease& lease) {
   if (impl_->desk->worker_renew(worker, lease)) return LeaseStanding::holds;
   return known ? LeaseStanding::stale : LeaseStanding::unknown;
 }
+void Node::stream_piece(const Lease& lease, std::uint64_t n, std::string_view text) {
+  impl_->shared->streams.piece(lease, n, text);
+}
 void Node::worker_left(WorkerId worker, bool bye) {
   impl_->desk->worker_left(worker, bye);
 }

@@ -195,8 +195,25 @@ struct RunState {
   std::string outcome_json;
 };
 
+// A live stream of one of the client's runs went on (stream_desk.hpp). Ephemeral: a socket that is
+// slow may leave pieces out and ask for a snapshot.
+struct StreamUpdate {
+  enum class What : std::uint8_t { open, reset, piece, snapshot, complete, failed, cancelled };
+  What what = What::piece;
+  std::string tenant;
+  std::string client;
+  core::RunId run;
+  std::uint32_t step_number = 0;  // with the run: which stream
+  std::string step;               // its path
+  std::uint32_t attempt = 1;
+  // Of the attempt and hand-out that are shown: one that is lower than what was seen is over.
+  std::uint64_t order = 0;
+  std::uint64_t at = 0;  // of a piece: where in the text it begins, bytes
+  std::string text;      // of a piece; of a snapshot: all so far
+};
+
 using Outgoing = std::variant<Accepted, Rejected, Settled, Stale, Delivery, TaskFrame, CancelTask,
-                              StaleLease, RunState>;
+                              StaleLease, RunState, StreamUpdate>;
 
 // Implemented by the gateway. emit() is called from the node's threads, with an internal lock held:
 // it must only queue (swap the vector into a mailbox and wake the shard) and must not call the

@@ -19,6 +19,7 @@
 #include "engine/node/notebook.hpp"
 #include "engine/node/registry.hpp"
 #include "engine/node/requests.hpp"
+#include "engine/node/stream_desk.hpp"
 
 namespace sluice::node {
 
@@ -145,6 +146,7 @@ struct Shared {
   Counters counters;
   Watches watches;
   PartitionStates states;
+  StreamDesk streams{*this};
   std::unique_ptr<Notebook> notebook;           // may be null
   std::vector<std::unique_ptr<Inbox>> inboxes;  // one per apply thread
 

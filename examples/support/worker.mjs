@@ -47,9 +47,14 @@ const tasks = {
   },
   release_credit: ([key]) => ledger.release(key),
 
-  complete: async ([prompt], { signal }) => {
-    if (paceMs > 0) await pause(paceMs, undefined, { signal });
-    return summarise(prompt);
+  complete: async ([prompt], { signal, stream }) => {
+    const answer = summarise(prompt);
+    const words = answer.match(/\s*\S+/g) ?? [];
+    for (const word of words) {
+      if (paceMs > 0) await pause(paceMs / words.length, undefined, { signal });
+      stream(word);
+    }
+    return answer;
   },
   complete_small: ([prompt]) => summarise(prompt, 1),
 };

@@ -23,11 +23,14 @@ constexpr std::array kVerbs = {
             kFieldTtl | kFieldCorrelation | kFieldTraceparent},
     VerbRow{"ack", ClientVerb::kAck, kFieldOffset, 0},
     VerbRow{"ping", ClientVerb::kPing, 0, 0},
-    VerbRow{"hello", ClientVerb::kHello, 0, kFieldToken | kFieldSession | kFieldResume},
+    VerbRow{"hello", ClientVerb::kHello, 0,
+            kFieldToken | kFieldSession | kFieldResume | kFieldTokenMs},
     VerbRow{"signal", ClientVerb::kSignal, kFieldId | kFieldRun | kFieldEvent | kFieldData, 0},
     VerbRow{"cancel", ClientVerb::kCancel, kFieldId | kFieldRun, 0},
     VerbRow{"subscribe", ClientVerb::kSubscribe, kFieldGroup, kFieldId | kFieldOffset},
     VerbRow{"unsubscribe", ClientVerb::kUnsubscribe, kFieldGroup, kFieldId},
+    VerbRow{"watch", ClientVerb::kWatch, kFieldRun, kFieldId},
+    VerbRow{"unwatch", ClientVerb::kUnwatch, kFieldRun, kFieldId},
     VerbRow{"refresh", ClientVerb::kRefresh, kFieldToken, 0},
 };
 
@@ -64,6 +67,10 @@ std::string check_sizes(const FrameFields& fields, std::uint32_t known) {
   if (given(kFieldToken) && fields.token.size() > limits::kTokenBytes) return "`token` is too long";
   if (given(kFieldSession) && !is_visible_ascii(fields.session, limits::kNameBytes)) {
     return "`session` is not one of ours";
+  }
+  if (given(kFieldTokenMs) &&
+      fields.token_ms > static_cast<std::uint64_t>(limits::kStreamPaceMax.count())) {
+    return fmt::format("`token_ms` is from 0 to {}", limits::kStreamPaceMax.count());
   }
   if (given(kFieldResume) && fields.resume_epoch.size() > limits::kNameBytes) {
     return "`resume.epoch` is not one of ours";
@@ -200,6 +207,36 @@ void append_delivery(std::string& out, const DeliveryFrame& frame) {
 void append_delivery_item(std::string& out, const DeliveryFrame& frame) {
   fmt::format_to(std::back_inserter(out), FMT_COMPILE(R"({{"offset":{})"), frame.offset);
   append_delivery_fields(out, frame);
+}
+
+void append_token(std::string& out, const TokenFrame& frame) {
+  out += R"({"t":"token")";
+  append_text(out, "run", frame.run);
+  append_text(out, "step", frame.step);
+  append_count(out, "attempt", frame.attempt);
+  append_count(out, "n", frame.n);
+  append_text(out, "data", frame.data);
+  out += '}';
+}
+
+void append_stream(std::string& out, const StreamFrame& frame) {
+  out += R"({"t":"stream")";
+  append_text(out, "run", frame.run);
+  append_text(out, "step", frame.step);
+  append_count(out, "attempt", frame.attempt);
+  append_text(out, "status", frame.status);
+  if (frame.text != nullptr) append_text(out, "text", *frame.text);
+  out += '}';
+}
+
+void append_run(std::string& out, const RunFrame& frame) {
+  out += R"({"t":"run")";
+  append_text(out, "run", frame.run);
+  append_text(out, "state", frame.state);
+  if (!frame.step.empty()) append_text(out, "step", frame.step);
+  if (frame.attempt > 0) append_count(out, "attempt", frame.attempt);
+  if (!frame.why.empty()) append_text(out, "why", frame.why);
+  out += '}';
 }
 
 void append_slow(std::string& out, std::size_t pending, std::uint32_t retry_after_ms) {

@@ -22,7 +22,9 @@ enum class ClientVerb : std::uint8_t {
   kUnsubscribe,
   kAck,
   kRefresh,
-  kPing
+  kPing,
+  kWatch,
+  kUnwatch
 };
 
 // What a text is as a frame of a client. Exactly one of the three.
@@ -93,6 +95,35 @@ struct DeliveryFrame {
 void append_delivery(std::string& out, const DeliveryFrame& frame);
 // The fields of a delivery without `t`: an item of the HTTP list, the data of an SSE event.
 void append_delivery_item(std::string& out, const DeliveryFrame& frame);
+
+// A piece of a live stream.
+struct TokenFrame {
+  std::string_view run;
+  std::string_view step;
+  std::uint32_t attempt = 1;
+  std::uint64_t n = 0;
+  std::string_view data;
+};
+void append_token(std::string& out, const TokenFrame& frame);
+
+struct StreamFrame {
+  std::string_view run;
+  std::string_view step;
+  std::uint32_t attempt = 1;
+  std::string_view status;
+  const std::string* text = nullptr;  // of a snapshot
+};
+void append_stream(std::string& out, const StreamFrame& frame);
+
+// A watched run; what is empty or 0 is left out.
+struct RunFrame {
+  std::string_view run;
+  std::string_view state;
+  std::string_view step;
+  std::uint32_t attempt = 0;
+  std::string_view why;
+};
+void append_run(std::string& out, const RunFrame& frame);
 
 void append_slow(std::string& out, std::size_t pending, std::uint32_t retry_after_ms);
 void append_error(std::string& out, std::string_view code, std::string_view message);

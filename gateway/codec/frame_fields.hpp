@@ -42,6 +42,7 @@ enum Field : std::uint32_t {
   kFieldTraceparent = 1u << 23,
   kFieldEvent = 1u << 24,
   kFieldGroup = 1u << 25,
+  kFieldTokenMs = 1u << 26,
 };
 
 // The fields as they were read. Strings keep their capacity when reused for the next frame.
@@ -54,7 +55,8 @@ struct FrameFields {
   std::uint64_t resume_offset = 0;
   std::string_view data;    // raw JSON, a view into the text
   std::string_view result;  // likewise
-  std::uint64_t ttl_ms = 0, offset = 0, credit = 0, n = 0, retry_after_ms = 0, wait_ms = 0;
+  std::uint64_t ttl_ms = 0, offset = 0, credit = 0, n = 0, retry_after_ms = 0, wait_ms = 0,
+                token_ms = 0;
   bool retry = false;
   std::vector<std::string> tasks, reclaim;
 

@@ -22,6 +22,7 @@ struct VerbRow {
 constexpr std::array kVerbs = {
     VerbRow{"done", WorkerVerb::kDone, kFieldLease, kFieldResult},
     VerbRow{"renew", WorkerVerb::kRenew, kFieldLease, 0},
+    VerbRow{"stream", WorkerVerb::kStream, kFieldLease | kFieldN | kFieldData, 0},
     VerbRow{"credit", WorkerVerb::kCredit, kFieldN, 0},
     VerbRow{"failed", WorkerVerb::kFailed, kFieldLease | kFieldKind,
             kFieldMessage | kFieldRetry | kFieldRetryAfter},
@@ -58,7 +59,8 @@ std::string check_sizes(FrameFields& fields, std::uint32_t known) {
     fields.message.resize(size);
   }
   fields.credit = std::min<std::uint64_t>(fields.credit, limits::kCreditMax);
-  if (given(kFieldN)) fields.n = std::min<std::uint64_t>(fields.n, limits::kCreditMax);
+  // Of `credit` and `poll`: so many tasks. A piece's number is none.
+  if (given(kFieldN) && !given(kFieldLease)) fields.n = std::min<std::uint64_t>(fields.n, limits::kCreditMax);
   fields.retry_after_ms = std::min(fields.retry_after_ms, limits::kRetryAfterMsMax);
   return {};
 }

@@ -20,7 +20,8 @@ enum class WorkerVerb : std::uint8_t {
   kBye,
   kRefresh,
   kPing,
-  kPoll
+  kPoll,
+  kStream
 };
 
 struct WorkerParse {

@@ -18,7 +18,8 @@ ClientSession::ClientSession(Connection& connection, std::string header_token)
                        {.frame_bytes = connection.shard().gateway().options().frame_bytes,
                         .unsent_bytes = connection.shard().gateway().options().unsent_bytes},
                        std::move(header_token)),
-      feed_(*this, limits::kResumePage) {
+      feed_(*this, limits::kResumePage),
+      streams_(*this, limits::kStreamPace) {
   shard().counters().clients.add();
 }
 
@@ -26,6 +27,8 @@ void ClientSession::on_closed() {
   shard().counters().clients.sub();
   shard().remove_answers(WebsocketSession::id());
   groups_.clear();
+  for (const auto& [run, watch] : watches_) shard().unwatch_run(run, WebsocketSession::id());
+  watches_.clear();
   if (in_registry_) {
     shard().remove_deliveries(tenant_, client_, this);
     shard().gateway().leave_session(session_key_, {shard().number(), WebsocketSession::id()});
@@ -65,6 +68,10 @@ void ClientSession::on_text(std::string_view text) {
       return unsubscribe(frame);
     case ClientVerb::kAck:
       return ack(frame.offset);
+    case ClientVerb::kWatch:
+      return watch(frame);
+    case ClientVerb::kUnwatch:
+      return unwatch(frame);
     case ClientVerb::kRefresh:
       return refresh(frame);
     case ClientVerb::kPing:
@@ -83,6 +90,9 @@ void ClientSession::hello(const FrameFields& frame) {
   state_ = State::kAttaching;
   tenant_ = who.tenant;
   client_ = who.client;
+  if (frame.has(kFieldTokenMs)) {
+    streams_.set_pace(std::chrono::milliseconds(frame.token_ms));
+  }
   session_ = frame.has(kFieldSession) ? frame.session : random_id();
   session_key_ = tenant_ + '\0' + client_ + '\0' + session_;
   const Gateway::SessionPlace me{shard().number(), WebsocketSession::id()};
@@ -129,6 +139,7 @@ void ClientSession::on_attached(tl::expected<node::Attached, node::Refusal>& att
   epoch_ = attached->epoch;
   acked_ = attached->offset;
   welcome(attached->offset, attached->recovered);
+  streams_.begin(shard().node().stream_snapshots(tenant_, client_), steady_clock::now());
   feed_.begin(attached->offset, attached->highest);
 }
 
@@ -148,6 +159,7 @@ void ClientSession::welcome(std::uint64_t offset, bool recovered) {
 void ClientSession::reject(std::string_view id, ErrorCode code, std::string_view message,
                            const std::vector<vm::JsonProblem>* errors,
                            std::uint32_t retry_after_ms) {
+  if (id.empty()) return;  // a `watch` without one waits for no answer
   shard().counters().rejected.add();
   const ErrorRow& row = row_of(code);
   if (row.retryable && retry_after_ms == 0) {
@@ -451,6 +463,162 @@ bool ClientSession::has_room() const {
 void ClientSession::on_session_tick(Time) {
   if (std::exchange(retry_read_, false)) feed_.resume();
   for (auto& [group, feed] : groups_) feed->retry();
+}
+
+// ---- live streams
+
+void ClientSession::on_stream(const node::StreamUpdate& update) {
+  if (!open()) return;
+  streams_.on_update(update, steady_clock::now());
+  wake_for_streams();
+}
+
+void ClientSession::on_wake(Time now) {
+  wake_.reset();
+  if (!open()) return;
+  streams_.on_time(now);
+  wake_for_streams();
+}
+
+void ClientSession::wake_for_streams() {
+  const auto due = streams_.next_due();
+  if (!due || (wake_ && *wake_ <= *due)) return;
+  wake_ = due;
+  shard().wake_at(*due, WebsocketSession::id());
+}
+
+void ClientSession::send_token(const node::StreamUpdate& stream, std::uint64_t n,
+                               std::string_view text) {
+  run_text_ = core::to_text(stream.run);
+  send([&](std::string& out) {
+    append_token(out, {.run = run_text_,
+                       .step = stream.step,
+                       .attempt = stream.attempt,
+                       .n = n,
+                       .data = text});
+  });
+}
+
+void ClientSession::send_stream(const node::StreamUpdate& stream) {
+  static constexpr std::string_view kWords[] = {"open",     "reset",  "",         "snapshot",
+                                                "complete", "failed", "cancelled"};
+  const bool snapshot = stream.what == node::StreamUpdate::What::snapshot;
+  run_text_ = core::to_text(stream.run);
+  send([&](std::string& out) {
+    append_stream(out, {.run = run_text_,
+                        .step = stream.step,
+                        .attempt = stream.attempt,
+                        .status = kWords[static_cast<std::size_t>(stream.what)],
+                        .text = snapshot ? &stream.text : nullptr});
+  });
+  if (connection().unsent() > limits().unsent_bytes) {
+    close_soon(CloseCode::too_slow, "the socket does not take its bytes");
+  }
+}
+
+bool ClientSession::has_stream_room() const {
+  return const_cast<ClientSession*>(this)->connection().unsent() < limits::kStreamUnsentBytes;
+}
+
+std::optional<node::StreamUpdate> ClientSession::read_stream(const core::RunId& run,
+                                                             std::uint32_t step_number) {
+  return shard().node().stream_snapshot(run, step_number);
+}
+
+// ---- watched runs
+
+void ClientSession::watch(const FrameFields& frame) {
+  const std::string id = frame.has(kFieldId) ? frame.id : std::string();
+  if (state_ != State::kLive) return reject(id, ErrorCode::unavailable, "wait for `welcome`");
+  const auto run = core::parse_run_id(frame.run);
+  if (!run) return reject(id, ErrorCode::unknown_run, "there is no such run");
+  if (watches_.size() >= limits::kWatchesPerSocket) {
+    return reject(id, ErrorCode::busy, "this socket watches too many runs");
+  }
+  const std::uint64_t me = WebsocketSession::id();
+  if (watches_.try_emplace(*run).second) {
+    shard().watch_run(*run, me, [shard = &shard(), me](const node::RunState& state) {
+      const auto connection = shard->find(me);
+      if (!connection || connection->closed()) return;
+      static_cast<ClientSession*>(connection->owner())->on_run(state);
+    });
+  }
+  shard().node().read_run(
+      tenant_, *run,
+      [shard = &shard(), me, run = *run, id](tl::expected<node::RunRow, node::Refusal> row) {
+        shard->post([shard, me, run, id, row = std::move(row)] {
+          const auto connection = shard->find(me);
+          if (!connection || connection->closed()) return;
+          static_cast<ClientSession*>(connection->owner())->on_watched(run, id, row);
+        });
+      });
+}
+
+void ClientSession::on_watched(const core::RunId& run, const std::string& id,
+                               const tl::expected<node::RunRow, node::Refusal>& row) {
+  const auto known = watches_.find(run);
+  if (known == watches_.end()) return;  // unwatched meanwhile
+  const bool mine = row && row->client == client_;
+  if (!mine) {
+    shard().unwatch_run(run, WebsocketSession::id());
+    watches_.erase(known);
+    return row ? reject(id, ErrorCode::unknown_run, "there is no such run")
+               : reject(id, row.error());
+  }
+  accept_watch(id, run, row->correlation);
+  send_run(run, row->state, row->step, row->attempt, row->why);
+  known->second.told = true;
+  const auto meanwhile = std::exchange(known->second.meanwhile, std::nullopt);
+  if (row->ended_us != 0) {
+    shard().unwatch_run(run, WebsocketSession::id());
+    watches_.erase(known);
+  } else if (meanwhile) {
+    on_run(*meanwhile);
+  }
+}
+
+void ClientSession::on_run(const node::RunState& state) {
+  const auto known = watches_.find(state.run);
+  if (known == watches_.end()) return;
+  if (!known->second.told) {
+    known->second.meanwhile = state;
+    return;
+  }
+  send_run(state.run, state.state, state.step, state.attempt, state.why);
+  if (!state.ended) return;
+  const core::RunId run = state.run;
+  watches_.erase(known);
+  shard().unwatch_run(run, WebsocketSession::id());
+}
+
+void ClientSession::unwatch(const FrameFields& frame) {
+  const std::string id = frame.has(kFieldId) ? frame.id : std::string();
+  const auto run = core::parse_run_id(frame.run);
+  if (!run) return reject(id, ErrorCode::unknown_run, "there is no such run");
+  if (watches_.erase(*run) > 0) shard().unwatch_run(*run, WebsocketSession::id());
+  accept_watch(id, *run, "");
+}
+
+// Only who gave an `id` waits for an answer.
+void ClientSession::accept_watch(std::string_view id, const core::RunId& run,
+                                 std::string_view correlation) {
+  if (id.empty()) return;
+  runs_.assign(1, core::to_text(run));
+  send([&](std::string& out) {
+    append_accepted(out, {.id = id, .event = "", .runs = runs_, .correlation = correlation});
+  });
+}
+
+void ClientSession::send_run(const core::RunId& run, std::string_view state, std::string_view step,
+                             std::uint32_t attempt, std::string_view why) {
+  run_text_ = core::to_text(run);
+  send([&](std::string& out) {
+    append_run(out, {.run = run_text_,
+                     .state = state == "running" ? "started" : state,
+                     .step = step,
+                     .attempt = attempt,
+                     .why = why});
+  });
 }
 
 }  // namespace sluice::gateway

@@ -3,12 +3,14 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "gateway/codec/client_frames.hpp"
 #include "gateway/net/delivery_feed.hpp"
 #include "gateway/net/group_feed.hpp"
+#include "gateway/net/stream_feed.hpp"
 #include "gateway/net/websocket_session.hpp"
 
 namespace sluice::gateway {
@@ -17,7 +19,8 @@ class ClientSession final : public WebsocketSession,
                             public AnswerSink,
                             public DeliverySink,
                             private DeliveryFeed::Owner,
-                            private GroupFeed::Subscriber {
+                            private GroupFeed::Subscriber,
+                            private StreamFeed::Owner {
  public:
   ClientSession(Connection& connection, std::string header_token);
 
@@ -29,12 +32,14 @@ class ClientSession final : public WebsocketSession,
   void on_settled(std::uint64_t) override {}
   void on_stale(std::uint64_t) override {}
   void on_delivery(const node::Delivery& delivery) override;
+  void on_stream(const node::StreamUpdate& update) override;
 
  private:
   enum class State { kHello, kAttaching, kLive };
 
   void on_text(std::string_view text) override;
   void on_drained() override;
+  void on_wake(Time now) override;
   void on_session_tick(Time now) override;
   void on_closed() override;
 
@@ -49,6 +54,14 @@ class ClientSession final : public WebsocketSession,
   void subscribe(const FrameFields& frame);
   void unsubscribe(const FrameFields& frame);
   void ack(std::uint64_t offset);
+  void watch(const FrameFields& frame);
+  void unwatch(const FrameFields& frame);
+  void on_watched(const core::RunId& run, const std::string& id,
+                  const tl::expected<node::RunRow, node::Refusal>& row);
+  void on_run(const node::RunState& state);
+  void send_run(const core::RunId& run, std::string_view state, std::string_view step,
+                std::uint32_t attempt, std::string_view why);
+  void accept_watch(std::string_view id, const core::RunId& run, std::string_view correlation);
   void refresh(const FrameFields& frame);
 
   void reject(std::string_view id, ErrorCode code, std::string_view message,
@@ -71,6 +84,14 @@ class ClientSession final : public WebsocketSession,
   void read_after(std::uint64_t offset) override;
   bool has_room() const override;
 
+  void send_token(const node::StreamUpdate& stream, std::uint64_t n,
+                  std::string_view text) override;
+  void send_stream(const node::StreamUpdate& stream) override;
+  bool has_stream_room() const override;
+  std::optional<node::StreamUpdate> read_stream(const core::RunId& run,
+                                                std::uint32_t step_number) override;
+  void wake_for_streams();
+
   struct Pending {
     std::string id;
     Time since;
@@ -92,6 +113,13 @@ class ClientSession final : public WebsocketSession,
   DeliveryFeed feed_;
   std::map<std::string, std::unique_ptr<GroupFeed>> groups_;
   std::uint64_t subscriptions_ = 0;  // ever, on this socket
+  StreamFeed streams_;
+  std::optional<Time> wake_;  // asked of the shard
+  struct Watch {
+    bool told = false;  // the first frame went out
+    std::optional<node::RunState> meanwhile;
+  };
+  std::map<core::RunId, Watch> watches_;
   std::vector<Pending> pending_;
   std::vector<std::uint32_t> free_;
   std::size_t pending_count_ = 0;

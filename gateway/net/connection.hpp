@@ -34,6 +34,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     virtual std::size_t bytes_wanted(std::size_t left_over) const = 0;
     // All that was appended has been taken by the kernel, after some of it had to wait.
     virtual void on_drained() {}
+    // A time that was asked for with Shard::wake_at has come.
+    virtual void on_wake(Time) {}
     // Called every kTick.
     virtual void on_tick(Time now) = 0;
     // The connection is gone, by whatever cause. The last call.

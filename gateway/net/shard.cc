@@ -48,9 +48,10 @@ ProgramView::ProgramView(std::shared_ptr<const node::Deployment> of)
 }
 
 struct Shard::Timers {
-  explicit Timers(asio::io_context& io) : guard(io.get_executor()), tick(io) {}
+  explicit Timers(asio::io_context& io) : guard(io.get_executor()), tick(io), wake(io) {}
   asio::executor_work_guard<asio::io_context::executor_type> guard;
   asio::steady_timer tick;
+  asio::steady_timer wake;
 };
 
 Shard::Shard(Gateway& gateway, unsigned number)
@@ -278,6 +279,12 @@ void Shard::dispatch(node::Outgoing& message) {
       for (std::size_t i = 0; i < found->second.size(); ++i)
         found->second[i]->on_delivery(delivery);
     }
+    void operator()(node::StreamUpdate& update) {
+      client_key(shard.delivery_key_, update.tenant, update.client);
+      const auto found = shard.deliveries_.find(shard.delivery_key_);
+      if (found == shard.deliveries_.end()) return;
+      for (std::size_t i = 0; i < found->second.size(); ++i) found->second[i]->on_stream(update);
+    }
     void operator()(node::TaskFrame& task) {
       if (WorkerSink* sink = worker_of(task.worker)) sink->on_task(task);
     }
@@ -295,6 +302,29 @@ void Shard::dispatch(node::Outgoing& message) {
     }
   };
   std::visit(Visitor{*this, find_sink, find_worker}, message);
+}
+
+void Shard::wake_at(Time when, std::uint64_t connection) {
+  const auto [at, fresh] = wakes_.emplace(when, connection);
+  if (fresh && at == wakes_.begin()) schedule_wake();
+}
+
+void Shard::schedule_wake() {
+  timers_->wake.expires_at(wakes_.begin()->first);
+  timers_->wake.async_wait([this](const boost::system::error_code& error) {
+    if (!error) wake_due();
+  });
+}
+
+void Shard::wake_due() {
+  const Time now = std::chrono::steady_clock::now();
+  while (!wakes_.empty() && wakes_.begin()->first <= now) {
+    const std::uint64_t id = wakes_.extract(wakes_.begin()).value().second;
+    const auto connection = find(id);
+    if (connection && !connection->closed()) connection->owner()->on_wake(now);
+  }
+  if (!wakes_.empty()) schedule_wake();
+  end_turn();
 }
 
 void Shard::schedule_tick() {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -46,6 +47,7 @@ class DeliverySink {
  public:
   virtual ~DeliverySink() = default;
   virtual void on_delivery(const node::Delivery& delivery) = 0;
+  virtual void on_stream(const node::StreamUpdate&) {}
 };
 
 // Gets what is for one worker.
@@ -103,6 +105,8 @@ class Shard {
   std::shared_ptr<Connection> find(std::uint64_t id) const;
   std::size_t connections() const { return connections_.size(); }
   void touch(Connection& connection) { touched_.push_back(connection.weak_from_this()); }
+  // Calls the owner's on_wake once at that time, or soon after.
+  void wake_at(Time when, std::uint64_t connection);
   // Sends what connections have collected. Called at the end of every turn of the loop that may
   // have written.
   void end_turn();
@@ -145,6 +149,8 @@ class Shard {
   void drain_mailbox();
   void dispatch(node::Outgoing& message);
   void schedule_tick();
+  void schedule_wake();
+  void wake_due();
   void tick();
   ProgramView* view_of(std::shared_ptr<const node::Deployment> deployment);
 
@@ -165,6 +171,7 @@ class Shard {
 
   std::unordered_map<std::uint64_t, std::shared_ptr<Connection>> connections_;
   std::vector<std::weak_ptr<Connection>> touched_;
+  std::set<std::pair<Time, std::uint64_t>> wakes_;  // when, and which connection
   std::unordered_map<std::uint64_t, AnswerSink*> answers_;
   std::unordered_map<std::string, std::vector<DeliverySink*>> deliveries_;
   std::string delivery_key_;  // scratch

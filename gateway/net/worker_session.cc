@@ -43,6 +43,8 @@ void WorkerSession::on_text(std::string_view text) {
       return;
     case WorkerVerb::kRenew:
       return renew(frame);
+    case WorkerVerb::kStream:
+      return stream(frame);
     case WorkerVerb::kDone:
     case WorkerVerb::kFailed:
       return report(parsed.verb, frame);
@@ -105,6 +107,19 @@ void WorkerSession::renew(const FrameFields& frame) {
   if (shard().node().worker_renew(worker_, *lease) == node::Node::LeaseStanding::stale) {
     say_stale(frame.lease);
   }
+}
+
+void WorkerSession::stream(const FrameFields& frame) {
+  vm::JsonReader reader(frame.data);
+  std::string text;
+  if (reader.kind() != vm::JsonKind::string || !reader.read_string(&text)) {
+    return close_bad_frame("`data` of `stream` is a string");
+  }
+  const auto lease = shard().node().lease(frame.lease);
+  if (!lease || !shard().node().lease_covers(*lease, principal()->tenant)) {
+    return say_stale(frame.lease);
+  }
+  shard().node().stream_piece(*lease, frame.n, text);
 }
 
 std::optional<node::ReportRequest> make_report(Shard& shard, const Principal& who,

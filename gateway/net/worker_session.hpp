@@ -28,6 +28,7 @@ class WorkerSession final : public WebsocketSession, public AnswerSink, public W
   void hello(const FrameFields& frame);
   void report(WorkerVerb verb, const FrameFields& frame);
   void renew(const FrameFields& frame);
+  void stream(const FrameFields& frame);
   void refresh(const FrameFields& frame);
   void leave(bool bye);
   void say_stale(std::string_view lease);

@@ -11,6 +11,7 @@ const kTimerMostMs = 2 ** 31 - 1; // what setTimeout can hold
 const kPassing = new Set(['busy', 'rate_limited', 'unavailable']);
 const kRetryDefaultMs = 250;
 const kEarlyMost = 1000; // deliveries to groups whose handler is not known yet
+const kStreamEnds = new Set(['complete', 'failed', 'cancelled']);
 
 /**
  * A client of the engine: sends events so that each is accepted once, whatever happens to sockets
@@ -23,6 +24,9 @@ const kEarlyMost = 1000; // deliveries to groups whose handler is not known yet
  * Events besides Connection's: `lost` (deliveries older than retention are gone: reload), `gap`
  * (delivery, last handled offset), `postponed` (the rejection of a send that will be repeated),
  * `handlerFailed` (error, delivery), `run`, `token`, `stream`.
+ *
+ * Of each stream the pieces come in order, none of an attempt after a newer one began, and one end:
+ * if a socket took it along, the run's answer stands for it (`cancelled`, with `lost: true`).
  */
 export class Client extends Connection {
   #session;
@@ -47,6 +51,8 @@ export class Client extends Connection {
   #earlyOfGroups = [];
   #refreshes;
   #retryPassing;
+  #tokenMs;
+  #streams = new Map(); // run and step -> { run, step, attempt }, those that have not ended
 
   constructor(options) {
     super({ ...options, path: options.path ?? '/v1/ws', protocol: 'sluice.v1.json' });
@@ -57,6 +63,9 @@ export class Client extends Connection {
     this.#handler = options.onDelivery ?? ((delivery) => this.emit('delivery', delivery));
     this.#retryPassing = options.retryPassing ?? true;
     this.#refreshes = typeof options.token === 'function';
+    this.#tokenMs = options.tokenMs;
+    if (options.onToken) this.on('token', options.onToken);
+    if (options.onStream) this.on('stream', options.onStream);
   }
 
   /** What a new process needs to go on as this client: pass it to the constructor. */
@@ -127,6 +136,7 @@ export class Client extends Connection {
   helloFrame() {
     const hello = { t: 'hello' };
     if (this.#session !== undefined) hello.session = this.#session;
+    if (this.#tokenMs !== undefined) hello.token_ms = this.#tokenMs;
     if (this.#epoch !== undefined) hello.resume = { epoch: this.#epoch, offset: this.#handled };
     return hello;
   }
@@ -207,6 +217,7 @@ export class Client extends Connection {
           this.#ofGroup(frame);
           break;
         }
+        if (frame.outcome) this.#endStreams(frame.run);
         this.#queue.push({ ...frame, epoch: this.#epoch });
         this.#drain();
         break;
@@ -220,10 +231,16 @@ export class Client extends Connection {
       case 'pong':
         clearTimeout(this.#pongTimer);
         break;
-      case 'run':
       case 'token':
+        if (this.#streams.get(streamKey(frame))?.attempt === frame.attempt) {
+          this.emit('token', frame);
+        }
+        break;
       case 'stream':
-        this.emit(frame.t, frame);
+        this.#streamed(frame);
+        break;
+      case 'run':
+        this.emit('run', frame);
         break;
       default: // a later server's: frames are told apart by `t`, and unknown ones are no error
     }
@@ -240,6 +257,26 @@ export class Client extends Connection {
     if (frame.offset <= group.offset) return;
     group.offset = frame.offset;
     group.handler(frame);
+  }
+
+  #streamed(frame) {
+    const key = streamKey(frame);
+    const open = this.#streams.get(key);
+    if (kStreamEnds.has(frame.status)) {
+      if (!this.#streams.delete(key)) return; // its end was told already
+    } else {
+      if (open && frame.attempt < open.attempt) return;
+      this.#streams.set(key, { run: frame.run, step: frame.step, attempt: frame.attempt });
+    }
+    this.emit('stream', frame);
+  }
+
+  #endStreams(run) {
+    for (const [key, open] of this.#streams) {
+      if (open.run !== run) continue;
+      this.#streams.delete(key);
+      this.emit('stream', { t: 'stream', ...open, status: 'cancelled', lost: true });
+    }
   }
 
   #submit(frame) {
@@ -337,6 +374,10 @@ export class Client extends Connection {
     }, kPingEveryMs);
     this.#pingTimer.unref();
   }
+}
+
+function streamKey({ run, step }) {
+  return `${run} ${step}`;
 }
 
 /** When a JWT ends, in milliseconds since 1970; Infinity where it does not say. */

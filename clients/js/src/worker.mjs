@@ -3,6 +3,7 @@ import { TaskFailed } from './errors.mjs';
 
 const kDefaultCredit = 8;
 const kLeaseDefaultMs = 10_000;
+const kStreamChars = 1 << 20; // what the engine keeps of one attempt's stream
 
 /**
  * A worker: takes tasks within its credit, renews their leases while they run, and reports each
@@ -66,6 +67,10 @@ export class Worker extends Connection {
 
   onWelcome(frame) {
     this.#leaseMs = frame.lease_ms ?? kLeaseDefaultMs;
+    // The engine drops the pieces that it has had, by their numbers.
+    for (const attempt of this.#held.values()) {
+      for (const piece of attempt.pieces) this.push(piece);
+    }
     for (const report of this.#reports.values()) this.push(report);
     this.#askForMore();
   }
@@ -97,6 +102,8 @@ export class Worker extends Connection {
   #take(task) {
     this.#granted = Math.max(0, this.#granted - 1);
     const attempt = { task, abort: new AbortController(), renewal: null, over: false };
+    attempt.pieces = []; // of its stream, to be sent again on a new socket
+    attempt.chars = 0;
     attempt.renewal = setInterval(
       () => this.push({ t: 'renew', lease: task.lease }),
       Math.max(50, (task.lease_ms ?? this.#leaseMs) / 3),
@@ -140,13 +147,23 @@ export class Worker extends Connection {
 
   #contextOf(attempt) {
     const { task } = attempt;
-    let piece = 0;
     return {
       ...task,
       signal: attempt.abort.signal,
       progress: (progress) => this.push({ t: 'renew', lease: task.lease, progress }),
-      stream: (data) => this.push({ t: 'stream', lease: task.lease, n: piece++, data }),
+      stream: (data) => this.#stream(attempt, data),
     };
+  }
+
+  /** A piece for the client; false once the attempt is over, or beyond what is shown of one. */
+  #stream(attempt, data) {
+    if (typeof data !== 'string') throw new TypeError('a piece of a stream is a string');
+    if (attempt.over || attempt.chars + data.length > kStreamChars) return false;
+    attempt.chars += data.length;
+    const piece = { t: 'stream', lease: attempt.task.lease, n: attempt.pieces.length, data };
+    attempt.pieces.push(piece);
+    this.push(piece);
+    return true;
   }
 
   /** The attempt is not this worker's any more, and neither is its report wanted. */

@@ -258,3 +258,34 @@ test('a group goes on behind its last delivery after a reconnect', { timeout }, 
   second.say({ t: 'accepted', id: (await second.next('unsubscribe')).id, group: 'reviewers' });
   await left;
 });
+
+test('a stream has its pieces in order and one end, whatever happens', { timeout }, async () => {
+  const told = [];
+  const onToken = (piece) => told.push(`${piece.attempt}:${piece.data}`);
+  const onStream = (change) => told.push(change.lost ? 'lost' : change.status);
+  const peer = await connected({ onToken, onStream, tokenMs: 100, onDelivery: () => {} });
+  assert.equal(peer.hello.token_ms, 100);
+  const stream = (attempt, status, more = {}) => ({
+    t: 'stream', run: 'r', step: 'f/s', attempt, status, ...more,
+  });
+  const piece = (attempt, n, data) => ({ t: 'token', run: 'r', step: 'f/s', attempt, n, data });
+  peer.say(stream(1, 'open'));
+  peer.say(piece(1, 0, 'a'));
+  peer.say(stream(2, 'reset'));
+  peer.say(piece(1, 1, 'b')); // of an attempt that is over
+  peer.say(piece(2, 0, 'c'));
+  await until(() => told.at(-1) === '2:c');
+  peer.drop();
+  const second = await engine.peer(welcome);
+  second.say(stream(2, 'snapshot', { text: 'cd' }));
+  second.say(piece(2, 0, 'e'));
+  await until(() => told.at(-1) === '2:e');
+  second.drop();
+  const third = await engine.peer(welcome); // the end was on the way when the socket died
+  third.say({ ...delivery(1), run: 'r', outcome: true });
+  third.say(stream(2, 'complete'));
+  third.say(piece(2, 1, 'f'));
+  third.say({ t: 'run', run: 'r', state: 'completed' });
+  await once(client, 'run');
+  assert.deepEqual(told, ['open', '1:a', 'reset', '2:c', 'snapshot', '2:e', 'lost']);
+});

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { afterEach, beforeEach, test } from 'node:test';
 import { TaskFailed, Worker } from '../index.mjs';
 import { FakeEngine, until } from './fake_engine.mjs';
@@ -94,6 +95,28 @@ test('a lease is renewed while its task waits or runs, and not after', { timeout
   peer.frames = [];
   await new Promise((resolve) => setTimeout(resolve, 250));
   assert.equal(peer.waiting('renew').length, 0);
+});
+
+test('pieces of a stream are sent again on the next socket, by their numbers', { timeout }, async () => {
+  const { calls, work } = held();
+  const peer = await connected({ work });
+  peer.say(task('l1'));
+  await until(() => calls.length === 1);
+  const { stream } = calls[0].context;
+  assert.equal(stream('a'), true);
+  assert.deepEqual(await peer.next('stream'), { t: 'stream', lease: 'l1', n: 0, data: 'a' });
+  peer.drop();
+  await once(worker, 'disconnected');
+  assert.equal(stream('b'), true); // said while there is no socket
+  const second = await engine.peer(welcome);
+  assert.deepEqual(second.hello.reclaim, ['l1']);
+  assert.deepEqual(await second.next('stream'), { t: 'stream', lease: 'l1', n: 0, data: 'a' });
+  assert.deepEqual(await second.next('stream'), { t: 'stream', lease: 'l1', n: 1, data: 'b' });
+  assert.throws(() => stream({ no: 'string' }), TypeError);
+  assert.equal(stream('x'.repeat(1 << 20)), false); // more than is shown
+  calls[0].resolve('ab');
+  await second.next('done');
+  assert.equal(stream('c'), false);
 });
 
 test('a cancelled task is aborted and makes no report', { timeout }, async () => {

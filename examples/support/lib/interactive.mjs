@@ -18,7 +18,22 @@ function wrapped(text, indent = '  ') {
   return [...lines, line].map((each) => indent + each).join('\n');
 }
 
+/** The line in which a stream grows; it is wiped when the answer comes whole. */
+const live = {
+  text: '',
+  show(text) {
+    if (!painted) return;
+    live.text = text.replace(/\s+/g, ' ');
+    process.stdout.write(`\r\x1b[2K${colour(2, `  ${live.text.slice(-kWidth)}`)}`);
+  },
+  wipe() {
+    if (painted && live.text) process.stdout.write('\r\x1b[2K');
+    live.text = '';
+  },
+};
+
 function show({ name, data }) {
+  live.wipe();
   if (name === 'Searching') console.log(colour(2, `  … found ${data.sources} passages`));
   if (name === 'Answer') {
     console.log(wrapped(data.text));
@@ -40,6 +55,10 @@ export async function runInteractive({ url, token }) {
     onDelivery: (delivery) => {
       show(delivery);
       if (delivery.outcome) answered();
+    },
+    onToken: ({ data }) => live.show(live.text + data),
+    onStream: ({ status, text }) => {
+      if (status === 'reset' || status === 'snapshot') live.show(text ?? '');
     },
   });
   client.on('disconnected', () => console.log(colour(2, '  … connection lost, coming back')));
