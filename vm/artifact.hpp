@@ -152,8 +152,8 @@ struct StepSite {
   bool has_unsure = false;
   bool stream = false;
   uint64_t hedge_after_ms = 0;  // one more attempt after so long; 0: none
-  // What that attempt does, if not the same: its task, `timeout`, `queue` and `heartbeat` count. Its
-  // arguments follow the step's (and the key). It has neither key nor hedge of its own.
+  // What that attempt does, if not the same: its task, `timeout`, `queue` and `heartbeat` count.
+  // Its arguments follow the step's (and the key). It has neither key nor hedge of its own.
   std::optional<uint32_t> hedge_site;
   friend bool operator==(const StepSite&, const StepSite&) = default;
 };

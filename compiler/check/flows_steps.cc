@@ -239,7 +239,8 @@ void FlowChecker::must_give_the_same(const TaskDef& task, const TaskDef& other, 
       task.result ? with_article(types_.name(*task.result)) : std::string("no result");
   const std::string found =
       other.result ? with_article(types_.name(*other.result)) : std::string("none");
-  context_.diagnostics.report(Code::E0301, span, fmt::format("expected {}, found {}", wanted, found))
+  context_.diagnostics
+      .report(Code::E0301, span, fmt::format("expected {}, found {}", wanted, found))
       .also(task.tree->name.span, fmt::format("the step's task gives {}", wanted))
       .also(other.tree->name.span, fmt::format("this one gives {}", found));
 }

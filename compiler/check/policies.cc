@@ -134,36 +134,48 @@ void PolicyReader::apply(const ast::Policy& line, Policies& into) {
               step_only(span, "keep", "whether an effect is kept is for the flow to say");
             }
           },
-          [&](const ast::FallbackPolicy& p) {
-            step_.fallback = &p;
-            step_.fallback_span = span;
-            if (place_ != PolicyPlace::kStep) {
-              step_only(span, "fallback", "what stands in for a result depends on the flow");
-            }
-          },
-          [&](const ast::CompensatePolicy& p) {
-            step_.compensate = &p;
-            step_.compensate_span = span;
-            if (place_ != PolicyPlace::kStep) {
-              step_only(span, "compensate", "it undoes one step, and reads its result");
-            }
-          },
-          [&](const ast::UnsurePolicy& p) {
-            step_.unsure = &p;
-            step_.unsure_span = span;
-            if (place_ != PolicyPlace::kStep) {
-              step_only(span, "unsure", "it cleans up after one step, and reads its key");
-            }
-          },
           [&](const ast::UsesPolicy& p) { uses(p, into); },
           [&](const ast::FailsPolicy& p) {
             if (place_ == PolicyPlace::kTask) return;
             context_.diagnostics.report(Code::E0502, span, "`fails` belongs to a task")
                 .because(p.kinds.empty() ? "" : "it declares by which kinds the task may fail");
           },
-          [&](const auto&) { later(line); },
+          [&](const auto&) {
+            hanging(line);
+            later(line);
+          },
       },
       line.node);
+}
+
+// What hangs on one step, and is none of its task's.
+void PolicyReader::hanging(const ast::Policy& line) {
+  const Span span = line.span;
+  std::visit(ast::Overloaded{
+                 [&](const ast::FallbackPolicy& p) {
+                   step_.fallback = &p;
+                   step_.fallback_span = span;
+                   if (place_ != PolicyPlace::kStep) {
+                     step_only(span, "fallback", "what stands in for a result depends on the flow");
+                   }
+                 },
+                 [&](const ast::CompensatePolicy& p) {
+                   step_.compensate = &p;
+                   step_.compensate_span = span;
+                   if (place_ != PolicyPlace::kStep) {
+                     step_only(span, "compensate", "it undoes one step, and reads its result");
+                   }
+                 },
+                 [&](const ast::UnsurePolicy& p) {
+                   step_.unsure = &p;
+                   step_.unsure_span = span;
+                   if (place_ != PolicyPlace::kStep) {
+                     step_only(span, "unsure", "it cleans up after one step, and reads its key");
+                   }
+                 },
+                 [](const auto&) {},
+             },
+             line.node);
 }
 
 void PolicyReader::later(const ast::Policy& line) {

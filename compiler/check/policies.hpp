@@ -56,6 +56,7 @@ class PolicyReader {
   void hedge(const ast::Policy& line, const ast::HedgePolicy& node, ir::Policies& into);
   void uses(const ast::UsesPolicy& node, ir::Policies& into);
   void apply(const ast::Policy& line, ir::Policies& into);
+  void hanging(const ast::Policy& line);
   void later(const ast::Policy& line);
 
   Context& context_;

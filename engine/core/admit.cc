@@ -178,7 +178,8 @@ std::optional<Effect> Partition::Impl::admit_report(TenantId tenant, const Repor
   RunEntry* entry = find_run(report.run);
   if (entry == nullptr || entry->tenant != tenant) return Stale{seq, reply};
   const StepEntry* step = open_attempt(entry, report);
-  if (step != nullptr && step->digest_of(*step->find_attempt(report.attempt)) == report.args_digest) {
+  if (step != nullptr &&
+      step->digest_of(*step->find_attempt(report.attempt)) == report.args_digest) {
     return std::nullopt;
   }
   if (entry->remembers(report.step, report.attempt, report_digest(report))) {

@@ -90,7 +90,7 @@ struct Offer {
   DeploymentNumber deployment = 0;
   std::uint32_t task_index = 0;  // in that deployment's program
   std::string task;
-  bool stream = false;             // its worker's pieces go to the client
+  bool stream = false;  // its worker's pieces go to the client
   // Of a stream: pieces wait until Spoke is journaled, because another attempt may speak first.
   bool undecided = false;
   bool safe = false;               // idempotent or keyed: may be handed out again

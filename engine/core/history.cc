@@ -155,7 +155,8 @@ class HistoryTeller {
       case Kind::failed:
         return describe_failed(record, entry, data);
       case Kind::granted:
-        if (const auto body = decode<Granted>(record.body)) about_step(entry, body->step, body->attempt);
+        if (const auto body = decode<Granted>(record.body))
+          about_step(entry, body->step, body->attempt);
         return;
       case Kind::lapsed:
         if (const auto body = decode<Lapsed>(record.body)) {

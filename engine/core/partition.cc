@@ -197,4 +197,87 @@ std::string Partition::Impl::why_stuck(const RunEntry& entry) const {
   return {};
 }
 
+// ---- reads
+
+RunRow Partition::Impl::run_row(const RunEntry& entry) const {
+  RunRow row;
+  row.run = entry.id;
+  row.as_of = seq;
+  row.last_seq = entry.last_seq;
+  row.tenant = entry.tenant;
+  row.deployment = entry.deployment;
+  row.flow = entry.loaded->program().flows[entry.flow].name;
+  row.client = entry.client;
+  row.started = entry.started;
+  row.correlation = entry.correlation;
+  const vm::Phase phase = entry.run->phase();
+  const bool retrying = !entry.steps.empty() &&
+                        std::all_of(entry.steps.begin(), entry.steps.end(), [](const StepEntry& s) {
+                          return s.status == StepStatus::backoff;
+                        });
+  row.state = phase == vm::Phase::compensating || phase == vm::Phase::failing
+                  ? RunState::compensating
+              : retrying            ? RunState::retrying
+              : entry.steps.empty() ? RunState::waiting
+                                    : RunState::running;
+  const auto wake = [&](TimeUs due) {
+    if (due != 0 && (row.wake == 0 || due < row.wake)) row.wake = due;
+  };
+  wake(entry.flow_due);
+  wake(entry.on_failure_due);
+  for (const StepEntry& step : entry.steps) {
+    wake(step.within_due);
+    wake(step.backoff_due);
+    wake(step.hedge_due);
+  }
+  for (const TimerEntry& timer : entry.timers) wake(timer.due);
+  if (!entry.steps.empty()) {
+    row.step = entry.steps.front().path;
+    row.attempt = entry.steps.front().last_attempt;
+    row.why = entry.steps.front().last_failure;
+  } else if (const auto receives = entry.run->open_receives(); !receives.empty()) {
+    row.step = receives.front();
+  } else if (!entry.timers.empty()) {
+    row.step = entry.timers.front().path;
+  }
+  return row;
+}
+
+RunEntry* Partition::Impl::find_run(const RunId& run) const {
+  const auto it = runs.find(run);
+  return it == runs.end() ? nullptr : it->second.get();
+}
+
+const LoadedProgram* Partition::Impl::load_program(DeploymentNumber number) {
+  const auto known = loaded.find(number);
+  if (known != loaded.end()) return &known->second;
+  vm::Unit* unit = programs.unit(number);
+  if (unit == nullptr) return nullptr;
+  const vm::Program& program = unit->program();
+  LoadedProgram& added = loaded[number];
+  added.unit = unit;
+  added.flows_by_topic.resize(program.topics.size());
+  for (std::uint32_t flow = 0; flow < program.flows.size(); ++flow) {
+    const auto& trigger = program.flows[flow].trigger;
+    if (trigger) added.flows_by_topic[*trigger].push_back(flow);
+  }
+  added.fields_by_topic.resize(program.topics.size());
+  for (const vm::ReceiveSite& site : program.receives) {
+    if (!site.topic) continue;
+    auto& fields = added.fields_by_topic[*site.topic];
+    const auto at = std::lower_bound(fields.begin(), fields.end(), site.key_field);
+    if (at == fields.end() || *at != site.key_field) fields.insert(at, site.key_field);
+  }
+  added.event_types.resize(program.events.size());
+  for (std::uint32_t type = 0; type < program.types.types.size(); ++type) {
+    if (program.types.types[type].kind != vm::Kind::record) continue;
+    for (std::size_t event = 0; event < program.events.size(); ++event) {
+      if (program.types.types[type].argument == program.events[event].record) {
+        added.event_types[event].index = type;
+      }
+    }
+  }
+  return &added;
+}
+
 }  // namespace sluice::core

@@ -183,7 +183,8 @@ struct TimerNumber {
     wait = 8  // the program's own: sleep, deadline
   };
   Kind kind = Kind::flow_timeout;
-  StepNumber step = 0;  // of `within`, `backoff` and `hedge`; of `wait` the number of the program's timer
+  StepNumber step =
+      0;  // of `within`, `backoff` and `hedge`; of `wait` the number of the program's timer
 
   // As ordered by engine.md's (due, run, n).
   std::uint64_t n() const { return std::uint64_t{step} << 4 | static_cast<std::uint64_t>(kind); }

@@ -40,8 +40,8 @@ struct Config {
   std::uint32_t lease_ms = 10'000;
   // After a failover, how long past the lease an unsafe granted attempt waits to be reclaimed, ms.
   std::uint32_t reclaim_grace_ms = 2'000;
-  // After a failover, how long at least a safe attempt waits to be reclaimed before its `queue` time
-  // ends it, ms: the lease and the time in which workers come back.
+  // After a failover, how long at least a safe attempt waits to be reclaimed before its `queue`
+  // time ends it, ms: the lease and the time in which workers come back.
   std::uint32_t requeue_grace_ms = 12'000;
   // Tasks that one worker may offer: each costs a look when the worker is served.
   std::size_t tasks_per_worker = 256;

@@ -127,9 +127,8 @@ void Stage::plan(Planned::Kind kind, TimeUs at, Planned planned) {
 }
 
 void Stage::forget(std::uint64_t nonce) {
-  std::erase_if(planned_, [&](const Planned& each) {
-    return each.nonce != 0 && each.nonce == nonce;
-  });
+  std::erase_if(planned_,
+                [&](const Planned& each) { return each.nonce != 0 && each.nonce == nonce; });
 }
 
 void Stage::renew(const Planned& planned) {

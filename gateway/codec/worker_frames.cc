@@ -60,7 +60,8 @@ std::string check_sizes(FrameFields& fields, std::uint32_t known) {
   }
   fields.credit = std::min<std::uint64_t>(fields.credit, limits::kCreditMax);
   // Of `credit` and `poll`: so many tasks. A piece's number is none.
-  if (given(kFieldN) && !given(kFieldLease)) fields.n = std::min<std::uint64_t>(fields.n, limits::kCreditMax);
+  if (given(kFieldN) && !given(kFieldLease))
+    fields.n = std::min<std::uint64_t>(fields.n, limits::kCreditMax);
   fields.retry_after_ms = std::min(fields.retry_after_ms, limits::kRetryAfterMsMax);
   return {};
 }

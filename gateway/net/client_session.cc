@@ -491,11 +491,9 @@ void ClientSession::send_token(const node::StreamUpdate& stream, std::uint64_t n
                                std::string_view text) {
   run_text_ = core::to_text(stream.run);
   send([&](std::string& out) {
-    append_token(out, {.run = run_text_,
-                       .step = stream.step,
-                       .attempt = stream.attempt,
-                       .n = n,
-                       .data = text});
+    append_token(
+        out,
+        {.run = run_text_, .step = stream.step, .attempt = stream.attempt, .n = n, .data = text});
   });
 }
 

@@ -168,11 +168,12 @@ TEST(Steps, a_hedge_by_another_task_has_its_arguments_beforehand) {
             "start answer/reply look(\"hi\") or spare(\"1\")\n"
             "finish completed Answer { text: \"yes\" }\n");
   // In a branch, and with a key, whose register comes between.
-  EXPECT_EQ(run("let x = \"x\" parallel { step a = hold(x, 1) { keyed x  hedge after 1s hold(x, 2) } } "
-                "return Answer { text: a.id }",
-                {"answer/a = {\"id\": \"h\", \"sum\": 1}"}),
-            "start answer/a hold(\"x\", 1) or hold(\"x\", 2) key x\n"
-            "finish completed Answer { text: \"h\" }\n");
+  EXPECT_EQ(
+      run("let x = \"x\" parallel { step a = hold(x, 1) { keyed x  hedge after 1s hold(x, 2) } } "
+          "return Answer { text: a.id }",
+          {"answer/a = {\"id\": \"h\", \"sum\": 1}"}),
+      "start answer/a hold(\"x\", 1) or hold(\"x\", 2) key x\n"
+      "finish completed Answer { text: \"h\" }\n");
 }
 
 TEST(Steps, a_hedge_in_the_artifact) {
@@ -281,7 +282,8 @@ TEST(Steps, compensations_read_values_as_they_were) {
 TEST(Steps, policies_of_task_policy_and_step_are_merged) {
   const auto program = compile_text(
       "import std.retry\n"
-      "policy slow { timeout 9s  queue 3s  heartbeat 2s  attempts 4 backoff 1s..8s factor 1.5 on [Busy] }\n"
+      "policy slow { timeout 9s  queue 3s  heartbeat 2s  attempts 4 backoff 1s..8s factor 1.5 on "
+      "[Busy] }\n"
       "const limit = 2 * 30s\n"
       "pool gpu {}\n"
       "task a(x: int) -> int { pool gpu  uses retry.fast  timeout 2s  idempotent }\n"

@@ -70,7 +70,9 @@ class Pair {
   std::size_t handed_out = 0;
 
  private:
-  static Config config() { return {.lease_ms = 40, .reclaim_grace_ms = 20, .requeue_grace_ms = 30, .first_nonce = 10}; }
+  static Config config() {
+    return {.lease_ms = 40, .reclaim_grace_ms = 20, .requeue_grace_ms = 30, .first_nonce = 10};
+  }
 
   void call(const Move& move, Actions& actions) {
     const AttemptKey key = key_of(move.attempt, move.attempt % 2);

@@ -18,7 +18,11 @@ namespace {
 // Tenants and partitions are numbers, tenant * is all, tasks are joined by commas. `at` ticks.
 class Script {
  public:
-  Script() : dispatcher_({.lease_ms = 1000, .reclaim_grace_ms = 200, .requeue_grace_ms = 1500, .credit_max = 50}) {}
+  Script()
+      : dispatcher_({.lease_ms = 1000,
+                     .reclaim_grace_ms = 200,
+                     .requeue_grace_ms = 1500,
+                     .credit_max = 50}) {}
 
   std::string run(const std::string& line) {
     std::istringstream words(line);

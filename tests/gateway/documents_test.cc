@@ -48,9 +48,9 @@ TEST(Documents, AsyncApiListsTheServedFrames) {
   for (auto it = std::sregex_iterator(text.begin(), text.end(), constant);
        it != std::sregex_iterator(); ++it)
     words.insert((*it)[1]);
-  std::set<std::string> served = {"welcome", "accepted", "rejected", "delivery", "slow", "ok",
-                                  "pong",    "error",    "task",     "settled",  "stale",
-                                  "token",   "stream",   "run"};
+  std::set<std::string> served = {"welcome", "accepted", "rejected", "delivery", "slow",
+                                  "ok",      "pong",     "error",    "task",     "settled",
+                                  "stale",   "token",    "stream",   "run"};
   for (const std::string_view verb : client_verbs()) served.emplace(verb);
   for (const std::string_view verb : worker_verbs()) served.emplace(verb);
   EXPECT_EQ(words, served);

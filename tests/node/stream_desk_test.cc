@@ -18,7 +18,7 @@ class Told : public Outbox {
     for (const Outgoing& message : messages) {
       const auto& update = std::get<StreamUpdate>(message);
       EXPECT_EQ(update.tenant, "acme");
-      static constexpr const char* kWords[] = {"open",     "reset",    "say",    "snapshot",
+      static constexpr const char* kWords[] = {"open",     "reset",  "say",      "snapshot",
                                                "complete", "failed", "cancelled"};
       text += std::to_string(shard) + " " + kWords[static_cast<int>(update.what)] + " " +
               std::to_string(update.attempt);
@@ -127,8 +127,7 @@ TEST(StreamDesk, ARepeatedPieceIsDroppedAndANewHandOutBeginsAgain) {
   w.say(1, 0, "x", 5);  // handed out anew after a failover
   w.say(1, 2, "c");     // who had it before
   w.say(1, 1, "y", 5);
-  EXPECT_EQ(w.told.take(),
-            "1 open 1\n1 say 1 a\n1 say 1 b\n1 reset 1\n1 say 1 x\n1 say 1 y\n");
+  EXPECT_EQ(w.told.take(), "1 open 1\n1 say 1 a\n1 say 1 b\n1 reset 1\n1 say 1 x\n1 say 1 y\n");
 }
 
 TEST(StreamDesk, WhatComesBeforeTheCommitIsKeptUntilThen) {

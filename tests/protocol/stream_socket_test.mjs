@@ -135,7 +135,7 @@ test('a stream is nobody else\'s', { timeout }, async () => {
   other.end();
 });
 
-test('a new attempt begins with reset, and the older one is heard no more', { timeout }, async () => {
+test('a new attempt resets, and the older one is heard no more', { timeout }, async () => {
   const run = await start('retries', 'hello');
   const first = await worker.next('task', { run });
   speak(first, 0, 'wrong');
@@ -252,7 +252,7 @@ test('a first piece in time keeps the hedge away', { timeout }, async () => {
   assert.deepEqual(worker.unread.filter((frame) => frame.t === 'task'), []);
 });
 
-test('a socket that does not read loses pieces, and is told all of it later', { timeout }, async () => {
+test('a socket that does not read is told all of it later', { timeout }, async () => {
   const run = await start('speeches', 'hello');
   const task = await worker.next('task', { run });
   await client.next('stream', { run });

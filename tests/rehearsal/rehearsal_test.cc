@@ -94,8 +94,7 @@ TEST(Rehearsal, AnAttemptThatWaitsForAWorkerStartsLateOrNot) {
   Pipeline pipeline = two_steps();
   pipeline.steps[0].policies.queue_ms = 500;
   pipeline.steps[0].policies.attempts = 2;
-  const Rehearsal late =
-      play(pipeline, R"({"tasks": {"t1": {"returns": "r", "waits": "400ms"}}})");
+  const Rehearsal late = play(pipeline, R"({"tasks": {"t1": {"returns": "r", "waits": "400ms"}}})");
   EXPECT_EQ(late.runs[0].row.state, core::RunState::completed);
   EXPECT_EQ(late.runs[0].row.ended - late.runs[0].row.started, 420 * core::kUsPerMs);
   const char* never = R"({"tasks": {"t1": {"returns": "r", "waits": "1h"}}})";

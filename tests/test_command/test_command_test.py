@@ -81,10 +81,11 @@ class TestCommand(unittest.TestCase):
                 ("queue 900ms", 'return Answer within 920ms'),
                 ('queue 900ms takes 1s returns "x"', 'return Answer { text: "x" } within 2s'),
                 ('queue 3s then returns "x"', 'return Answer { text: "x" } within 1100ms'),
-                ("queue 3s then queue 3s", 'return Failed { reason: "no worker took it within 1000 ms" }')):
+                ("queue 3s then queue 3s",
+                 'return Failed { reason: "no worker took it within 1000 ms" }')):
             with self.subTest(answer):
-                text = program + (f'test "t" {{\n  given look {answer}\n{ASK}  expect {expected}\n}}\n')
-                done = run(text, "--crash-points")
+                body = f"  given look {answer}\n{ASK}  expect {expected}\n"
+                done = run(program + f'test "t" {{\n{body}}}\n', "--crash-points")
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_a_slow_step_is_hedged(self):
@@ -111,7 +112,8 @@ step reply = look(ask.text) { hedge after 300ms small(ask.text)  attempts 2  fal
                  ['return Answer { text: "b" } within 320ms', "attempts(look) == 2"]),
                 # Attempts, each hedged, then the fallback.
                 ('look fails TimedOut always|small fails Lost always',
-                 ['return Answer { text: "sorry" }', "attempts(look) == 2", "attempts(small) == 2"])):
+                 ['return Answer { text: "sorry" }', "attempts(look) == 2",
+                  "attempts(small) == 2"])):
             with self.subTest(given):
                 lines = [f"  given {each}\n" for each in given.split("|")]
                 lines += [ASK] + [f"  expect {each}\n" for each in expected]

@@ -13,7 +13,6 @@ void hedge(StepSite& step, uint32_t other) {
   step.hedge_site = other;
 }
 
-
 // Functions of the support program, in order of making.
 constexpr uint32_t kPrompt = 0, kUndo = 1, kBody = 3, kOnFailure = 4;
 

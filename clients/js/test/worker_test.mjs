@@ -97,7 +97,7 @@ test('a lease is renewed while its task waits or runs, and not after', { timeout
   assert.equal(peer.waiting('renew').length, 0);
 });
 
-test('pieces of a stream are sent again on the next socket, by their numbers', { timeout }, async () => {
+test('pieces of a stream are sent again on the next socket', { timeout }, async () => {
   const { calls, work } = held();
   const peer = await connected({ work });
   peer.say(task('l1'));
