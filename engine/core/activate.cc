@@ -437,6 +437,20 @@ void Partition::Impl::repeat_later(Context& context, RunEntry& entry, StepEntry&
   set_timer(step.backoff_due, entry.id, {TimerNumber::Kind::backoff, step.id});
 }
 
+// The other one goes on, alone; it decides what becomes of the step.
+void Partition::Impl::end_one_of_two(Context& context, RunEntry& entry, StepEntry& step,
+                                     const OpenAttempt& attempt, const AttemptEnd& end) {
+  touch(entry);
+  note_record(context, entry, attempt.opened);
+  if (end.remember) entry.remember(*end.remember);
+  step.maybe_happened = step.maybe_happened || end.unanswered;
+  step.last_failure = end.kind + ": " + end.message;
+  transition(step, StepInput::failed_beside);
+  if (step.first.attempt == attempt.attempt) step.first = step.second;
+  step.second = {};
+  --open_attempts;
+}
+
 void Partition::Impl::open_again(Context& context, RunEntry& entry, StepEntry& step) {
   clear_timer(step.backoff_due, entry.id, {TimerNumber::Kind::backoff, step.id});
   step.backoff_due = 0;

@@ -23,25 +23,6 @@ void must_wait(bool waited) {
   if (!waited) throw BadInput("the run does not wait for this step");
 }
 
-// The failure that the program sees.
-void describe_lapse(const vm::StepSite& site, LapseReason reason, std::string& kind,
-                    std::string& message) {
-  switch (reason) {
-    case LapseReason::lost:
-      kind = vm::failure_kind::kLost;
-      message = "the worker was lost";
-      return;
-    case LapseReason::timed_out:
-      kind = vm::failure_kind::kTimedOut;
-      message = "no result within " + std::to_string(site.timeout_ms) + " ms";
-      return;
-    case LapseReason::queued:
-      kind = vm::failure_kind::kBusy;
-      message = "no worker took it within " + std::to_string(site.queue_ms) + " ms";
-      return;
-  }
-}
-
 void reject_input(Context& context, const std::string& why) {
   context.effects.push_back(Rejected{context.record.seq, context.reply, Refusal::invalid,
                                      "it could not be processed: " + public_reason(context.record),
@@ -383,20 +364,6 @@ Result Partition::Impl::on_lapsed(Context& context) {
   end.last_input = StepInput::lapsed_last;
   end_attempt(context, entry, step, ended, end);
   return {};
-}
-
-// The other one goes on, alone; it decides what becomes of the step.
-void Partition::Impl::end_one_of_two(Context& context, RunEntry& entry, StepEntry& step,
-                                     const OpenAttempt& attempt, const AttemptEnd& end) {
-  touch(entry);
-  note_record(context, entry, attempt.opened);
-  if (end.remember) entry.remember(*end.remember);
-  step.maybe_happened = step.maybe_happened || end.unanswered;
-  step.last_failure = end.kind + ": " + end.message;
-  transition(step, StepInput::failed_beside);
-  if (step.first.attempt == attempt.attempt) step.first = step.second;
-  step.second = {};
-  --open_attempts;
 }
 
 void Partition::Impl::end_attempt(Context& context, RunEntry& entry, StepEntry& step,

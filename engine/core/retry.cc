@@ -17,6 +17,24 @@ std::string_view known_kind(const vm::TaskInfo& task, std::string_view reported)
   return declared != task.kinds.end() ? std::string_view(*declared) : vm::failure_kind::kRejected;
 }
 
+void describe_lapse(const vm::StepSite& site, LapseReason reason, std::string& kind,
+                    std::string& message) {
+  switch (reason) {
+    case LapseReason::lost:
+      kind = vm::failure_kind::kLost;
+      message = "the worker was lost";
+      return;
+    case LapseReason::timed_out:
+      kind = vm::failure_kind::kTimedOut;
+      message = "no result within " + std::to_string(site.timeout_ms) + " ms";
+      return;
+    case LapseReason::queued:
+      kind = vm::failure_kind::kBusy;
+      message = "no worker took it within " + std::to_string(site.queue_ms) + " ms";
+      return;
+  }
+}
+
 bool may_repeat(const vm::StepSite& site, std::string_view kind, std::uint32_t tries) {
   namespace kinds = vm::failure_kind;
   if (tries >= site.attempts) return false;

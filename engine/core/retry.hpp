@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "engine/core/ids.hpp"
+#include "engine/core/record.hpp"
 #include "vm/artifact.hpp"
 
 namespace sluice::core {
@@ -17,6 +19,10 @@ inline bool is_safe(const vm::StepSite& site) {
 // A reported kind as the program will see it: one that neither the language knows nor the task
 // declares is `Rejected`.
 std::string_view known_kind(const vm::TaskInfo& task, std::string_view reported);
+
+// The failure as which the program sees that an attempt was given up.
+void describe_lapse(const vm::StepSite& site, LapseReason reason, std::string& kind,
+                    std::string& message);
 
 // Whether a failure of that kind allows another attempt: the kind is in `on` (or among the default
 // kinds), attempts are left, and TimedOut and Lost only where the step is safe. `tries` counts the

@@ -67,7 +67,8 @@ test('pieces come in order, between open and complete', { timeout }, async () =>
   const words = ['The ', 'quick ', 'brown ', '"fox" ', '\u{1f98a}'];
   words.forEach((word, n) => speak(task, n, word));
   const first = await client.next('token', { run });
-  assert.deepEqual(first, { t: 'token', run, step: 'speech/reply', attempt: 1, n: 0, data: 'The ' });
+  const piece = { t: 'token', run, step: 'speech/reply', attempt: 1, n: 0, data: 'The ' };
+  assert.deepEqual(first, piece);
   const second = await client.next('token', { run });
   assert.equal(second.n, 1);
   assert.equal(second.data, words.slice(1).join('')); // gathered

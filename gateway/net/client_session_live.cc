@@ -1,0 +1,164 @@
+// What a client's socket shows of runs that are under way: streams, and runs that it watches.
+#include "gateway/limits.hpp"
+#include "gateway/net/client_session.hpp"
+#include "gateway/net/gateway.hpp"
+
+namespace sluice::gateway {
+
+using std::chrono::steady_clock;
+
+// ---- live streams
+
+void ClientSession::on_stream(const node::StreamUpdate& update) {
+  if (!open()) return;
+  streams_.on_update(update, steady_clock::now());
+  wake_for_streams();
+}
+
+void ClientSession::on_wake(Time now) {
+  wake_.reset();
+  if (!open()) return;
+  streams_.on_time(now);
+  wake_for_streams();
+}
+
+void ClientSession::wake_for_streams() {
+  const auto due = streams_.next_due();
+  if (!due || (wake_ && *wake_ <= *due)) return;
+  wake_ = due;
+  shard().wake_at(*due, WebsocketSession::id());
+}
+
+void ClientSession::send_token(const node::StreamUpdate& stream, std::uint64_t n,
+                               std::string_view text) {
+  run_text_ = core::to_text(stream.run);
+  send([&](std::string& out) {
+    append_token(
+        out,
+        {.run = run_text_, .step = stream.step, .attempt = stream.attempt, .n = n, .data = text});
+  });
+}
+
+void ClientSession::send_stream(const node::StreamUpdate& stream) {
+  static constexpr std::string_view kWords[] = {"open",     "reset",  "",         "snapshot",
+                                                "complete", "failed", "cancelled"};
+  const bool snapshot = stream.what == node::StreamUpdate::What::snapshot;
+  run_text_ = core::to_text(stream.run);
+  send([&](std::string& out) {
+    append_stream(out, {.run = run_text_,
+                        .step = stream.step,
+                        .attempt = stream.attempt,
+                        .status = kWords[static_cast<std::size_t>(stream.what)],
+                        .text = snapshot ? &stream.text : nullptr});
+  });
+  if (connection().unsent() > limits().unsent_bytes) {
+    close_soon(CloseCode::too_slow, "the socket does not take its bytes");
+  }
+}
+
+bool ClientSession::has_stream_room() const {
+  return const_cast<ClientSession*>(this)->connection().unsent() < limits::kStreamUnsentBytes;
+}
+
+std::optional<node::StreamUpdate> ClientSession::read_stream(const core::RunId& run,
+                                                             std::uint32_t step_number) {
+  return shard().node().stream_snapshot(run, step_number);
+}
+
+// ---- watched runs
+
+void ClientSession::watch(const FrameFields& frame) {
+  const std::string id = frame.has(kFieldId) ? frame.id : std::string();
+  if (state_ != State::kLive) return reject(id, ErrorCode::unavailable, "wait for `welcome`");
+  const auto run = core::parse_run_id(frame.run);
+  if (!run) return reject(id, ErrorCode::unknown_run, "there is no such run");
+  if (watches_.size() >= limits::kWatchesPerSocket) {
+    return reject(id, ErrorCode::busy, "this socket watches too many runs");
+  }
+  const std::uint64_t me = WebsocketSession::id();
+  if (watches_.try_emplace(*run).second) {
+    shard().watch_run(*run, me, [shard = &shard(), me](const node::RunState& state) {
+      const auto connection = shard->find(me);
+      if (!connection || connection->closed()) return;
+      static_cast<ClientSession*>(connection->owner())->on_run(state);
+    });
+  }
+  shard().node().read_run(
+      tenant_, *run,
+      [shard = &shard(), me, run = *run, id](tl::expected<node::RunRow, node::Refusal> row) {
+        shard->post([shard, me, run, id, row = std::move(row)] {
+          const auto connection = shard->find(me);
+          if (!connection || connection->closed()) return;
+          static_cast<ClientSession*>(connection->owner())->on_watched(run, id, row);
+        });
+      });
+}
+
+void ClientSession::on_watched(const core::RunId& run, const std::string& id,
+                               const tl::expected<node::RunRow, node::Refusal>& row) {
+  const auto known = watches_.find(run);
+  if (known == watches_.end()) return;  // unwatched meanwhile
+  const bool mine = row && row->client == client_;
+  if (!mine) {
+    shard().unwatch_run(run, WebsocketSession::id());
+    watches_.erase(known);
+    return row ? reject(id, ErrorCode::unknown_run, "there is no such run")
+               : reject(id, row.error());
+  }
+  accept_watch(id, run, row->correlation);
+  send_run(run, row->state, row->step, row->attempt, row->why);
+  known->second.told = true;
+  const auto meanwhile = std::exchange(known->second.meanwhile, std::nullopt);
+  if (row->ended_us != 0) {
+    shard().unwatch_run(run, WebsocketSession::id());
+    watches_.erase(known);
+  } else if (meanwhile) {
+    on_run(*meanwhile);
+  }
+}
+
+void ClientSession::on_run(const node::RunState& state) {
+  const auto known = watches_.find(state.run);
+  if (known == watches_.end()) return;
+  if (!known->second.told) {
+    known->second.meanwhile = state;
+    return;
+  }
+  send_run(state.run, state.state, state.step, state.attempt, state.why);
+  if (!state.ended) return;
+  const core::RunId run = state.run;
+  watches_.erase(known);
+  shard().unwatch_run(run, WebsocketSession::id());
+}
+
+void ClientSession::unwatch(const FrameFields& frame) {
+  const std::string id = frame.has(kFieldId) ? frame.id : std::string();
+  const auto run = core::parse_run_id(frame.run);
+  if (!run) return reject(id, ErrorCode::unknown_run, "there is no such run");
+  if (watches_.erase(*run) > 0) shard().unwatch_run(*run, WebsocketSession::id());
+  accept_watch(id, *run, "");
+}
+
+// Only who gave an `id` waits for an answer.
+void ClientSession::accept_watch(std::string_view id, const core::RunId& run,
+                                 std::string_view correlation) {
+  if (id.empty()) return;
+  runs_.assign(1, core::to_text(run));
+  send([&](std::string& out) {
+    append_accepted(out, {.id = id, .event = "", .runs = runs_, .correlation = correlation});
+  });
+}
+
+void ClientSession::send_run(const core::RunId& run, std::string_view state, std::string_view step,
+                             std::uint32_t attempt, std::string_view why) {
+  run_text_ = core::to_text(run);
+  send([&](std::string& out) {
+    append_run(out, {.run = run_text_,
+                     .state = state == "running" ? "started" : state,
+                     .step = step,
+                     .attempt = attempt,
+                     .why = why});
+  });
+}
+
+}  // namespace sluice::gateway
