@@ -30,7 +30,9 @@ core::AttemptKey key_of(const Lease& lease) {
 // ---- attempts begin and end
 
 void StreamDesk::offered(const core::Offer& offer) {
-  if (!offer.stream || offer.client.empty()) return;
+  if (!offer.stream) return;
+  // Where nobody listens, who speaks first counts all the same.
+  if (offer.client.empty() && !offer.undecided) return;
   const std::lock_guard lock(mutex_);
   const StreamKey key{offer.key.run, offer.key.step};
   const auto [at, fresh] = streams_.try_emplace(key);
@@ -144,6 +146,7 @@ void StreamDesk::say(const StreamKey& key, Stream& stream, Voice& voice, std::st
     voice.asked = true;
     return ask({stream.partition, key.first, key.second, voice.attempt}, voice.opened);
   }
+  if (stream.client.empty()) return;
   if (stream.attempt != voice.attempt) show(key, stream, voice.attempt, What::reset);
   const std::size_t size = stream.text.size() + text.size();
   if (text.empty() || size > kStreamTextBytes || bytes_ + text.size() > kStreamsBytes) return;

@@ -170,6 +170,19 @@ TEST(StreamDesk, OfTwoAttemptsTheOneThatIsDecidedSpeaks) {
   }
 }
 
+TEST(StreamDesk, WhereNobodyListensTheFirstToSpeakIsToldAllTheSame) {
+  World w;
+  core::Offer offer = w.offer(1, true);
+  offer.client.clear();
+  w.desk.offered(offer);
+  w.say(1, 0, "a");
+  EXPECT_EQ(w.decide(), std::vector<std::uint32_t>{1});
+  w.say(1, 1, "b");
+  EXPECT_TRUE(w.decide().empty());
+  w.end(core::StreamEnd::complete);
+  EXPECT_EQ(w.told.take(), "");
+}
+
 TEST(StreamDesk, ADecisionThatWasNotMadeIsAskedForAgain) {
   World w;
   w.desk.offered(w.offer(1, true));
