@@ -1,6 +1,7 @@
 #include "gateway/net/stream_feed.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "gateway/limits.hpp"
 
@@ -38,8 +39,9 @@ void StreamFeed::on_update(const node::StreamUpdate& update, Time now) {
     case What::failed:
     case What::cancelled:
       if (!is_known) return;  // it ended before the socket came
-      end(known->second, update);
-      streams_.erase(known);
+      known->second.end = update;
+      flush(known->second, now);
+      if (known->second.over) streams_.erase(known);
       return;
     case What::snapshot:
       return;  // never sent unasked
@@ -67,6 +69,7 @@ void StreamFeed::take_piece(Stream& stream, const node::StreamUpdate& piece, Tim
 }
 
 void StreamFeed::flush(Stream& stream, Time now) {
+  if (stream.end) return finish(stream, now);
   if (!waits(stream) || now < stream.next) return;
   if (!owner_.has_stream_room()) {
     stream.lost = true;
@@ -90,15 +93,20 @@ void StreamFeed::send_gathered(Stream& stream, Time now) {
   stream.next = now + pace_;
 }
 
-// The rest first: the end says that there is no more.
-void StreamFeed::end(Stream& stream, const node::StreamUpdate& update) {
-  const bool whole = !stream.lost && !stream.gathered.empty();
-  if (whole && owner_.has_stream_room()) send_gathered(stream, stream.next);
-  owner_.send_stream(update);
+// The rest first, when it is due: the end says that there is no more.
+void StreamFeed::finish(Stream& stream, Time now) {
+  const bool rest = !stream.lost && !stream.gathered.empty() && owner_.has_stream_room();
+  if (rest && now < stream.next) return;
+  if (rest) send_gathered(stream, now);
+  owner_.send_stream(*stream.end);
+  stream.over = true;
 }
 
 void StreamFeed::on_time(Time now) {
-  for (auto& [key, stream] : streams_) flush(stream, now);
+  for (auto at = streams_.begin(); at != streams_.end();) {
+    flush(at->second, now);
+    at = at->second.over ? streams_.erase(at) : std::next(at);
+  }
 }
 
 std::optional<StreamFeed::Time> StreamFeed::next_due() const {

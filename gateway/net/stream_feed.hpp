@@ -58,15 +58,19 @@ class StreamFeed {
     std::uint64_t sent = 0;  // pieces of this attempt
     Time next{};             // before which no further piece may leave
     bool lost = false;       // pieces were left out: a snapshot is to come
+    std::optional<node::StreamUpdate> end;  // waits for the rest to leave
+    bool over = false;
   };
   using Key = std::pair<core::RunId, std::uint32_t>;
 
   void take_piece(Stream& stream, const node::StreamUpdate& piece, Time now);
   void begin_attempt(const node::StreamUpdate& update);
-  void end(Stream& stream, const node::StreamUpdate& update);
+  void finish(Stream& stream, Time now);
   void flush(Stream& stream, Time now);
   void send_gathered(Stream& stream, Time now);
-  bool waits(const Stream& stream) const { return stream.lost || !stream.gathered.empty(); }
+  bool waits(const Stream& stream) const {
+    return stream.lost || stream.end || !stream.gathered.empty();
+  }
 
   Owner& owner_;
   std::chrono::milliseconds pace_;

@@ -94,8 +94,7 @@ class World : public StreamFeed::Owner {
     RC_ASSERT(stream.attempt == seen.attempt);
     RC_ASSERT(n == seen.next_n++);
     RC_ASSERT(!text.empty());
-    const bool paced = n > 0 && !seen.ending;
-    RC_ASSERT(!paced || now >= seen.last + pace_);
+    RC_ASSERT(n == 0u || now >= seen.last + pace_);
     seen.last = now;
     seen.text += text;
     ++tokens;
@@ -150,6 +149,7 @@ class World : public StreamFeed::Owner {
       for (const auto& [step, stream] : live_) RC_ASSERT(open_.count(step) == 1u);
     }
     for (const auto& [step, text] : ends_) RC_ASSERT(texts_[step].starts_with(text));
+    for (const std::uint32_t step : over_) RC_ASSERT(open_.count(step) == 0u);
     RC_ASSERT(!feed.next_due());
   }
 
@@ -159,7 +159,6 @@ class World : public StreamFeed::Owner {
     std::uint64_t next_n = 0;
     StreamFeed::Time last{};
     std::string text;
-    bool ending = false;
   };
 
   void send(std::uint32_t step, What what) {

@@ -52,7 +52,8 @@ export class Client extends Connection {
   #refreshes;
   #retryPassing;
   #tokenMs;
-  #streams = new Map(); // run and step -> { run, step, attempt }, those that have not ended
+  #streams = new Map(); // run and step -> stream that has not ended
+  #sockets = 0; // so far
 
   constructor(options) {
     super({ ...options, path: options.path ?? '/v1/ws', protocol: 'sluice.v1.json' });
@@ -143,6 +144,7 @@ export class Client extends Connection {
 
   onWelcome(frame) {
     this.#session = frame.session;
+    this.#sockets += 1;
     if (frame.limits) this.#limits = frame.limits;
     if (frame.epoch !== this.#epoch || this.#handled === undefined) {
       this.#epoch = frame.epoch;
@@ -217,7 +219,7 @@ export class Client extends Connection {
           this.#ofGroup(frame);
           break;
         }
-        if (frame.outcome) this.#endStreams(frame.run);
+        if (frame.outcome) this.#endLostStreams(frame.run);
         this.#queue.push({ ...frame, epoch: this.#epoch });
         this.#drain();
         break;
@@ -266,16 +268,18 @@ export class Client extends Connection {
       if (!this.#streams.delete(key)) return; // its end was told already
     } else {
       if (open && frame.attempt < open.attempt) return;
-      this.#streams.set(key, { run: frame.run, step: frame.step, attempt: frame.attempt });
+      const { run, step, attempt } = frame;
+      this.#streams.set(key, { run, step, attempt, sockets: this.#sockets });
     }
     this.emit('stream', frame);
   }
 
-  #endStreams(run) {
-    for (const [key, open] of this.#streams) {
-      if (open.run !== run) continue;
+  /** Streams of an earlier socket that this one was not told of ended in between. */
+  #endLostStreams(of) {
+    for (const [key, { run, step, attempt, sockets }] of this.#streams) {
+      if (run !== of || sockets === this.#sockets) continue;
       this.#streams.delete(key);
-      this.emit('stream', { t: 'stream', ...open, status: 'cancelled', lost: true });
+      this.emit('stream', { t: 'stream', run, step, attempt, status: 'cancelled', lost: true });
     }
   }
 
