@@ -79,6 +79,10 @@ struct StringValue {
 struct DurationValue {
   std::int64_t ms = 0;
 };
+// A literal of the other types: `12.50` as a decimal, `timestamp("…")`, `decode("{}")`.
+struct Constant {
+  vm::Value value;
+};
 struct LocalRef {
   Local* local = nullptr;
 };
@@ -90,14 +94,16 @@ struct StepKey {  // NAME.key
 };
 struct RunClient {};  // run.client
 struct RunId {};      // run.id
+struct Now {};
 struct Not {
   Expr* operand = nullptr;
 };
 struct Negate {
   Expr* operand = nullptr;
 };
-// Add … Remainder on int and float; add and subtract on durations, duration * int, duration / int;
-// add on strings and lists. The operand's types say which.
+// Add … Remainder on int and float; add, subtract and multiply on decimals, decimal * int; add and
+// subtract on durations and timestamps, duration * int, duration / int; add on strings, lists and
+// bytes. The operand's types say which.
 struct Arithmetic {
   ast::BinaryOp op{};
   Expr* left = nullptr;
@@ -190,6 +196,9 @@ struct CallBuiltin {
   std::uint16_t builtin = 0;  // row of vm/builtins.def
   std::vector<Expr*> arguments;
 };
+struct AsType {  // value as T: of json any type, of any type json
+  Expr* value = nullptr;
+};
 struct Interpolation {  // at least one part; each of a type that has a text
   std::vector<Expr*> parts;
 };
@@ -198,10 +207,10 @@ struct Expr {
   Span span;
   TypeId type = kPoison;
   std::variant<Poison, NoneValue, BoolValue, IntValue, FloatValue, StringValue, DurationValue,
-               LocalRef, ConstRef, StepKey, RunClient, RunId, Not, Negate, Arithmetic, Compare,
+               Constant, LocalRef, ConstRef, StepKey, RunClient, RunId, Now, Not, Negate, Arithmetic, Compare,
                Logic, In, Coalesce, IfExpr, MatchExpr, ListValue, MapValue, RangeValue,
                Comprehension, FieldOf, IndexOf, RecordValue, CaseValue, With, CallFn, CallBuiltin,
-               Interpolation>
+               AsType, Interpolation>
       node;
 };
 
@@ -225,6 +234,7 @@ struct FieldDef {
   std::optional<vm::Value> folded_default;
   Local* self = nullptr;  // the field's own value inside `where`
   Expr* where = nullptr;
+  std::vector<std::pair<const FnDef*, Span>> where_calls;
 };
 
 // A record, an event, or the built-in `Failure`.
@@ -356,6 +366,7 @@ struct FnDef {
   TypeId result = kPoison;
   Expr* body = nullptr;
   std::vector<std::pair<const FnDef*, Span>> calls;  // in the order of the text
+  bool checks_json = false;                          // `as T` stands in it
 };
 
 struct FlowDef {

@@ -83,6 +83,7 @@ struct Operands {
     return text + arguments(i.b, static_cast<uint32_t>(fields));
   }
   std::string reg_reg_case() const { return reg_reg() + ", case " + number(i.c); }
+  std::string reg_reg_type() const { return reg_reg() + ", " + program.types.name_of({i.c}); }
   std::string reg_regs_function() const {
     uint32_t parameters = i.c < program.functions.size() ? program.functions[i.c].parameters : 0;
     return reg(i.a) + ", " + name_at(program.functions, i.c, "function") +
@@ -171,6 +172,8 @@ std::string operands_text(const Program& program, const Instruction& i, OperandK
       return operands.reg_regs_enum();
     case OperandKind::reg_reg_case:
       return operands.reg_reg_case();
+    case OperandKind::reg_reg_type:
+      return operands.reg_reg_type();
     case OperandKind::reg_regs_function:
       return operands.reg_regs_function();
     case OperandKind::reg_regs_builtin:

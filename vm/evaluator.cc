@@ -5,10 +5,32 @@
 namespace sluice::vm {
 namespace {
 
+// The value of a pure function, with the unit's stack from `base` on. Takes what it costs from
+// *fuel.
+tl::expected<Value, Failure> evaluate_at(Unit& unit, uint32_t base, uint32_t function,
+                                         std::span<const Value> arguments, bool constraint,
+                                         int64_t* fuel) {
+  const Function& body = unit.program().functions[function];
+  Activation act;
+  act.function = &body;
+  act.registers = unit.stack() + base;
+  act.stack_base = base + body.registers;
+  act.in_constraint = constraint;
+  act.fuel = *fuel;
+  for (size_t i = 0; i < arguments.size(); ++i) act.registers[i] = arguments[i];
+  Stop stop = execute(unit, act);
+  for (uint32_t r = 0; r < body.registers; ++r) act.registers[r] = Value();
+  *fuel = act.fuel;
+  if (stop == Stop::returned) return std::move(act.result);
+  return tl::unexpected(std::move(act.failure));
+}
+
 // Walks a value along its type and asks every constraint on the way.
 class Constraints {
  public:
-  explicit Constraints(Unit& unit) : unit_(unit), types_(unit.types()) {}
+  // Without `fuel` each constraint has kEvaluationFuel of its own.
+  explicit Constraints(Unit& unit, uint32_t base = 0, int64_t* fuel = nullptr)
+      : unit_(unit), types_(unit.types()), base_(base), fuel_(fuel) {}
 
   void walk(TypeId id, const Value& value) {
     const Type& type = types_[id];
@@ -87,7 +109,9 @@ class Constraints {
   void ask(const FieldType& field, const Value& value) {
     // A constraint on an optional field speaks of the value that is there.
     if (value.is_none()) return;
-    auto answer = evaluate(unit_, *field.where_function, std::span<const Value>(&value, 1));
+    int64_t own = kEvaluationFuel;
+    auto answer = evaluate_at(unit_, base_, *field.where_function, {&value, 1}, true,
+                              fuel_ != nullptr ? fuel_ : &own);
     if (!answer) {
       problems_.push_back({path_, "the constraint failed: " + answer.error().message});
     } else if (!answer->is(Kind::boolean) || !answer->as_bool()) {
@@ -99,6 +123,8 @@ class Constraints {
 
   Unit& unit_;
   const TypeTable& types_;
+  uint32_t base_;
+  int64_t* fuel_;
   std::string path_;
   std::vector<JsonProblem> problems_;
 };
@@ -107,17 +133,40 @@ class Constraints {
 
 tl::expected<Value, Failure> evaluate(Unit& unit, uint32_t function,
                                       std::span<const Value> arguments, int64_t fuel) {
-  const Function& body = unit.program().functions[function];
-  Activation act;
-  act.function = &body;
-  act.registers = unit.stack();
-  act.stack_base = body.registers;
-  act.fuel = fuel;
-  for (size_t i = 0; i < arguments.size(); ++i) act.registers[i] = arguments[i];
-  Stop stop = execute(unit, act);
-  for (uint32_t r = 0; r < body.registers; ++r) act.registers[r] = Value();
-  if (stop == Stop::returned) return std::move(act.result);
-  return tl::unexpected(std::move(act.failure));
+  return evaluate_at(unit, 0, function, arguments, false, &fuel);
+}
+
+std::string invalid_message(const TypeTable& types, TypeId type,
+                            const std::vector<JsonProblem>& problems) {
+  std::string text = "this is no " + types.name_of(type) + ": ";
+  for (const JsonProblem& problem : problems) {
+    if (&problem != problems.data()) text += "; ";
+    text += problem.path.empty() ? "" : problem.path + ": ";
+    text += problem.message;
+  }
+  return text;
+}
+
+bool check_json(Unit& unit, Activation& act, TypeId type, const Value& json, Value* out) {
+  if (!json.is(Kind::json)) {
+    return act.fault(std::string("`as` found a value of kind ") + kind_name(json.kind()));
+  }
+  if (act.in_constraint) return act.fault("a constraint cannot check json");
+  act.charge(json.logical_bytes());
+  auto value =
+      decode_json(unit.types(), type, json.as_text(), {.ignore_unknown_fields = true});
+  std::vector<JsonProblem> problems;
+  if (value) {
+    Constraints constraints(unit, unit.side_base(), &act.fuel);
+    constraints.walk(type, *value);
+    problems = constraints.take();
+    if (act.fuel < 0) return act.fault("out of fuel: the constraints compute too long");
+  } else {
+    problems = std::move(value.error());
+  }
+  if (!problems.empty()) return act.fail("Invalid", invalid_message(unit.types(), type, problems));
+  *out = std::move(*value);
+  return act.accept(*out);
 }
 
 std::vector<JsonProblem> check_constraints(Unit& unit, TypeId type, const Value& value) {

@@ -26,6 +26,11 @@ tl::expected<Value, Failure> evaluate(Unit& unit, uint32_t function,
 // conforms(types, type, value).
 std::vector<JsonProblem> check_constraints(Unit& unit, TypeId type, const Value& value);
 
+// The problems of a document as one line of text, for people and models: "this is no Invoice:
+// /total: is missing; /lines/0/price: expected a decimal …".
+std::string invalid_message(const TypeTable& types, TypeId type,
+                            const std::vector<JsonProblem>& problems);
+
 // decode_json and check_constraints in one: what the edge does with a document.
 tl::expected<Value, std::vector<JsonProblem>> decode_checked(Unit& unit, TypeId type,
                                                              std::string_view text,

@@ -143,6 +143,11 @@ Stop execute(Unit& unit, Activation& act) {
   FLOAT_OP(div_float, /)
   OP(neg_float) DO(ops::negate(act, at->op, &r[at->a], r[at->b]))
 
+  OP(add_decimal) DO(ops::decimal_arithmetic(act, at->op, &r[at->a], r[at->b], r[at->c]))
+  OP(sub_decimal) DO(ops::decimal_arithmetic(act, at->op, &r[at->a], r[at->b], r[at->c]))
+  OP(mul_decimal) DO(ops::decimal_arithmetic(act, at->op, &r[at->a], r[at->b], r[at->c]))
+  OP(neg_decimal) DO(ops::negate(act, at->op, &r[at->a], r[at->b]))
+
   OP(add_time) DO(ops::time_arithmetic(act, at->op, &r[at->a], r[at->b], r[at->c]))
   OP(sub_time) DO(ops::time_arithmetic(act, at->op, &r[at->a], r[at->b], r[at->c]))
   OP(mul_time) DO(ops::time_arithmetic(act, at->op, &r[at->a], r[at->b], r[at->c]))
@@ -233,6 +238,9 @@ Stop execute(Unit& unit, Activation& act) {
     NEXT;
   }
   OP(case_field) DO(ops::get_field(act, at->op, &r[at->a], r[at->b], at->c))
+
+  OP(as_type) DO(check_json(unit, act, {at->c}, Value(r[at->b]), &r[at->a]))
+  OP(as_json) DO(ops::as_json(act, types, &r[at->a], r[at->b]))
 
   OP(call) {
     const Function* callee = &unit.program().functions[at->c];

@@ -23,6 +23,7 @@ struct Activation {
   uint32_t pc = 0;
   Value* registers = nullptr;  // function->registers of them
   uint32_t stack_base = 0;     // the unit's stack is free from here on
+  bool in_constraint = false;  // a constraint is being asked: json is not checked from there
   int64_t fuel = 0;            // left; what the failure of being out of it leaves is below zero
   Value result;
   Failure failure;
@@ -45,6 +46,10 @@ Stop execute(Unit& unit, Activation& activation);
 // REQUIRES: as many arguments as the builtin has parameters.
 bool call_builtin(Unit& unit, Activation& activation, Builtin builtin,
                   std::span<const Value> arguments, Value* out);
+
+// `json as T`: the value of that type, constraints checked, into `out`. False: a failure is set, of
+// kind Invalid if the JSON does not fit. REQUIRES: a type of the unit's program.
+bool check_json(Unit& unit, Activation& activation, TypeId type, const Value& json, Value* out);
 
 // Appends the text of a value as interpolation writes it: strings and scalars plainly, the rest as
 // JSON.

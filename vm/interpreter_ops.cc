@@ -33,6 +33,8 @@ void append_text(const TypeTable& types, const Value& value, std::string& out) {
       return append_timestamp(value.as_int(), out);
     case Kind::bytes:
       return append_base64(value.as_text(), out);
+    case Kind::decimal:
+      return append_decimal(value.as_decimal(), out);
     case Kind::enumeration: {
       bool known = value.type_index() < types.enums.size() &&
                    value.enum_case() < types.enums[value.type_index()].cases.size();
@@ -159,6 +161,32 @@ bool float_arithmetic(Activation& act, Op op, Value* out, const Value& a, const 
   return true;
 }
 
+bool decimal_arithmetic(Activation& act, Op op, Value* out, const Value& a, const Value& b) {
+  const bool product = op == Op::mul_decimal;
+  Decimal operands[2];
+  for (size_t i = 0; i < 2; ++i) {
+    const Value& each = i == 0 ? a : b;
+    if (!each.is(Kind::decimal) && !(product && each.is(Kind::integer))) {
+      return wrong_kind(act, op, each);
+    }
+    operands[i] = each.is(Kind::decimal) ? each.as_decimal() : decimal_of(each.as_int());
+  }
+  auto result = product                ? multiply(operands[0], operands[1])
+                : op == Op::add_decimal ? add(operands[0], operands[1])
+                                        : subtract(operands[0], operands[1]);
+  if (!result) return act.overflow("the result has more than 33 digits");
+  *out = Value::decimal(*result);
+  return true;
+}
+
+bool as_json(Activation& act, const TypeTable& types, Value* out, const Value& a) {
+  act.charge(a.logical_bytes());
+  auto text = canonical_json(to_json(types, kTypeNone, a));
+  if (!text) return act.fault("the value does not travel as JSON: " + text.error().message);
+  *out = Value::json(*text);
+  return act.accept(*out);
+}
+
 bool time_arithmetic(Activation& act, Op op, Value* out, const Value& a, const Value& b) {
   switch (op) {
     case Op::add_time:
@@ -176,6 +204,11 @@ bool negate(Activation& act, Op op, Value* out, const Value& a) {
   if (op == Op::neg_float) {
     if (!a.is(Kind::floating)) return wrong_kind(act, op, a);
     *out = Value::floating(-a.as_float());
+    return true;
+  }
+  if (op == Op::neg_decimal) {
+    if (!a.is(Kind::decimal)) return wrong_kind(act, op, a);
+    *out = Value::decimal(sluice::vm::negate(a.as_decimal()));
     return true;
   }
   bool integer = op == Op::neg_int;
@@ -201,7 +234,9 @@ bool equality(Activation& act, bool wanted, Value* out, const Value& a, const Va
 }
 
 bool concat(Activation& act, Value* out, const Value& a, const Value& b) {
-  if (!a.is(Kind::string) && !a.is(Kind::list)) return wrong_kind(act, Op::concat, a);
+  if (!a.is(Kind::string) && !a.is(Kind::list) && !a.is(Kind::bytes)) {
+    return wrong_kind(act, Op::concat, a);
+  }
   if (a.kind() != b.kind()) return wrong_kind(act, Op::concat, b);
   uint64_t bytes = uint64_t{a.logical_bytes()} + b.logical_bytes();
   act.charge(bytes);

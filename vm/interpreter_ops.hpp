@@ -12,11 +12,13 @@ bool wrong_kind(Activation& act, Op op, const Value& found);
 bool divide(Activation& act, Op op, Value* out, const Value& a,
             const Value& b);  // div_int, rem_int
 bool float_arithmetic(Activation& act, Op op, Value* out, const Value& a, const Value& b);
+bool decimal_arithmetic(Activation& act, Op op, Value* out, const Value& a, const Value& b);
 bool time_arithmetic(Activation& act, Op op, Value* out, const Value& a, const Value& b);
 bool negate(Activation& act, Op op, Value* out, const Value& a);
 bool order(Activation& act, Op op, Value* out, const Value& a, const Value& b);  // less, less_equal
 bool equality(Activation& act, bool wanted, Value* out, const Value& a, const Value& b);
 
+bool as_json(Activation& act, const TypeTable& types, Value* out, const Value& a);
 bool concat(Activation& act, Value* out, const Value& a, const Value& b);
 bool concat_all(Activation& act, Value* out, std::span<const Value> parts);
 bool to_text(Activation& act, const TypeTable& types, Value* out, const Value& a);

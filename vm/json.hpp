@@ -15,12 +15,15 @@
 //   float      number
 //   duration   "250ms"; units ms, s, m, h, d
 //   timestamp  "2026-11-23T06:25:58.123Z": RFC 3339, written in UTC
+//   decimal    "12.50": digits, no exponent
 //   bytes      base64 with padding
 //   enum       "name", or {"case":"circle","r":1}
 //   map        object
 //   record     object; none is left out
 //
-// Null is read only where the type is T?. In lists and maps none is written as null, and so is a
+//   json       any JSON, kept exactly
+//
+// Null is read only where the type is T? (it is `none` then) or json. In lists and maps none is written as null, and so is a
 // field that is none though its default is something else.
 namespace sluice::vm {
 
@@ -48,6 +51,13 @@ tl::expected<Value, std::vector<JsonProblem>> decode_json(const TypeTable& types
 tl::expected<Value, std::vector<JsonProblem>> decode_json(const TypeTable& types, TypeId type,
                                                           JsonReader& reader,
                                                           JsonDecodeOptions options = {});
+
+// The one text of a JSON value, as values of kind json hold it: no white space, keys rising by their
+// bytes, strings with the escapes that JSON requires and no others. Numbers keep their digits, so
+// that 64-bit ints, decimals and whatever else travel exactly; one that is beyond a float is refused.
+tl::expected<std::string, JsonProblem> canonical_json(std::string_view text);
+// The same for the next value of a reader, appended; false: the reader has failed.
+bool read_canonical_json(JsonReader& reader, std::string& out);
 
 // Fields of a record given one by one: the parameters of a flow by name (`fields[i]` is the type of
 // `names[i]`).

@@ -112,6 +112,7 @@ class Decoder {
       case Kind::timestamp:
       case Kind::bytes:
       case Kind::string:
+      case Kind::decimal:
         return text(type.kind, out, place);
       case Kind::list:
         return list({type.argument}, out, place);
@@ -124,9 +125,8 @@ class Decoder {
       case Kind::none:
         if (reader_.kind() == JsonKind::null) return reader_.read_null() || broken(place);
         return mismatch("null", place);
-      case Kind::decimal:
       case Kind::json:
-        return mismatch(kind_name(type.kind), place);
+        return json(out, place);
     }
     return false;
   }
@@ -259,12 +259,25 @@ class Decoder {
       auto us = parse_timestamp(text);
       if (!us) return problem(place, "expected a timestamp such as \"2026-11-23T06:25:58.123Z\"");
       *out = Value::timestamp(*us);
+    } else if (kind == Kind::decimal) {
+      auto decimal = parse_decimal(text);
+      if (!decimal) {
+        return problem(place, "expected a decimal such as \"12.50\", of at most 33 digits");
+      }
+      *out = Value::decimal(*decimal);
     } else {
       auto bytes = parse_base64(text);
       if (!bytes) return problem(place, "expected base64 with padding");
       *out = Value::bytes(*bytes);
     }
     return true;
+  }
+
+  bool json(Value* out, const Place* place) {
+    std::string text;
+    if (!read_canonical_json(reader_, text)) return broken(place);
+    *out = Value::json(text);
+    return !too_big(*out, place);
   }
 
   bool too_big(const Value& value, const Place* place) {

@@ -42,9 +42,15 @@ class Writer {
         return record(value);
       case Kind::enumeration:
         return enumeration(value);
-      case Kind::none:
       case Kind::decimal:
+        out_ += '"';
+        append_decimal(value.as_decimal(), out_);
+        out_ += '"';
+        return;
       case Kind::json:
+        out_ += value.as_text();
+        return;
+      case Kind::none:
       case Kind::optional:
         out_ += "null";
         return;

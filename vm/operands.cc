@@ -100,6 +100,7 @@ RegisterUse register_use(const Program& program, const Instruction& i) {
     case OperandKind::reg_regs_enum:
       return value_of(a, b, case_fields(program, c, i.x));
     case OperandKind::reg_reg_case:
+    case OperandKind::reg_reg_type:
       return value_of(a, b, 1);
     case OperandKind::reg_regs_function:
       return value_of(a, b, c < program.functions.size() ? program.functions[c].parameters : 0);

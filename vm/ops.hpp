@@ -20,9 +20,9 @@ enum class Op : uint8_t {
 // How the operands of an instruction are to be read; "a" is written unless said otherwise.
 enum class OperandKind : uint8_t {
   none,
-  reg,      // a. Written by load_none, run_client, run_id, mark, gather; read by ret, sleep, undo,
-            // rethrow, slot
-  reg_reg,  // a, b. jump-free; `append` reads and writes a, `fail` only reads both
+  reg,  // a. Written by load_none, run_client, run_id, now, mark, gather; read by ret, sleep, undo,
+        // rethrow, slot
+  reg_reg,            // a, b. jump-free; `append` reads and writes a, `fail` only reads both
   reg_reg_reg,        // a, b, c. map_put reads and writes a; list_next writes a and c
   reg_const,          // a; w constant
   reg_imm,            // a; w signed number
@@ -35,6 +35,7 @@ enum class OperandKind : uint8_t {
   reg_reg_field,      // a, b; c field. set_field reads and writes a
   reg_regs_enum,      // a; b first register; x case of enum c, whose fields are read
   reg_reg_case,       // a, b; c case
+  reg_reg_type,       // a, b; c type
   reg_regs_function,  // a; b first register; c pure function, whose parameters are read
   reg_regs_builtin,   // a; b first register; c builtin, whose parameters are read
   reg_regs_site,      // a; b first register; c step site, whose arguments (and key) are read

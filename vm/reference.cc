@@ -36,6 +36,8 @@ const char* operands_words(OperandKind kind) {
       return "a register, registers from b, c enum, x case";
     case OperandKind::reg_reg_case:
       return "a, b registers, c case";
+    case OperandKind::reg_reg_type:
+      return "a, b registers, c type";
     case OperandKind::reg_regs_function:
       return "a register, registers from b, c function";
     case OperandKind::reg_regs_builtin:

@@ -223,6 +223,10 @@ Run::Run(Run&&) noexcept = default;
 Run& Run::operator=(Run&&) noexcept = default;
 Run::~Run() = default;
 
+void Run::set_now(int64_t us) {
+  state_->now_us = us;
+}
+
 bool Run::begin(Commands& commands) {
   if (state_->phase != Phase::created) return false;
   state_->begin(commands);

@@ -146,6 +146,10 @@ class Run {
   Run& operator=(Run&&) noexcept;
   ~Run();
 
+  // The time of the inputs that follow, which `now` is in the language: microseconds since
+  // 1970-01-01T00:00:00Z. Not part of the state: told anew before each input.
+  void set_now(int64_t us);
+
   // Inputs. Each goes on until every fiber waits or the run has ended, and appends its commands in
   // order. Never throws for what a program does. One that fits nothing (unknown or settled step, a
   // phase that excludes it) changes nothing and answers false.

@@ -26,6 +26,9 @@ RunState::After RunState::perform(Fiber& fiber, Activation& act, Commands& comma
     case Op::finish:
     case Op::finish_bare:
       return leave(fiber, act, i, commands);
+    case Op::now:
+      act.registers[i.a] = Value::timestamp(now_us);
+      return After::go_on;
     case Op::run_client:
       act.registers[i.a] = info.client ? Value::string(*info.client) : Value();
       return After::go_on;

@@ -92,7 +92,7 @@ struct Ending {
 struct RunState {
   RunState(Unit& u, uint32_t f) : unit(&u), flow(f) {}
 
-  // State; everything here but `unit` and `fuel` is in the snapshot.
+  // State; everything here but `unit`, `fuel` and `now_us` is in the snapshot.
   Unit* unit;
   Phase phase = Phase::created;
   uint32_t flow;
@@ -110,6 +110,7 @@ struct RunState {
   std::vector<Signal> signals;  // that nobody took yet, oldest first
   Ending ending;
   int64_t fuel = 0;  // of the present activation
+  int64_t now_us = 0;  // time of the input that is being taken
 
   // Inputs (vm/run.hpp).
   void begin(Commands& commands);

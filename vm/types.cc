@@ -70,6 +70,9 @@ TypeId TypeTable::optional_of(TypeId element) {
   if (types[element.index].kind == Kind::optional) return element;
   return intern({Kind::optional, element.index});
 }
+TypeId TypeTable::scalar(Kind kind) {
+  return intern({kind, 0});
+}
 TypeId TypeTable::record_type(uint32_t record) {
   return intern({Kind::record, record});
 }

@@ -25,8 +25,8 @@ enum class Kind : uint8_t {
   map = 9,  // string keys, kept sorted by bytes
   record = 10,
   enumeration = 11,
-  decimal = 12,  // reserved
-  json = 13,     // reserved
+  decimal = 12,  // exact, at most 33 digits (vm/decimal.hpp)
+  json = 13,     // any JSON, as canonical text
   optional = 14  // of types only: an optional value is its value, or none
 };
 
@@ -107,6 +107,7 @@ struct TypeTable {
   TypeId list_of(TypeId element);
   TypeId map_of(TypeId element);
   TypeId optional_of(TypeId element);  // of an optional: that optional itself
+  TypeId scalar(Kind kind);  // decimal and json; the others have their constants above
   TypeId record_type(uint32_t record);
   TypeId enum_type(uint32_t enumeration);
 

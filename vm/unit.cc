@@ -7,7 +7,7 @@ Unit::Unit(std::shared_ptr<const VerifiedProgram> program) : program_(std::move(
     constants_.push_back(
         decode_value(bytes).value_or(Value()));  // the verifier has decoded them all
   }
-  stack_.resize(program_->stack_registers());
+  stack_.resize(size_t{2} * program_->stack_registers());
 }
 
 }  // namespace sluice::vm

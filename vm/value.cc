@@ -48,6 +48,34 @@ Value Value::bytes(std::string_view data) {
   return value;
 }
 
+Value Value::decimal(const Decimal& value) {
+  const auto low = static_cast<int64_t>(static_cast<uint64_t>(value.coefficient));
+  Value result(Kind::decimal, low);
+  const auto high = static_cast<uint64_t>(static_cast<int64_t>(value.coefficient >> 64));
+  result.word_ |= high << 16 | static_cast<uint64_t>(value.scale) << 9;
+  return result;
+}
+
+Value Value::json(std::string_view text) {
+  Value value = string(text);
+  value.word_ = (value.word_ & ~uint64_t{0xff}) | tag(Kind::json);
+  uint32_t depth = 0, deepest = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '"') in_string = !in_string;
+    if (in_string) {
+      i += c == '\\' ? 1 : 0;
+    } else if (c == '[' || c == '{') {
+      deepest = std::max(deepest, ++depth);
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  if (value.has_object()) value.payload_.object->depth = deepest;
+  return value;
+}
+
 // Reads bytes and depth off the elements.
 void Value::recount() {
   if (!has_object()) return;
@@ -276,6 +304,8 @@ std::optional<int> compare(const Value& a, const Value& b) {
       return order(a.as_int(), b.as_int());
     case Kind::floating:
       return order(a.as_float(), b.as_float());
+    case Kind::decimal:
+      return compare(a.as_decimal(), b.as_decimal());
     case Kind::string:
     case Kind::bytes:
       return order(a.as_text(), b.as_text());

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "vm/decimal.hpp"
 #include "vm/limits.hpp"
 #include "vm/types.hpp"
 
@@ -28,9 +29,10 @@ namespace sluice::vm {
 struct HeapObject {
   uint32_t references;
   uint32_t bytes;     // logical bytes of the whole value, this object and all below it
-  uint32_t count;     // bytes of a string; elements of a list, record or enum case; pairs of a map
+  uint32_t count;     // bytes of a text; elements of a list, record or enum case; pairs of a map
   uint32_t capacity;  // of the same unit
-  uint32_t depth;     // 0 for strings and bytes, 1 + the deepest element's otherwise
+  // 0 for strings and bytes, the nesting of its text for json, 1 + the deepest element's otherwise
+  uint32_t depth;
   uint32_t unused;
 };
 
@@ -70,6 +72,8 @@ class Value {
   static Value timestamp(int64_t us) { return Value(Kind::timestamp, us); }
   static Value string(std::string_view text);  // REQUIRES: valid UTF-8 without U+0000
   static Value bytes(std::string_view data);
+  static Value decimal(const Decimal& value);  // REQUIRES: is_valid
+  static Value json(std::string_view text);    // REQUIRES: canonical (vm/json.hpp)
   static Value list(std::vector<Value> items);
   static Value list(std::span<const Value> items);
   // Sorts by key; of equal keys the last wins. REQUIRES: keys are strings.
@@ -89,7 +93,13 @@ class Value {
   bool as_bool() const { return payload_.integer != 0; }
   int64_t as_int() const { return payload_.integer; }  // also durations (ms) and timestamps (us)
   double as_float() const { return payload_.floating; }
-  std::string_view as_text() const {  // string or bytes; valid as long as this value is unchanged
+  Decimal as_decimal() const {
+    const auto high = static_cast<Int128>(static_cast<int64_t>(word_) >> 16);
+    return {(high << 64) | static_cast<uint64_t>(payload_.integer),
+            static_cast<int>(word_ >> 9 & 0x7f)};
+  }
+  // Of a string, bytes or json; valid as long as this value is unchanged.
+  std::string_view as_text() const {
     if (!has_object()) return {};
     return {reinterpret_cast<const char*>(payload_.object + 1), payload_.object->count};
   }
@@ -159,7 +169,9 @@ class Value {
   }
   Value(uint64_t word, HeapObject* object) : word_(word) { payload_.object = object; }
 
-  bool is_text() const { return kind() == Kind::string || kind() == Kind::bytes; }
+  bool is_text() const {
+    return kind() == Kind::string || kind() == Kind::bytes || kind() == Kind::json;
+  }
   // Bit 8 of the word says that payload_.object is set: one test for copies and destruction.
   bool has_object() const { return (word_ & kObjectBit) != 0; }
   void retain() const {
@@ -190,14 +202,16 @@ class Value {
 
   static constexpr uint64_t kObjectBit = 0x100;
 
-  uint64_t word_ = 0;  // bits 0-7 kind, 8 has object, 16-31 enum case, 32-63 record or enum index
+  // bits 0-7 kind, 8 has object, 16-31 enum case, 32-63 record or enum index; of a decimal 9-15 the
+  // scale and 16-63 the upper bits of the coefficient
+  uint64_t word_ = 0;
   Payload payload_{0};
 };
 
 static_assert(sizeof(Value) == 16);
 
 // Order of two values of the same ordered kind (int, float, duration, timestamp, string by bytes,
-// bool, bytes): negative, 0, positive. nullopt for other kinds, or if the kinds differ.
+// decimal, bool, bytes): negative, 0, positive. nullopt for other kinds, or if the kinds differ.
 std::optional<int> compare(const Value& a, const Value& b);
 
 // Canonical self-describing binary: the same value gives the same bytes and different values
@@ -212,6 +226,9 @@ std::optional<int> compare(const Value& a, const Value& b);
 //   10 map                           count, (key length, key bytes, value) with rising keys
 //   11 record                        record index, count, values
 //   12 enum                          enum index, case, count, values
+//   13 decimal                       scale (1 byte), coefficient: zigzag number of its upper bits,
+//                                    then 8 bytes with the lower 64, little endian
+//   14 json                          length, canonical text
 void encode_value(const Value& value, std::string& out);
 std::string encode_value(const Value& value);
 

@@ -1,6 +1,7 @@
 #include <bit>
 #include <cmath>
 
+#include "vm/json.hpp"
 #include "vm/text.hpp"
 #include "vm/value.hpp"
 #include "vm/wire.hpp"
@@ -21,7 +22,9 @@ enum Tag : uint8_t {
   kTagList = 9,
   kTagMap = 10,
   kTagRecord = 11,
-  kTagEnum = 12
+  kTagEnum = 12,
+  kTagDecimal = 13,
+  kTagJson = 14
 };
 
 void encode_elements(std::span<const Value> items, std::string& out) {
@@ -97,6 +100,10 @@ class Decoder {
         return decode_record(value, depth);
       case kTagEnum:
         return decode_enum(value, depth);
+      case kTagDecimal:
+        return decode_decimal(value);
+      case kTagJson:
+        return decode_json_text(value);
       default:
         return refuse("unknown tag");
     }
@@ -116,6 +123,28 @@ class Decoder {
     if (reader_.failed()) return false;
     if (!valid_text(text)) return refuse("not UTF-8");
     *value = Value::string(text);
+    return true;
+  }
+
+  bool decode_decimal(Value* value) {
+    const int scale = reader_.u8();
+    const auto high = static_cast<Int128>(reader_.signed_number());
+    const uint64_t low = reader_.fixed64();
+    constexpr Int128 kHighMax = Int128{1} << 47;
+    if (reader_.failed()) return false;
+    if (high >= kHighMax || high < -kHighMax) return refuse("not a decimal value");
+    const Decimal decimal{(high << 64) | low, scale};
+    if (!is_valid(decimal)) return refuse("not a decimal value");
+    *value = Value::decimal(decimal);
+    return true;
+  }
+
+  bool decode_json_text(Value* value) {
+    std::string_view text = reader_.string(kValueBytesMax);
+    if (reader_.failed()) return false;
+    const auto canonical = canonical_json(text);
+    if (!canonical || *canonical != text) return refuse("not canonical JSON");
+    *value = Value::json(text);
     return true;
   }
 
@@ -225,9 +254,17 @@ void encode_value(const Value& value, std::string& out) {
       wire::put_number(out, value.type_index());
       wire::put_number(out, value.enum_case());
       return encode_elements(value.elements(), out);
-    case Kind::none:
-    case Kind::decimal:
+    case Kind::decimal: {
+      const Decimal decimal = value.as_decimal();
+      wire::put_u8(out, kTagDecimal);
+      wire::put_u8(out, static_cast<uint8_t>(decimal.scale));
+      wire::put_signed(out, static_cast<int64_t>(decimal.coefficient >> 64));
+      return wire::put_fixed64(out, static_cast<uint64_t>(decimal.coefficient));
+    }
     case Kind::json:
+      wire::put_u8(out, kTagJson);
+      return wire::put_string(out, value.as_text());
+    case Kind::none:
     case Kind::optional:
       wire::put_u8(out, kTagNone);
       return;

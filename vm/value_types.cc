@@ -85,9 +85,11 @@ class Smallest {
         if (enumeration.cases.empty()) return Value();
         return Value::enumeration(type.argument, 0, fields(enumeration.cases[0].fields, depth));
       }
-      case Kind::none:
       case Kind::decimal:
+        return Value::decimal({});
       case Kind::json:
+        return Value::json("null");
+      case Kind::none:
       case Kind::optional:
         return Value();
     }
@@ -143,9 +145,13 @@ class Describer {
         return record(value);
       case Kind::enumeration:
         return enumeration(value);
-      case Kind::none:
       case Kind::decimal:
+        return append_decimal(value.as_decimal(), out_);
       case Kind::json:
+        out_ += "json ";
+        out_ += value.as_text();
+        return;
+      case Kind::none:
       case Kind::optional:
         out_ += "none";
         return;

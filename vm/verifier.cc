@@ -104,6 +104,8 @@ class CodeCheck {
         return i.c < types.enums.size() && i.x < types.enums[i.c].cases.size()
                    ? nullptr
                    : "enum case out of range";
+      case OperandKind::reg_reg_type:
+        return types.contains({i.c}) ? nullptr : "type out of range";
       case OperandKind::reg_regs_function:
         return is_function(i.c, FunctionKind::pure) ? nullptr : "calls no pure function";
       case OperandKind::reg_regs_builtin:

@@ -63,10 +63,6 @@ class Tables {
         case Kind::enumeration:
           fits = type.argument < table.enums.size();
           break;
-        case Kind::decimal:
-        case Kind::json:
-          fits = false;
-          break;
         default:
           fits = type.argument == 0;
           break;

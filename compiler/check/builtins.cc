@@ -28,8 +28,7 @@ std::vector<std::string_view> split_parameters(std::string_view text) {
   return parts;
 }
 
-// The type that a signature writes, with `t` for T. Nothing for types that programs cannot hold
-// yet.
+// The type that a signature writes, with `t` for T. Nothing for what is no type.
 std::optional<TypeId> read_type(Types& types, std::string_view text, TypeId t) {
   if (text.ends_with('?')) {
     const auto inner = read_type(types, text.substr(0, text.size() - 1), t);
@@ -51,6 +50,10 @@ std::optional<TypeId> read_type(Types& types, std::string_view text, TypeId t) {
   if (text == "float") return kFloat;
   if (text == "string") return kString;
   if (text == "duration") return kDuration;
+  if (text == "decimal") return kDecimal;
+  if (text == "timestamp") return kTimestamp;
+  if (text == "bytes") return kBytes;
+  if (text == "json") return kJson;
   return std::nullopt;
 }
 
@@ -83,9 +86,8 @@ bool needs_order(vm::Builtin builtin) {
   }
 }
 
-bool has_order(TypeId type) {
-  return type == kInt || type == kFloat || type == kString || type == kDuration ||
-         type == kPoison || type == kEmpty;
+bool has_order(const Types& types, TypeId type) {
+  return types.is_ordered(type) || type == kPoison || type == kEmpty;
 }
 
 }  // namespace
@@ -107,12 +109,12 @@ std::string builtin_signatures(std::string_view name) {
   bool ordered = false;
   std::string text;
   for (const vm::BuiltinInfo& row : vm::kBuiltins) {
-    if (row.name != name || row.parameters == "bytes") continue;
+    if (row.name != name) continue;
     text += fmt::format("{}({})", text.empty() ? "" : ", ", row.parameters);
     ordered = ordered || needs_order(row.builtin);
   }
   return fmt::format("`{}` takes {}{}", name, text,
-                     ordered ? ", where T is int, float, string or duration" : "");
+                     ordered ? ", where T is int, float, decimal, string, duration or timestamp" : "");
 }
 
 BuiltinCall::BuiltinCall(Types& types, std::string_view name, std::size_t count)
@@ -145,7 +147,7 @@ bool BuiltinCall::fits(const vm::BuiltinInfo& row, TypeId* t) const {
     const auto wanted = read_type(types_, parameters[i], *t);
     if (!wanted || !types_.fits(*given_[i], *wanted)) return false;
   }
-  return !needs_order(row.builtin) || has_order(*t);
+  return !needs_order(row.builtin) || has_order(types_, *t);
 }
 
 TypeId BuiltinCall::hint(std::size_t index, TypeId result) const {

@@ -34,7 +34,9 @@ std::string kind_with_article(const Symbol& symbol) {
 
 namespace {
 
-const std::vector<std::string_view> kBuiltInTypes = {"bool", "int", "float", "string", "duration"};
+const std::vector<std::string_view> kBuiltInTypes = {
+    "bool",     "int",     "float",     "string", "duration",
+    "decimal", "timestamp", "bytes", "json"};
 
 const Symbol* find_in_other_space(const ModuleScope& scope, Space space, std::string_view name) {
   for (std::size_t i = 0; i < kSpaces; ++i) {
@@ -200,27 +202,17 @@ const Symbol* Context::resolve(ModuleScope& scope, Space space, const ast::Quali
   return nullptr;
 }
 
-TypeId Context::resolve_named(ModuleScope& scope, const ast::Type& type,
-                              const ast::NamedType& named) {
+TypeId Context::resolve_named(ModuleScope& scope, const ast::NamedType& named) {
   static const std::unordered_map<std::string_view, TypeId> kBuiltIn = {
       {"bool", kBool},     {"int", kInt},           {"float", kFloat},
-      {"string", kString}, {"duration", kDuration},
+      {"string", kString}, {"duration", kDuration}, {"decimal", kDecimal},
+      {"bytes", kBytes},   {"timestamp", kTimestamp}, {"json", kJson},
   };
-  static constexpr std::string_view kLater[] = {"decimal", "bytes", "timestamp", "json"};
   const std::string& name = named.name.last().text;
   if (named.name.is_simple()) {
     if (const auto place = kBuiltIn.find(name); place != kBuiltIn.end()) return place->second;
     if (name == "Failure" && scope.find(Space::kType, name) == nullptr) {
       return program.failure->type;
-    }
-    for (const std::string_view later : kLater) {
-      if (name != later) continue;
-      diagnostics
-          .report(Code::E0601, type.span, fmt::format("the type `{}` is not executed yet", name))
-          .because(
-              "what runs today: bool, int, float, string, duration, lists, maps, optionals, "
-              "records and enums");
-      return kPoison;
     }
     if (!name.empty() && name[0] >= 'a' && name[0] <= 'z') {
       unknown(Code::E0202, "there is no type", named.name.last(), kBuiltInTypes);
@@ -236,7 +228,7 @@ TypeId Context::resolve_named(ModuleScope& scope, const ast::Type& type,
 TypeId Context::resolve_type(ModuleScope& scope, const ast::Type& type) {
   return std::visit(
       ast::Overloaded{
-          [&](const ast::NamedType& named) { return resolve_named(scope, type, named); },
+          [&](const ast::NamedType& named) { return resolve_named(scope, named); },
           [&](const ast::ListType& list) {
             return types.list_of(resolve_type(scope, *list.element));
           },

@@ -101,7 +101,7 @@ class Context {
   std::vector<ir::ConstDef*> open_consts_;
   std::vector<ir::PolicyDef*> open_policies_;
 
-  ir::TypeId resolve_named(ModuleScope& scope, const ast::Type& type, const ast::NamedType& named);
+  ir::TypeId resolve_named(ModuleScope& scope, const ast::NamedType& named);
 };
 
 // The passes, in their order. Each goes on after errors.

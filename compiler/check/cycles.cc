@@ -93,6 +93,49 @@ class FnCycles {
   std::unordered_map<const FnDef*, std::uint32_t> depth_;  // of the calls below it
 };
 
+// Constraints that lead to `as T`: checking JSON asks the constraints of its type, so they could go
+// round for ever.
+class JsonInConstraints {
+ public:
+  explicit JsonInConstraints(Context& context) : context_(context) {}
+
+  void run() {
+    bool changed = true;
+    while (changed) {
+      changed = false;
+      for (const FnDef& def : context_.program.fns) {
+        if (!checks(def) || !found_.insert(&def).second) continue;
+        changed = true;
+      }
+    }
+    for (const RecordDef& def : context_.program.records) report(def.fields);
+    for (const EnumDef& def : context_.program.enums) {
+      for (const CaseDef& each : def.cases) report(each.fields);
+    }
+  }
+
+ private:
+  bool checks(const FnDef& def) const {
+    return def.checks_json ||
+           std::any_of(def.calls.begin(), def.calls.end(),
+                       [&](const auto& call) { return found_.contains(call.first); });
+  }
+
+  void report(const std::vector<FieldDef>& fields) {
+    for (const FieldDef& field : fields) {
+      for (const auto& [callee, span] : field.where_calls) {
+        if (!found_.contains(callee)) continue;
+        context_.diagnostics.report(Code::E0323, span, "a constraint cannot check `json`")
+            .also(callee->tree->name.span, "this function leads to `as`")
+            .because("checking JSON asks the constraints of its type: they would never end");
+      }
+    }
+  }
+
+  Context& context_;
+  std::set<const FnDef*> found_;
+};
+
 // Which records and enums have a finite value: a record if all its fields have one, an enum if one
 // of its cases has. Lists, maps and optionals always do. Linear: every condition counts down once.
 class FiniteTypes {
@@ -199,6 +242,7 @@ class FiniteTypes {
 void check_cycles(Context& context) {
   FnCycles(context).run();
   FiniteTypes(context).run();
+  JsonInConstraints(context).run();
 }
 
 }  // namespace sluice::compiler

@@ -161,6 +161,7 @@ class Declarations {
     locals_.declare(field.self);
     Exprs exprs(context_, scope_, World::kConstraint, locals_);
     field.where = exprs.want_bool(*field.tree->where);
+    field.where_calls = std::move(exprs.calls());
     locals_.close();
   }
 

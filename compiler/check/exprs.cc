@@ -32,6 +32,13 @@ void Exprs::mismatch(Span span, TypeId found, const Want& want) {
     diagnostic.because("a duration has a unit, without a space: `250ms`, `5s`, `10m`, `24h`, `7d`");
   } else if (want.type == kFloat && found == kInt) {
     diagnostic.because("`float(x)` makes a float of an int");
+  } else if (found == kJson) {
+    diagnostic.because(
+        fmt::format("`x as {}` checks what the JSON is, and fails with `Invalid`", wanted));
+  } else if (want.type == kJson) {
+    diagnostic.because("`x as json` makes JSON of a value");
+  } else if (want.type == kDecimal && (found == kInt || found == kFloat)) {
+    diagnostic.because("`decimal(x)` makes a decimal of an int or a float");
   }
 }
 
@@ -91,12 +98,7 @@ Expr* Exprs::infer_node(const ast::Expr& tree, TypeId hint, const Want* forward)
           [&](const ast::BinaryExpr& n) { return binary(tree, n, hint); },
           [&](const ast::RangeExpr& n) { return range(tree, n); },
           [&](const ast::WithExpr& n) { return with(tree, n); },
-          [&](const ast::AsExpr& n) {
-            infer(*n.value);
-            context_.diagnostics.report(Code::E0614, span, "`as` is not executed yet")
-                .because("it checks a `json` value against a type, and `json` comes with it");
-            return context_.poison(span);
-          },
+          [&](const ast::AsExpr& n) { return as_type(tree, n); },
       },
       tree.node);
 }
@@ -108,6 +110,11 @@ Expr* Exprs::int_literal(const ast::Expr& tree, const ast::IntLiteral& node, Typ
   if (types_.without_optional(hint) == kFloat) {
     const double value = static_cast<double>(node.value);
     return context_.expr(tree.span, kFloat, FloatValue{negative ? 0.0 - value : value});
+  }
+  if (types_.without_optional(hint) == kDecimal) {
+    const auto value = static_cast<vm::Int128>(node.value);
+    const vm::Decimal decimal{negative ? -value : value, 0};
+    return context_.expr(tree.span, kDecimal, Constant{vm::Value::decimal(decimal)});
   }
   if (node.value > kMax + (negative ? 1 : 0)) {
     context_.diagnostics.report(Code::E0315, tree.span, "this number is too large for an `int`")
@@ -126,13 +133,42 @@ Expr* Exprs::decimal_literal(const ast::Expr& tree, const ast::DecimalLiteral& n
     context_.diagnostics.report(Code::E0315, tree.span, "this number is too large for a `float`");
     return context_.poison(tree.span);
   }
+  if (const auto value = vm::parse_decimal(node.text)) {
+    return context_.expr(tree.span, kDecimal, Constant{vm::Value::decimal(*value)});
+  }
   context_.diagnostics
-      .report(Code::E0601, tree.span,
-              fmt::format("`{}` is a `decimal` here, and decimals are not executed yet", node.text))
-      .because(
-          "where a `float` is expected the same text is a float: a field, a parameter or the "
-          "other side of an operator may ask for one");
+      .report(Code::E0315, tree.span, "this number has too many digits for a `decimal`")
+      .because("a `decimal` holds 33 digits, before and behind the point together");
   return context_.poison(tree.span);
+}
+
+Expr* Exprs::as_type(const ast::Expr& tree, const ast::AsExpr& node) {
+  Expr* value = infer(*node.value);
+  const TypeId type = context_.resolve_type(scope_, *node.type);
+  if (value->type == kPoison || type == kPoison) return context_.expr(tree.span, type, Poison{});
+  if (world_ == World::kConstant) {
+    context_.diagnostics.report(Code::E0310, tree.span, "a constant cannot be made by `as`")
+        .because("constants are known when the program is compiled");
+    return context_.poison(tree.span);
+  }
+  if (refuse_optional(*value, "`as`")) return context_.poison(tree.span);
+  if ((value->type == kJson) == (type == kJson) || types_.is_open(value->type)) {
+    Diagnostic& diagnostic = context_.diagnostics.report(
+        Code::E0322, tree.span,
+        type == kJson ? "this is `json` already" : "`as` checks `json`, and this is none");
+    diagnostic.also(value->span, fmt::format("this is {}", with_article(types_.name(value->type))));
+    if (value->type == kString) {
+      diagnostic.because("`decode(text) as T` reads JSON text; `parse_int(text)` reads a number");
+    }
+    return context_.expr(tree.span, type, Poison{});
+  }
+  if (type == kJson) return context_.expr(tree.span, type, AsType{value});
+  if (world_ == World::kConstraint) {
+    context_.diagnostics.report(Code::E0323, tree.span, "a constraint cannot check `json`")
+        .because("checking JSON asks the constraints of its type: they would never end");
+  }
+  checks_json_ = true;
+  return context_.expr(tree.span, type, AsType{value});
 }
 
 Expr* Exprs::string_literal(const ast::Expr& tree, const ast::StringLiteral& node) {
@@ -151,7 +187,7 @@ Expr* Exprs::string_literal(const ast::Expr& tree, const ast::StringLiteral& nod
 }
 
 Expr* Exprs::interpolated(const ast::Expr& tree) {
-  Expr* part = infer(tree, kFloat);
+  Expr* part = infer(tree);
   if (types_.is_optional(part->type) || part->type == kNone) {
     context_.diagnostics
         .report(Code::E0302, tree.span, "a value that may be `none` has no text of its own")
@@ -178,22 +214,20 @@ Expr* Exprs::name(const ast::Expr& tree, const ast::NameExpr& node, TypeId hint)
   if (const Symbol* symbol = scope_.find(Space::kValue, node.name)) {
     return symbol_value(span, *symbol, node.name);
   }
-  if (node.name == "now") {
-    if (world_ == World::kFlow) {
-      context_.diagnostics.report(Code::E0615, span, "`now` is not executed yet")
-          .because("it comes together with the type `timestamp`");
-    } else {
-      context_.diagnostics.report(Code::E0219, span, "`now` exists in flows only")
-          .because("functions and constants are pure: the same arguments give the same value");
-    }
-    return context_.poison(span);
-  }
+  if (node.name == "now") return now(span);
   if (node.name == "run") {
     context_.diagnostics.report(Code::E0308, span, "`run` alone is no value")
         .because("`run.client` and `run.id` are what can be asked of it");
     return context_.poison(span);
   }
   return unknown_name(span, node.name);
+}
+
+Expr* Exprs::now(Span span) {
+  if (world_ == World::kFlow) return context_.expr(span, kTimestamp, Now{});
+  context_.diagnostics.report(Code::E0219, span, "`now` exists in flows only")
+      .because("functions and constants are pure: the same arguments give the same value");
+  return context_.poison(span);
 }
 
 Expr* Exprs::local_ref(Span span, Local& local) {

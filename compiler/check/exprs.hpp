@@ -63,6 +63,9 @@ class Exprs {
   // For fns: the calls seen so far, in the order of the text.
   std::vector<std::pair<const ir::FnDef*, Span>>& calls() { return calls_; }
 
+  // Whether `as T` stands in it.
+  bool checks_json() const { return checks_json_; }
+
   // Steps of the same `parallel` that are not visible yet, for messages.
   std::vector<std::pair<std::string, Span>>& siblings() { return siblings_; }
   // Fields whose names an ordering key or a refused construct may use as they are.
@@ -89,6 +92,8 @@ class Exprs {
                         bool negative = false);
   ir::Expr* decimal_literal(const ast::Expr& tree, const ast::DecimalLiteral& node,
                             ir::TypeId hint);
+  ir::Expr* as_type(const ast::Expr& tree, const ast::AsExpr& node);
+  ir::Expr* now(Span span);
   ir::Expr* string_literal(const ast::Expr& tree, const ast::StringLiteral& node);
   ir::Expr* interpolated(const ast::Expr& tree);
   ir::Expr* name(const ast::Expr& tree, const ast::NameExpr& node, ir::TypeId hint);
@@ -117,6 +122,7 @@ class Exprs {
   ir::Expr* range(const ast::Expr& tree, const ast::RangeExpr& node);
   ir::Expr* bad_operands(const ast::Expr& tree, const ast::BinaryExpr& node, const ir::Expr& left,
                          const ir::Expr& right);
+  ir::Expr* bad_quotient(const ast::Expr& tree, const ast::BinaryExpr& node);
   bool refuse_optional(const ir::Expr& operand, std::string_view what);
 
   // Parts of values (exprs_access.cc).
@@ -139,6 +145,8 @@ class Exprs {
   ir::Expr* call_method(const ast::Expr& tree, const ast::CallExpr& node,
                         const ast::FieldExpr& callee);
   ir::Expr* unknown_call(const ast::CallExpr& node, Span span, const std::string& name);
+  // A value that a call with a literal makes when the program is compiled: `timestamp("…")`.
+  ir::Expr* literal_call(const ast::Expr& tree, const ast::CallExpr& node, std::string_view name);
   void infer_all(const ast::CallExpr& node);
 
   Context& context_;
@@ -151,6 +159,7 @@ class Exprs {
   const ir::StepDef* unsure_ = nullptr;
   OwnCall own_calls_;
   std::vector<std::pair<const ir::FnDef*, Span>> calls_;
+  bool checks_json_ = false;
   std::vector<std::pair<std::string, Span>> siblings_;
 };
 

@@ -107,6 +107,10 @@ Expr* Exprs::field_of_value(const ast::Expr& tree, const ast::FieldExpr& node, E
       diagnostic.because(
           "the fields of an enum's case are bound by `match`: "
           "`case circle(r) => r`");
+    } else if (info.kind == TypeKind::kJson) {
+      diagnostic.because(
+          "JSON is looked into once it is checked: `(x as T).field`, where `T` is a record with the "
+          "fields that matter; `x as {string: json}` opens an object");
     } else if (info.kind == TypeKind::kMap) {
       diagnostic.because("a map is asked with brackets: `m[\"key\"]`");
     } else if (info.kind == TypeKind::kString || info.kind == TypeKind::kList) {

@@ -5,6 +5,8 @@
 
 #include "compiler/check/builtins.hpp"
 #include "compiler/check/exprs.hpp"
+#include "vm/json.hpp"
+#include "vm/text.hpp"
 
 namespace sluice::compiler {
 
@@ -106,11 +108,6 @@ Expr* Exprs::unknown_call(const ast::CallExpr& node, Span span, const std::strin
         .also(local->span, "bound here");
     return context_.poison(span);
   }
-  if (name == "decode") {
-    context_.diagnostics.report(Code::E0614, span, "`decode` is not executed yet")
-        .because("it makes a `json` value of text, and `json` comes with it");
-    return context_.poison(span);
-  }
   std::vector<std::string_view> candidates = builtin_names();
   for (const auto& [known, symbol] : scope_.spaces[static_cast<std::size_t>(Space::kValue)]) {
     if (symbol.as<FnDef>() != nullptr) candidates.push_back(known);
@@ -201,6 +198,35 @@ std::vector<Expr*> Exprs::arguments(const ast::CallExpr& call, Span call_span,
   return values;
 }
 
+Expr* Exprs::literal_call(const ast::Expr& tree, const ast::CallExpr& node,
+                          std::string_view name) {
+  if (node.arguments.size() != 1) return nullptr;
+  const auto* literal = ast::as<ast::StringLiteral>(*node.arguments[0].value);
+  const auto text = literal == nullptr ? std::nullopt : literal->plain();
+  if (!text) return nullptr;
+  const auto made = [&](TypeId type, std::optional<vm::Value> value, std::string_view wanted) {
+    infer_all(node);
+    if (value) return context_.expr(tree.span, type, Constant{*value});
+    context_.diagnostics.report(Code::E0315, node.arguments[0].span,
+                                fmt::format("this text is no {}", wanted));
+    return context_.expr(tree.span, type, Poison{});
+  };
+  const auto of = [](const auto& found, auto make) {
+    return found ? std::optional<vm::Value>(make(*found)) : std::nullopt;
+  };
+  if (name == "timestamp") {
+    return made(kTimestamp, of(vm::parse_timestamp(*text), vm::Value::timestamp),
+                "RFC 3339 time such as `2026-11-23T06:25:58Z`");
+  }
+  if (name == "decimal") {
+    return made(kDecimal, of(vm::parse_decimal(*text), vm::Value::decimal),
+                "decimal such as `12.50`, of at most 33 digits");
+  }
+  if (name == "decode") return made(kJson, of(vm::canonical_json(*text), vm::Value::json), "JSON");
+  if (name == "bytes") return made(kBytes, vm::Value::bytes(*text), "text");
+  return nullptr;
+}
+
 Expr* Exprs::call_builtin(const ast::Expr& tree, const ast::CallExpr& node, const std::string& name,
                           TypeId hint) {
   for (const ast::Argument& argument : node.arguments) {
@@ -210,6 +236,7 @@ Expr* Exprs::call_builtin(const ast::Expr& tree, const ast::CallExpr& node, cons
     infer_all(node);
     return context_.poison(tree.span);
   }
+  if (Expr* literal = literal_call(tree, node, name)) return literal;
   if (world_ == World::kConstant) {
     infer_all(node);
     context_.diagnostics

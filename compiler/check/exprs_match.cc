@@ -19,6 +19,7 @@ std::string literal_text(const Expr& value) {
                         [](const FloatValue& v) { return fmt::format("{}", v.value); },
                         [](const StringValue& v) { return "\"" + v.value + "\""; },
                         [](const DurationValue& v) { return fmt::format("{}ms", v.ms); },
+                        [](const Constant& v) { return vm::encode_value(v.value); },
                         [](const auto&) { return std::string(); },
                     },
                     value.node);

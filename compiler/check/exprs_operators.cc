@@ -20,10 +20,6 @@ bool needs_hint(const ast::Expr& tree) {
   return ast::as<ast::DecimalLiteral>(tree) != nullptr || ast::as<ast::IntLiteral>(tree) != nullptr;
 }
 
-bool is_ordered(TypeId type) {
-  return type == kInt || type == kFloat || type == kString || type == kDuration;
-}
-
 }  // namespace
 
 Expr* Exprs::unary(const ast::Expr& tree, const ast::UnaryExpr& node, TypeId hint) {
@@ -39,14 +35,18 @@ Expr* Exprs::unary(const ast::Expr& tree, const ast::UnaryExpr& node, TypeId hin
   const TypeId type = operand->type;
   if (type == kPoison) return context_.poison(tree.span);
   if (refuse_optional(*operand, "`-`")) return context_.poison(tree.span);
-  if (type != kInt && type != kFloat && type != kDuration) {
+  if (type != kInt && type != kFloat && type != kDecimal && type != kDuration) {
     context_.diagnostics.report(Code::E0302, tree.span, "`-` does not fit here")
         .here(fmt::format("this is {}", with_article(types_.name(type))))
-        .because("it takes an int, a float or a duration");
+        .because("it takes an int, a float, a decimal or a duration");
     return context_.poison(tree.span);
   }
   if (auto* literal = std::get_if<FloatValue>(&operand->node)) {
     return context_.expr(tree.span, kFloat, FloatValue{0.0 - literal->value});
+  }
+  if (auto* literal = std::get_if<Constant>(&operand->node); literal != nullptr && type == kDecimal) {
+    const vm::Value negated = vm::Value::decimal(vm::negate(literal->value.as_decimal()));
+    return context_.expr(tree.span, kDecimal, Constant{negated});
   }
   return context_.expr(tree.span, type, Negate{operand});
 }
@@ -109,15 +109,27 @@ Expr* Exprs::bad_operands(const ast::Expr& tree, const ast::BinaryExpr& node, co
   diagnostic.also(left.span, fmt::format("this is {}", with_article(types_.name(left.type))));
   diagnostic.also(right.span, fmt::format("this is {}", with_article(types_.name(right.type))));
   const bool text = left.type == kString || right.type == kString;
-  const bool mixed =
-      (left.type == kInt && right.type == kFloat) || (left.type == kFloat && right.type == kInt);
+  const auto between = [&](TypeId a, TypeId b) {
+    return (left.type == a && right.type == b) || (left.type == b && right.type == a);
+  };
   if (node.op == BinaryOp::kAdd && text) {
     diagnostic.because("text is put together by interpolation: `\"${a} and ${b}\"`");
-  } else if (mixed) {
+  } else if (between(kInt, kFloat)) {
     diagnostic.because("`float(x)` makes a float of an int");
+  } else if (between(kInt, kDecimal) || between(kFloat, kDecimal)) {
+    diagnostic.because("`decimal(x)` makes a decimal of an int or a float");
   } else if (node.op == BinaryOp::kRemainder) {
     diagnostic.because("`%` is the remainder of two ints");
   }
+  return context_.poison(tree.span);
+}
+
+Expr* Exprs::bad_quotient(const ast::Expr& tree, const ast::BinaryExpr& node) {
+  context_.diagnostics
+      .report(Code::E0302, node.op_span, "`/` does not take decimals, which are exact")
+      .because(
+          "a quotient such as 1/3 never ends: `divide(a, b, 2)` rounds it to so many places, halves "
+          "away from zero");
   return context_.poison(tree.span);
 }
 
@@ -125,8 +137,9 @@ Expr* Exprs::arithmetic(const ast::Expr& tree, const ast::BinaryExpr& node, Type
   Expr* left = nullptr;
   Expr* right = nullptr;
   const bool list_hint = types_.kind(hint) == TypeKind::kList && node.op == BinaryOp::kAdd;
-  const bool float_hint = types_.without_optional(hint) == kFloat;
-  operands(node, list_hint || float_hint ? hint : kPoison, &left, &right);
+  const TypeId number = types_.without_optional(hint);
+  const bool number_hint = number == kFloat || number == kDecimal;
+  operands(node, list_hint || number_hint ? hint : kPoison, &left, &right);
   if (left->type == kPoison || right->type == kPoison) return context_.poison(tree.span);
   const std::string sign = fmt::format("`{}`", ast::text_of(node.op));
   if (refuse_optional(*left, sign) || refuse_optional(*right, sign)) {
@@ -140,6 +153,19 @@ Expr* Exprs::arithmetic(const ast::Expr& tree, const ast::BinaryExpr& node, Type
   const bool adds = node.op == BinaryOp::kAdd;
   if (l == kInt && r == kInt) return made(kInt);
   if (l == kFloat && r == kFloat && node.op != BinaryOp::kRemainder) return made(kFloat);
+  if (l == kDecimal || r == kDecimal) {
+    if (node.op == BinaryOp::kMultiply && (l == kInt || r == kInt)) return made(kDecimal);
+    if (l == r && node.op == BinaryOp::kDivide) return bad_quotient(tree, node);
+    if (l == r && node.op != BinaryOp::kRemainder) return made(kDecimal);
+  }
+  if (l == kTimestamp && (adds || node.op == BinaryOp::kSubtract)) {
+    if (r == kDuration) return made(kTimestamp);
+    if (r == kTimestamp && !adds) return made(kDuration);
+  }
+  if (l == kDuration && r == kTimestamp && adds) {
+    std::swap(left, right);
+    return made(kTimestamp);
+  }
   if (l == kDuration && r == kDuration) {
     if (adds || node.op == BinaryOp::kSubtract) return made(kDuration);
     if (node.op == BinaryOp::kDivide) return made(kInt);
@@ -152,7 +178,7 @@ Expr* Exprs::arithmetic(const ast::Expr& tree, const ast::BinaryExpr& node, Type
     std::swap(left, right);
     return made(kDuration);
   }
-  if (adds && l == kString && r == kString) return made(kString);
+  if (adds && l == r && (l == kString || l == kBytes)) return made(l);
   if (adds && types_.kind(l) == TypeKind::kList && types_.kind(r) == TypeKind::kList) {
     bool ok = false;
     const TypeId type = types_.unite(l, r, &ok);
@@ -176,7 +202,7 @@ Expr* Exprs::comparison(const ast::Expr& tree, const ast::BinaryExpr& node) {
   }
   const std::string sign = fmt::format("`{}`", ast::text_of(node.op));
   if (refuse_optional(*left, sign) || refuse_optional(*right, sign)) return made;
-  if (left->type != right->type || !is_ordered(left->type)) {
+  if (left->type != right->type || !types_.is_ordered(left->type)) {
     bad_operands(tree, node, *left, *right);
   }
   return made;

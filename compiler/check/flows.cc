@@ -441,6 +441,7 @@ void check_bodies(Context& context) {
     }
     def.body = exprs.want(*node.body, {def.result, node.result->span, "the function's result"});
     def.calls = std::move(exprs.calls());
+    def.checks_json = exprs.checks_json();
     locals.close();
   }
   for (FlowDef& def : context.program.flows) {

@@ -324,10 +324,7 @@ Stmt* FlowChecker::sleep(const ast::Stmt& tree, const ast::SleepStmt& node) {
     return made(tree, Refused{});
   }
   if (node.until) {
-    out.value = exprs_.infer(*node.value);
-    context_.diagnostics
-        .report(Code::E0606, first_word(tree, "sleep"), "`sleep until` is not executed yet")
-        .because("`sleep DURATION` is");
+    out.value = exprs_.want(*node.value, {kTimestamp});
   } else {
     out.value = exprs_.want(*node.value, {kDuration});
   }

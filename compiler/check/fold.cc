@@ -61,6 +61,34 @@ Folded fold_integers(const Expr& at, BinaryOp op, std::int64_t l, std::int64_t r
   return kind == vm::Kind::duration ? Value::duration(result) : Value::integer(result);
 }
 
+Folded fold_decimals(const Expr& at, BinaryOp op, const Value& l, const Value& r) {
+  const auto number = [](const Value& value) {
+    return value.is(vm::Kind::integer) ? vm::decimal_of(value.as_int()) : value.as_decimal();
+  };
+  const vm::Decimal a = number(l), b = number(r);
+  const auto result = op == BinaryOp::kAdd        ? vm::add(a, b)
+                      : op == BinaryOp::kSubtract ? vm::subtract(a, b)
+                                                  : vm::multiply(a, b);
+  if (!result) return fails(at, "the result has more digits than a `decimal` holds, 33");
+  return Value::decimal(*result);
+}
+
+// timestamp - timestamp, timestamp ± duration
+Folded fold_times(const Expr& at, BinaryOp op, std::int64_t us, const Value& right) {
+  constexpr std::int64_t kUsPerMs = 1000;
+  std::int64_t result = 0;
+  if (right.is(vm::Kind::timestamp)) {
+    if (__builtin_sub_overflow(us, right.as_int(), &result)) return fails(at, kTooLarge);
+    return Value::duration(result / kUsPerMs);
+  }
+  const std::int64_t sign = op == BinaryOp::kAdd ? kUsPerMs : -kUsPerMs;
+  if (__builtin_mul_overflow(right.as_int(), sign, &result) ||
+      __builtin_add_overflow(us, result, &result)) {
+    return fails(at, "this is beyond the times that a `timestamp` holds");
+  }
+  return Value::timestamp(result);
+}
+
 Folded fold_floats(const Expr& at, BinaryOp op, double l, double r) {
   if (op == BinaryOp::kDivide && r == 0) return fails(at, "this divides by zero");
   const double result = op == BinaryOp::kAdd        ? l + r
@@ -76,7 +104,12 @@ Folded fold_arithmetic(const Expr& at, const Arithmetic& node) {
   if (!left) return left;
   Folded right = fold(*node.right);
   if (!right) return right;
+  if (left->is(vm::Kind::decimal) || right->is(vm::Kind::decimal)) {
+    return fold_decimals(at, node.op, *left, *right);
+  }
   switch (left->kind()) {
+    case vm::Kind::timestamp:
+      return fold_times(at, node.op, left->as_int(), *right);
     case vm::Kind::floating:
       return fold_floats(at, node.op, left->as_float(), right->as_float());
     case vm::Kind::integer:
@@ -86,6 +119,7 @@ Folded fold_arithmetic(const Expr& at, const Arithmetic& node) {
                            ratio ? vm::Kind::integer : left->kind());
     }
     case vm::Kind::string:
+    case vm::Kind::bytes:
     case vm::Kind::list: {
       Value sum = *left;
       sum.append_all(*right);
@@ -100,6 +134,7 @@ Folded fold_negate(const Expr& at, const Negate& node) {
   Folded operand = fold(*node.operand);
   if (!operand) return operand;
   if (operand->is(vm::Kind::floating)) return Value::floating(0.0 - operand->as_float());
+  if (operand->is(vm::Kind::decimal)) return Value::decimal(vm::negate(operand->as_decimal()));
   return fold_integers(at, BinaryOp::kSubtract, 0, operand->as_int(), operand->kind());
 }
 
@@ -163,6 +198,7 @@ Folded fold(const Expr& expr) {
                         [&](const FloatValue& v) -> Folded { return Value::floating(v.value); },
                         [&](const StringValue& v) -> Folded { return Value::string(v.value); },
                         [&](const DurationValue& v) -> Folded { return Value::duration(v.ms); },
+                        [&](const Constant& v) -> Folded { return v.value; },
                         [&](const ConstRef& v) -> Folded {
                           if (v.def->folded) return *v.def->folded;
                           return reported(expr);

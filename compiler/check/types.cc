@@ -7,7 +7,8 @@ namespace sluice::compiler::ir {
 Types::Types() {
   for (const TypeKind kind :
        {TypeKind::kPoison, TypeKind::kNone, TypeKind::kEmpty, TypeKind::kBool, TypeKind::kInt,
-        TypeKind::kFloat, TypeKind::kString, TypeKind::kDuration}) {
+        TypeKind::kFloat, TypeKind::kString, TypeKind::kDuration, TypeKind::kDecimal,
+        TypeKind::kTimestamp, TypeKind::kBytes, TypeKind::kJson}) {
     infos_.push_back({kind});
   }
 }
@@ -77,6 +78,20 @@ bool Types::has_poison(TypeId id) const {
   }
 }
 
+bool Types::is_ordered(TypeId id) const {
+  switch (kind(id)) {
+    case TypeKind::kInt:
+    case TypeKind::kFloat:
+    case TypeKind::kDecimal:
+    case TypeKind::kString:
+    case TypeKind::kDuration:
+    case TypeKind::kTimestamp:
+      return true;
+    default:
+      return false;
+  }
+}
+
 std::string Types::name(TypeId id) const {
   const TypeInfo& type = (*this)[id];
   switch (type.kind) {
@@ -95,6 +110,14 @@ std::string Types::name(TypeId id) const {
       return "string";
     case TypeKind::kDuration:
       return "duration";
+    case TypeKind::kDecimal:
+      return "decimal";
+    case TypeKind::kTimestamp:
+      return "timestamp";
+    case TypeKind::kBytes:
+      return "bytes";
+    case TypeKind::kJson:
+      return "json";
     case TypeKind::kList:
       return "[" + name(type.element) + "]";
     case TypeKind::kMap:

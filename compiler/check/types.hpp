@@ -20,6 +20,10 @@ enum class TypeKind : std::uint8_t {
   kFloat,
   kString,
   kDuration,
+  kDecimal,
+  kTimestamp,
+  kBytes,
+  kJson,
   kList,
   kMap,  // keys are strings
   kOptional,
@@ -38,6 +42,10 @@ inline constexpr TypeId kInt{4};
 inline constexpr TypeId kFloat{5};
 inline constexpr TypeId kString{6};
 inline constexpr TypeId kDuration{7};
+inline constexpr TypeId kDecimal{8};
+inline constexpr TypeId kTimestamp{9};
+inline constexpr TypeId kBytes{10};
+inline constexpr TypeId kJson{11};
 
 struct TypeInfo {
   TypeKind kind = TypeKind::kPoison;
@@ -64,6 +72,9 @@ class Types {
   // Whether poison, `[]` or `none` is in it anywhere.
   bool is_open(TypeId id) const;
   bool has_poison(TypeId id) const;
+
+  // Whether values of the type have an order: `<`, `sort`, `min`.
+  bool is_ordered(TypeId id) const;
 
   // As the language writes it: `[string]`, `{string: int}`, `Turn?`.
   std::string name(TypeId id) const;

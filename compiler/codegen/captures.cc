@@ -198,6 +198,7 @@ class Collector {
                    },
                    [&](const CallFn& n) { all(n.arguments); },
                    [&](const CallBuiltin& n) { all(n.arguments); },
+                   [&](const AsType& n) { expr(n.value); },
                    [&](const Interpolation& n) { all(n.parts); },
                    [](const auto&) {},
                },

@@ -68,6 +68,7 @@ bool is_literal(const Expr& expr, int depth = 4) {
                         [](const FloatValue&) { return true; },
                         [](const StringValue&) { return true; },
                         [](const DurationValue&) { return true; },
+                        [](const Constant&) { return true; },
                         [](const ConstRef&) { return true; },
                         [&](const Negate& node) { return is_literal(*node.operand, depth - 1); },
                         [&](const ListValue& node) {
@@ -117,9 +118,11 @@ void FunctionCode::into(const Expr& expr, Register to) {
                  [&](const StepKey& node) { builder_.emit(Op::move, to, keys_.at(node.step)); },
                  [&](const RunClient&) { about_run(Op::run_client, run_client_, to); },
                  [&](const RunId&) { about_run(Op::run_id, run_id_, to); },
+                 [&](const Now&) { about_run(Op::now, now_, to); },
                  [&](const Not& node) { builder_.emit(Op::not_bool, to, eval(*node.operand)); },
                  [&](const Negate& node) {
                    const Op op = expr.type == kFloat      ? Op::neg_float
+                                 : expr.type == kDecimal  ? Op::neg_decimal
                                  : expr.type == kDuration ? Op::neg_time
                                                           : Op::neg_int;
                    const Register operand = eval(*node.operand);
@@ -169,6 +172,16 @@ void FunctionCode::into(const Expr& expr, Register to) {
                    at(expr.span);
                    builtin(static_cast<Builtin>(node.builtin), first, to);
                  },
+                 [&](const AsType& node) {
+                   const Register value = eval(*node.value);
+                   at(expr.span);
+                   if (expr.type == kJson) {
+                     builder_.emit(Op::as_json, to, value);
+                   } else {
+                     builder_.emit_indexed(Op::as_type, to, value,
+                                           generator_.type(expr.type).index);
+                   }
+                 },
                  [&](const Interpolation& node) { interpolation(node, to); },
                  [&](const auto&) {
                    // Literals were folded, and poison never gets here.
@@ -188,13 +201,16 @@ void FunctionCode::arithmetic(const Expr& expr, const Arithmetic& node, Register
   const Register left = eval(*node.left);
   const Register right = eval(*node.right);
   Op op = Op::concat;
-  if (left_type == kInt) {
+  if (left_type == kInt && node.right->type == kInt) {
     constexpr Op kOps[] = {Op::add_int, Op::sub_int, Op::mul_int, Op::div_int, Op::rem_int};
     op = kOps[static_cast<int>(node.op) - static_cast<int>(BinaryOp::kAdd)];
   } else if (left_type == kFloat) {
     constexpr Op kOps[] = {Op::add_float, Op::sub_float, Op::mul_float, Op::div_float};
     op = kOps[static_cast<int>(node.op) - static_cast<int>(BinaryOp::kAdd)];
-  } else if (left_type == kDuration) {
+  } else if (left_type == kDecimal || node.right->type == kDecimal) {
+    constexpr Op kOps[] = {Op::add_decimal, Op::sub_decimal, Op::mul_decimal};
+    op = kOps[static_cast<int>(node.op) - static_cast<int>(BinaryOp::kAdd)];
+  } else if (left_type == kDuration || left_type == kTimestamp) {
     constexpr Op kOps[] = {Op::add_time, Op::sub_time, Op::mul_time, Op::div_time};
     op = kOps[static_cast<int>(node.op) - static_cast<int>(BinaryOp::kAdd)];
   }

@@ -34,6 +34,18 @@ vm::TypeId Generator::type(TypeId type) {
     case TypeKind::kDuration:
       made = vm::kTypeDuration;
       break;
+    case TypeKind::kDecimal:
+      made = out_.types.scalar(vm::Kind::decimal);
+      break;
+    case TypeKind::kTimestamp:
+      made = vm::kTypeTimestamp;
+      break;
+    case TypeKind::kBytes:
+      made = vm::kTypeBytes;
+      break;
+    case TypeKind::kJson:
+      made = out_.types.scalar(vm::Kind::json);
+      break;
     case TypeKind::kList:
       made = out_.types.list_of(this->type(info.element));
       break;

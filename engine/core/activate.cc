@@ -140,7 +140,7 @@ tl::expected<Partition::Impl::NewRun, Fault> Partition::Impl::begin_run(
   NewRun made;
   made.entry = make_run(context, program, origin, std::move(arguments));
   auto activation = activate(
-      *made.entry, [](vm::Run& run, vm::Commands& commands) { return run.begin(commands); });
+      context, *made.entry, [](vm::Run& run, vm::Commands& commands) { return run.begin(commands); });
   if (!activation) return tl::unexpected(activation.error());
   made.activation = std::move(*activation);
   return made;

@@ -191,9 +191,10 @@ class Partition::Impl {
                                      const Origin& origin, std::vector<vm::Value> arguments);
   tl::expected<NewRun, Fault> begin_run(const Context& context, const LoadedProgram& loaded,
                                         const Origin& origin, std::vector<vm::Value> arguments);
-  // Calls `input(run, commands)` and renders the commands.
+  // Calls `input(run, commands)` at the record's time and renders the commands.
   template <class Input>
-  tl::expected<Activation, Fault> activate(RunEntry& entry, Input input);
+  tl::expected<Activation, Fault> activate(const Context& context, RunEntry& entry,
+                                           Input input);
   tl::expected<void, Fault> render(Activation& activation) const;
 
   // ---- activate.cc: phase two

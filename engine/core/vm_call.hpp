@@ -15,10 +15,12 @@ struct BadInput : std::runtime_error {
 };
 
 template <class Input>
-tl::expected<Activation, Fault> Partition::Impl::activate(RunEntry& entry, Input input) {
+tl::expected<Activation, Fault> Partition::Impl::activate(const Context& context, RunEntry& entry,
+                                                          Input input) {
   Activation activation;
   activation.entry = &entry;
   try {
+    entry.run->set_now(context.record.time);
     input(*entry.run, activation.commands);
     if (auto rendered = render(activation); !rendered) return tl::unexpected(rendered.error());
   } catch (const std::exception& error) {  // out of memory, or a mistake of the VM
@@ -47,7 +49,7 @@ void Partition::Impl::work(Context& context, RunEntry& entry, Seq cause, Input i
                    "the record is " + std::string(verdict_name(context.record.verdict)));
     return;
   }
-  auto activation = activate(entry, std::move(input));
+  auto activation = activate(context, entry, std::move(input));
   if (!activation) {
     settle_faulted(context, entry, activation.error().why);
     return;
