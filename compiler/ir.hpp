@@ -207,10 +207,10 @@ struct Expr {
   Span span;
   TypeId type = kPoison;
   std::variant<Poison, NoneValue, BoolValue, IntValue, FloatValue, StringValue, DurationValue,
-               Constant, LocalRef, ConstRef, StepKey, RunClient, RunId, Now, Not, Negate, Arithmetic, Compare,
-               Logic, In, Coalesce, IfExpr, MatchExpr, ListValue, MapValue, RangeValue,
-               Comprehension, FieldOf, IndexOf, RecordValue, CaseValue, With, CallFn, CallBuiltin,
-               AsType, Interpolation>
+               Constant, LocalRef, ConstRef, StepKey, RunClient, RunId, Now, Not, Negate,
+               Arithmetic, Compare, Logic, In, Coalesce, IfExpr, MatchExpr, ListValue, MapValue,
+               RangeValue, Comprehension, FieldOf, IndexOf, RecordValue, CaseValue, With, CallFn,
+               CallBuiltin, AsType, Interpolation>
       node;
 };
 
@@ -245,11 +245,23 @@ struct RecordDef {
   std::vector<FieldDef> fields;
   bool is_event = false;
   std::uint32_t version = 1;
+  RecordDef* newest = nullptr;  // of an older version of an event: the one that its name means
   TypeId type = kPoison;
   std::uint32_t index = 0;    // within Program::records
   bool crosses_edge = false;  // an event that is a topic's, notified or an outcome
 
   const FieldDef* find(std::string_view field, std::uint32_t* at = nullptr) const;
+};
+
+// upgrade Ask v1 -> v2 (old) = …
+struct UpgradeDef {
+  const Module* module = nullptr;
+  const ast::Decl* tree = nullptr;
+  const RecordDef* event = nullptr;  // the newest version; null after an error
+  const RecordDef* from = nullptr;   // null: that version is not declared, and `old` is json
+  const RecordDef* to = nullptr;
+  Local* old = nullptr;
+  Expr* value = nullptr;
 };
 
 struct CaseDef {
@@ -550,6 +562,7 @@ struct Program {
   std::deque<Module> modules;
   std::deque<RecordDef> records;
   std::deque<EnumDef> enums;
+  std::deque<UpgradeDef> upgrades;
   std::deque<TopicDef> topics;
   std::deque<PoolDef> pools;
   std::deque<PolicyDef> policies;

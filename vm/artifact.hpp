@@ -82,10 +82,28 @@ struct Parameter {
   friend bool operator==(const Parameter&, const Parameter&) = default;
 };
 
+// What makes of an event of an older version one of a newer.
+struct EventUpgrade {
+  uint32_t from = 0;
+  uint32_t to = 0;
+  TypeId type;            // of what is sent in version `from`
+  uint32_t function = 0;  // pure, of that type, to the record of version `to`
+  friend bool operator==(const EventUpgrade&, const EventUpgrade&) = default;
+};
+
 struct EventInfo {
   std::string name;  // on the wire
   uint32_t version = 1;
   uint32_t record = 0;
+  std::vector<EventUpgrade> upgrades;  // rising by `from`; each leads on, at last to `version`
+
+  // Null if there is none from that version.
+  const EventUpgrade* upgrade_of(uint32_t from) const {
+    for (const EventUpgrade& upgrade : upgrades) {
+      if (upgrade.from == from) return &upgrade;
+    }
+    return nullptr;
+  }
   friend bool operator==(const EventInfo&, const EventInfo&) = default;
 };
 

@@ -258,6 +258,12 @@ class Decoder {
       event.name = text();
       event.version = number();
       event.record = number();
+      list(event.upgrades, kUpgradesMax, "upgrades", [&](EventUpgrade& upgrade) {
+        upgrade.from = number();
+        upgrade.to = number();
+        upgrade.type = {number()};
+        upgrade.function = number();
+      });
     });
   }
 

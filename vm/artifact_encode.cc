@@ -95,6 +95,12 @@ void put_events(std::string& out, const Program& program) {
     put_string(out, event.name);
     put_number(out, event.version);
     put_number(out, event.record);
+    put_list(out, event.upgrades, [&](const EventUpgrade& upgrade) {
+      put_number(out, upgrade.from);
+      put_number(out, upgrade.to);
+      put_number(out, upgrade.type.index);
+      put_number(out, upgrade.function);
+    });
   });
 }
 

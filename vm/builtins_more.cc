@@ -78,7 +78,8 @@ bool extract(Call& call, Value* out) {
   for (size_t at = text.find(kFence); at != std::string_view::npos;
        at = text.find(kFence, at + kFence.size())) {
     const size_t begin = text.find_first_of("{[\n", at);
-    const size_t first = begin == std::string_view::npos ? begin : text.find_first_not_of(" \t\r\n", begin);
+    if (begin == std::string_view::npos) break;
+    const size_t first = text.find_first_not_of(" \t\r\n", begin);
     if (first == std::string_view::npos || (text[first] != '{' && text[first] != '[')) continue;
     if (json_at(call, text, first, &found)) return call.give(out, Value::json(found));
   }

@@ -234,9 +234,8 @@ std::optional<Decimal> decimal_of(double value) {
   const auto exponent = parse_int(std::string_view(text).substr(digits));
   if (!mantissa || !exponent) return std::nullopt;
   if (*exponent > kDecimalDigitsMax || *exponent < -kDecimalDigitsMax) return std::nullopt;
-  const Decimal shift = *exponent >= 0
-                            ? Decimal{power_of_ten(static_cast<int>(*exponent)), 0}
-                            : Decimal{1, static_cast<int>(-*exponent)};
+  const Decimal shift = *exponent >= 0 ? Decimal{power_of_ten(static_cast<int>(*exponent)), 0}
+                                       : Decimal{1, static_cast<int>(-*exponent)};
   if (!is_valid(shift)) return std::nullopt;
   return multiply(*mantissa, shift);
 }

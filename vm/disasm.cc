@@ -264,6 +264,10 @@ void append_types(const Program& program, std::string& out) {
 void append_tables(const Program& program, std::string& out) {
   for (const EventInfo& event : program.events) {
     out += "event " + event.name + " v" + number(event.version) + "\n";
+    for (const EventUpgrade& upgrade : event.upgrades) {
+      out += "  upgrade v" + number(upgrade.from) + " -> v" + number(upgrade.to) + " by " +
+             name_at(program.functions, upgrade.function, "function") + "\n";
+    }
   }
   for (const TopicInfo& topic : program.topics) {
     out += "topic " + topic.name + " of " + name_at(program.events, topic.event, "event");

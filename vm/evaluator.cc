@@ -153,8 +153,7 @@ bool check_json(Unit& unit, Activation& act, TypeId type, const Value& json, Val
   }
   if (act.in_constraint) return act.fault("a constraint cannot check json");
   act.charge(json.logical_bytes());
-  auto value =
-      decode_json(unit.types(), type, json.as_text(), {.ignore_unknown_fields = true});
+  auto value = decode_json(unit.types(), type, json.as_text(), {.ignore_unknown_fields = true});
   std::vector<JsonProblem> problems;
   if (value) {
     Constraints constraints(unit, unit.side_base(), &act.fuel);
@@ -180,6 +179,36 @@ tl::expected<Value, std::vector<JsonProblem>> decode_checked(Unit& unit, TypeId 
                                                              JsonDecodeOptions options) {
   auto value = decode_json(unit.types(), type, text, options);
   if (!value) return value;
+  std::vector<JsonProblem> problems = check_constraints(unit, type, *value);
+  if (!problems.empty()) return tl::unexpected(std::move(problems));
+  return value;
+}
+
+tl::expected<Value, std::vector<JsonProblem>> decode_event(Unit& unit, uint32_t event, TypeId type,
+                                                           std::string_view text,
+                                                           uint64_t version) {
+  const EventInfo& info = unit.program().events[event];
+  if (version == 0 || version == info.version) return decode_checked(unit, type, text);
+  const auto fails = [](std::string message) {
+    return tl::unexpected(std::vector<JsonProblem>{{"", std::move(message), false}});
+  };
+  const EventUpgrade* upgrade =
+      version > info.version ? nullptr : info.upgrade_of(static_cast<uint32_t>(version));
+  if (upgrade == nullptr) {
+    return fails("version " + std::to_string(version) + " of `" + info.name +
+                 "` is not known; the newest is " + std::to_string(info.version));
+  }
+  auto value = decode_checked(unit, upgrade->type, text);
+  for (; value && upgrade != nullptr; upgrade = info.upgrade_of(upgrade->to)) {
+    auto made = evaluate(unit, upgrade->function, {&*value, 1});
+    if (!made) {
+      return fails("the upgrade from version " + std::to_string(upgrade->from) +
+                   " failed: " + made.error().message);
+    }
+    value = std::move(*made);
+  }
+  if (!value) return value;
+  if (!conforms(unit.types(), type, *value)) return fails("the upgrade made another type");
   std::vector<JsonProblem> problems = check_constraints(unit, type, *value);
   if (!problems.empty()) return tl::unexpected(std::move(problems));
   return value;

@@ -36,6 +36,13 @@ tl::expected<Value, std::vector<JsonProblem>> decode_checked(Unit& unit, TypeId 
                                                              std::string_view text,
                                                              JsonDecodeOptions options = {});
 
+// An event as a client sent it in `version` (0: the newest), as a value of the newest: decoded and
+// checked by its own version's type, upgraded as often as it takes, and checked again. REQUIRES:
+// `type` is that of the event's record.
+tl::expected<Value, std::vector<JsonProblem>> decode_event(Unit& unit, uint32_t event, TypeId type,
+                                                           std::string_view text,
+                                                           uint64_t version = 0);
+
 // The ordering key of an event on a topic with an order function, as text. REQUIRES: the topic has
 // one.
 tl::expected<std::string, Failure> order_key(Unit& unit, uint32_t topic, const Value& event);

@@ -171,7 +171,7 @@ bool decimal_arithmetic(Activation& act, Op op, Value* out, const Value& a, cons
     }
     operands[i] = each.is(Kind::decimal) ? each.as_decimal() : decimal_of(each.as_int());
   }
-  auto result = product                ? multiply(operands[0], operands[1])
+  auto result = product                 ? multiply(operands[0], operands[1])
                 : op == Op::add_decimal ? add(operands[0], operands[1])
                                         : subtract(operands[0], operands[1]);
   if (!result) return act.overflow("the result has more than 33 digits");

@@ -23,8 +23,8 @@
 //
 //   json       any JSON, kept exactly
 //
-// Null is read only where the type is T? (it is `none` then) or json. In lists and maps none is written as null, and so is a
-// field that is none though its default is something else.
+// Null is read only where the type is T? (it is `none` then) or json. In lists and maps none is
+// written as null, and so is a field that is none though its default is something else.
 namespace sluice::vm {
 
 struct JsonProblem {
@@ -52,9 +52,10 @@ tl::expected<Value, std::vector<JsonProblem>> decode_json(const TypeTable& types
                                                           JsonReader& reader,
                                                           JsonDecodeOptions options = {});
 
-// The one text of a JSON value, as values of kind json hold it: no white space, keys rising by their
-// bytes, strings with the escapes that JSON requires and no others. Numbers keep their digits, so
-// that 64-bit ints, decimals and whatever else travel exactly; one that is beyond a float is refused.
+// The one text of a JSON value, as values of kind json hold it: no white space, keys rising by
+// their bytes, strings with the escapes that JSON requires and no others. Numbers keep their
+// digits, so that 64-bit ints, decimals and whatever else travel exactly; one that is beyond a
+// float is refused.
 tl::expected<std::string, JsonProblem> canonical_json(std::string_view text);
 // The same for the next value of a reader, appended; false: the reader has failed.
 bool read_canonical_json(JsonReader& reader, std::string& out);

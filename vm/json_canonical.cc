@@ -7,7 +7,7 @@ namespace sluice::vm {
 namespace {
 
 struct Member {
-  std::string key;  // a copy: the reader's goes with the object
+  std::string key;   // a copy: the reader's goes with the object
   size_t begin = 0;  // of its text, key included
   size_t end = 0;
 };

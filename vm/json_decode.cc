@@ -239,7 +239,10 @@ class Decoder {
 
   bool text(Kind kind, Value* out, const Place* place) {
     if (reader_.kind() != JsonKind::string) {
-      return mismatch(kind == Kind::string ? "a string" : "a string in quotes", place);
+      return mismatch(kind == Kind::string    ? "a string"
+                      : kind == Kind::decimal ? "a decimal in quotes, such as \"12.50\""
+                                              : "a string in quotes",
+                      place);
     }
     std::string_view text;
     if (!reader_.read_string(&text)) return broken(place);

@@ -52,6 +52,7 @@ inline constexpr uint32_t kTypesMax = 65535;
 inline constexpr uint32_t kRecordsMax = 65535;
 inline constexpr uint32_t kFieldsMax = 1024;    // of one record or enum case
 inline constexpr uint32_t kEnumCasesMax = 256;  // fits the x operand of make_enum
+inline constexpr uint32_t kUpgradesMax = 1000;  // of one event
 inline constexpr uint32_t kConstantsMax = 1U << 20;
 inline constexpr uint32_t kFunctionsMax = 65535;  // fits a 16-bit operand
 inline constexpr uint32_t kRegistersMax = 65535;

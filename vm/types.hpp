@@ -107,7 +107,7 @@ struct TypeTable {
   TypeId list_of(TypeId element);
   TypeId map_of(TypeId element);
   TypeId optional_of(TypeId element);  // of an optional: that optional itself
-  TypeId scalar(Kind kind);  // decimal and json; the others have their constants above
+  TypeId scalar(Kind kind);            // decimal and json; the others have their constants above
   TypeId record_type(uint32_t record);
   TypeId enum_type(uint32_t enumeration);
 

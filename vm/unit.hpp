@@ -26,7 +26,8 @@ class Unit {
   Value* stack() {
     return stack_.data();
   }  // program.stack_registers() values, all none between calls
-  // Where the stack of constraints begins that are asked while other code is at work; as large again.
+  // Where the stack begins of constraints that are asked while other code is at work; it is as
+  // large again.
   uint32_t side_base() const { return program_->stack_registers(); }
   // For whoever needs bytes for a moment; its content is nobody's.
   std::string& scratch() { return scratch_; }

@@ -112,11 +112,27 @@ class Tables {
     }
   }
 
+  void upgrades(const EventInfo& event) {
+    uint32_t last = 0;
+    for (const EventUpgrade& upgrade : event.upgrades) {
+      const std::string which =
+          "the upgrade of `" + event.name + "` v" + std::to_string(upgrade.from);
+      require(upgrade.from > last && upgrade.from < upgrade.to, which + " is out of order");
+      require(is_type(upgrade.type), which + " has no type");
+      require(is_function(upgrade.function, FunctionKind::pure, 1),
+              which + " is no function of one parameter");
+      require(upgrade.to == event.version || event.upgrade_of(upgrade.to) != nullptr,
+              which + " leads nowhere");
+      last = upgrade.from;
+    }
+  }
+
   void edge() {
     const Program& p = program_;
     for (const EventInfo& event : p.events) {
       require(event.record < p.types.records.size(), "event `" + event.name + "` has no record");
       require(event.version >= 1, "event `" + event.name + "` has no version");
+      upgrades(event);
     }
     for (const TopicInfo& topic : p.topics) {
       require(topic.event < p.events.size(), "topic `" + topic.name + "` has no event");

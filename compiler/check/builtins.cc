@@ -114,7 +114,7 @@ std::string builtin_signatures(std::string_view name) {
     ordered = ordered || needs_order(row.builtin);
   }
   return fmt::format("`{}` takes {}{}", name, text,
-                     ordered ? ", where T is int, float, decimal, string, duration or timestamp" : "");
+                     ordered ? ", where T is a type with an order, such as int or string" : "");
 }
 
 BuiltinCall::BuiltinCall(Types& types, std::string_view name, std::size_t count)

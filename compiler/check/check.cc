@@ -16,6 +16,7 @@ std::unique_ptr<ir::Program> check(const SourceSet& sources, const std::set<File
   check_wire_names(context);
   check_declarations(context);
   check_bodies(context);
+  check_upgrades(context);
   check_cycles(context);
   analyse_flows(*program, diagnostics);
   check_tests(context);

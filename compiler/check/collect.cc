@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "compiler/check/context.hpp"
 
@@ -41,10 +42,29 @@ class Collector {
 
   void collect(const ast::Decl& decl, const ast::RecordDecl&) { add_record(decl); }
 
+  // The name of an event means its newest version; older ones are there for their upgrades.
   void collect(const ast::Decl& decl, const ast::EventDecl& node) {
-    RecordDef* def = add_record(decl);
-    def->is_event = true;
-    def->version = node.version.value_or(1);
+    RecordDef& def = context_.program.records.emplace_back();
+    def.name = decl.name.text;
+    def.module = scope_.module;
+    def.tree = &decl;
+    def.is_event = true;
+    def.version = node.version.value_or(1);
+    def.index = static_cast<std::uint32_t>(context_.program.records.size() - 1);
+    def.type = context_.types.record(def);
+    auto& table = scope_.spaces[static_cast<std::size_t>(Space::kType)];
+    const auto [place, added] = table.try_emplace(decl.name.text, Symbol{&def, decl.name.span});
+    const auto [same, first] = versions_.try_emplace({def.name, def.version}, decl.name.span);
+    if (added) return;
+    const RecordDef* known = place->second.as<RecordDef>();
+    if (known == nullptr || !known->is_event || !first) {
+      context_.diagnostics
+          .report(Code::E0204, decl.name.span,
+                  fmt::format("`{}` is declared twice in this module", decl.name.text))
+          .also(first ? place->second.span : same->second, "first here");
+    } else if (def.version > known->version) {
+      place->second = Symbol{&def, decl.name.span};
+    }
   }
 
   RecordDef* add_record(const ast::Decl& decl) {
@@ -87,8 +107,9 @@ class Collector {
   }
 
   void collect(const ast::Decl& decl, const ast::UpgradeDecl&) {
-    refuse(Code::E0616, decl, "`upgrade` is not executed yet",
-           "events have a version, but older ones are not carried over yet");
+    UpgradeDef& def = context_.program.upgrades.emplace_back();
+    def.module = scope_.module;
+    def.tree = &decl;
   }
   void collect(const ast::Decl& decl, const ast::MigrateDecl&) {
     refuse(Code::E0618, decl, "`migrate` is not executed yet",
@@ -122,6 +143,7 @@ class Collector {
   Context& context_;
   ModuleScope& scope_;
   std::unordered_map<std::string, Span> tests_;  // by title
+  std::map<std::pair<std::string, std::uint32_t>, Span> versions_;  // of events
 };
 
 // Names on the wire are plain, so they are unique over all modules.

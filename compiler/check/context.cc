@@ -35,8 +35,7 @@ std::string kind_with_article(const Symbol& symbol) {
 namespace {
 
 const std::vector<std::string_view> kBuiltInTypes = {
-    "bool",     "int",     "float",     "string", "duration",
-    "decimal", "timestamp", "bytes", "json"};
+    "bool", "int", "float", "string", "duration", "decimal", "timestamp", "bytes", "json"};
 
 const Symbol* find_in_other_space(const ModuleScope& scope, Space space, std::string_view name) {
   for (std::size_t i = 0; i < kSpaces; ++i) {
@@ -204,9 +203,9 @@ const Symbol* Context::resolve(ModuleScope& scope, Space space, const ast::Quali
 
 TypeId Context::resolve_named(ModuleScope& scope, const ast::NamedType& named) {
   static const std::unordered_map<std::string_view, TypeId> kBuiltIn = {
-      {"bool", kBool},     {"int", kInt},           {"float", kFloat},
-      {"string", kString}, {"duration", kDuration}, {"decimal", kDecimal},
-      {"bytes", kBytes},   {"timestamp", kTimestamp}, {"json", kJson},
+      {"bool", kBool},         {"int", kInt},         {"float", kFloat}, {"string", kString},
+      {"duration", kDuration}, {"decimal", kDecimal}, {"bytes", kBytes}, {"timestamp", kTimestamp},
+      {"json", kJson},
   };
   const std::string& name = named.name.last().text;
   if (named.name.is_simple()) {

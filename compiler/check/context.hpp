@@ -111,6 +111,7 @@ void collect(Context& context);                        // declarations into scop
 void check_wire_names(Context& context);               // clashes across modules
 void check_declarations(Context& context);             // everything outside bodies
 void check_bodies(Context& context);                   // fns and flows
+void check_upgrades(Context& context);                 // between versions of events
 void check_cycles(Context& context);                   // records, fns
 void check_edge_events(Context& context);
 void check_tests(Context& context);  // test and invariant blocks

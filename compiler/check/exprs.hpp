@@ -70,6 +70,8 @@ class Exprs {
   std::vector<std::pair<std::string, Span>>& siblings() { return siblings_; }
   // Fields whose names an ordering key or a refused construct may use as they are.
   void set_event(ir::Local* event) { event_ = event; }
+  // In an upgrade, the event's name means the version that is made.
+  void set_version(ir::RecordDef* version) { version_ = version; }
   // What `run.client` is: `string`, or `string?` where a run may have none.
   void set_run_client(ir::TypeId type) { run_client_ = type; }
   // The step whose `unsure` block is being checked: its result does not exist there.
@@ -155,6 +157,7 @@ class Exprs {
   World world_;
   Locals& locals_;
   ir::Local* event_ = nullptr;
+  ir::RecordDef* version_ = nullptr;
   ir::TypeId run_client_ = ir::kString;
   const ir::StepDef* unsure_ = nullptr;
   OwnCall own_calls_;

@@ -109,8 +109,8 @@ Expr* Exprs::field_of_value(const ast::Expr& tree, const ast::FieldExpr& node, E
           "`case circle(r) => r`");
     } else if (info.kind == TypeKind::kJson) {
       diagnostic.because(
-          "JSON is looked into once it is checked: `(x as T).field`, where `T` is a record with the "
-          "fields that matter; `x as {string: json}` opens an object");
+          "JSON is looked into once it is checked: `(x as T).field`, where `T` is a record with "
+          "the fields that matter; `x as {string: json}` opens an object");
     } else if (info.kind == TypeKind::kMap) {
       diagnostic.because("a map is asked with brackets: `m[\"key\"]`");
     } else if (info.kind == TypeKind::kString || info.kind == TypeKind::kList) {
@@ -190,6 +190,7 @@ Expr* Exprs::default_of(FieldDef& field, Span span) {
 Expr* Exprs::record(const ast::Expr& tree, const ast::RecordExpr& node) {
   const Symbol* symbol = context_.resolve(scope_, Space::kType, node.type, "record or event");
   RecordDef* def = symbol == nullptr ? nullptr : symbol->as<RecordDef>();
+  if (def != nullptr && version_ != nullptr && version_->newest == def) def = version_;
   if (def == nullptr) {
     if (symbol != nullptr) {
       context_.diagnostics

@@ -198,8 +198,7 @@ std::vector<Expr*> Exprs::arguments(const ast::CallExpr& call, Span call_span,
   return values;
 }
 
-Expr* Exprs::literal_call(const ast::Expr& tree, const ast::CallExpr& node,
-                          std::string_view name) {
+Expr* Exprs::literal_call(const ast::Expr& tree, const ast::CallExpr& node, std::string_view name) {
   if (node.arguments.size() != 1) return nullptr;
   const auto* literal = ast::as<ast::StringLiteral>(*node.arguments[0].value);
   const auto text = literal == nullptr ? std::nullopt : literal->plain();

@@ -41,10 +41,11 @@ Expr* Exprs::unary(const ast::Expr& tree, const ast::UnaryExpr& node, TypeId hin
         .because("it takes an int, a float, a decimal or a duration");
     return context_.poison(tree.span);
   }
-  if (auto* literal = std::get_if<FloatValue>(&operand->node)) {
-    return context_.expr(tree.span, kFloat, FloatValue{0.0 - literal->value});
+  if (const auto* number = as<FloatValue>(operand)) {
+    return context_.expr(tree.span, kFloat, FloatValue{0.0 - number->value});
   }
-  if (auto* literal = std::get_if<Constant>(&operand->node); literal != nullptr && type == kDecimal) {
+  const auto* literal = as<Constant>(operand);
+  if (literal != nullptr && type == kDecimal) {
     const vm::Value negated = vm::Value::decimal(vm::negate(literal->value.as_decimal()));
     return context_.expr(tree.span, kDecimal, Constant{negated});
   }
@@ -128,8 +129,8 @@ Expr* Exprs::bad_quotient(const ast::Expr& tree, const ast::BinaryExpr& node) {
   context_.diagnostics
       .report(Code::E0302, node.op_span, "`/` does not take decimals, which are exact")
       .because(
-          "a quotient such as 1/3 never ends: `divide(a, b, 2)` rounds it to so many places, halves "
-          "away from zero");
+          "a quotient such as 1/3 never ends: `divide(a, b, 2)` rounds it to so many places, "
+          "halves away from zero");
   return context_.poison(tree.span);
 }
 

@@ -120,15 +120,7 @@ void FunctionCode::into(const Expr& expr, Register to) {
                  [&](const RunId&) { about_run(Op::run_id, run_id_, to); },
                  [&](const Now&) { about_run(Op::now, now_, to); },
                  [&](const Not& node) { builder_.emit(Op::not_bool, to, eval(*node.operand)); },
-                 [&](const Negate& node) {
-                   const Op op = expr.type == kFloat      ? Op::neg_float
-                                 : expr.type == kDecimal  ? Op::neg_decimal
-                                 : expr.type == kDuration ? Op::neg_time
-                                                          : Op::neg_int;
-                   const Register operand = eval(*node.operand);
-                   at(expr.span);
-                   builder_.emit(op, to, operand);
-                 },
+                 [&](const Negate& node) { negate(expr, node, to); },
                  [&](const Arithmetic& node) { arithmetic(expr, node, to); },
                  [&](const Compare& node) { compare(node, to); },
                  [&](const Logic& node) { logic(node, to); },
@@ -172,16 +164,7 @@ void FunctionCode::into(const Expr& expr, Register to) {
                    at(expr.span);
                    builtin(static_cast<Builtin>(node.builtin), first, to);
                  },
-                 [&](const AsType& node) {
-                   const Register value = eval(*node.value);
-                   at(expr.span);
-                   if (expr.type == kJson) {
-                     builder_.emit(Op::as_json, to, value);
-                   } else {
-                     builder_.emit_indexed(Op::as_type, to, value,
-                                           generator_.type(expr.type).index);
-                   }
-                 },
+                 [&](const AsType& node) { as_type(expr, node, to); },
                  [&](const Interpolation& node) { interpolation(node, to); },
                  [&](const auto&) {
                    // Literals were folded, and poison never gets here.
@@ -190,6 +173,26 @@ void FunctionCode::into(const Expr& expr, Register to) {
              },
              expr.node);
   builder_.release_to(mark);
+}
+
+void FunctionCode::negate(const Expr& expr, const Negate& node, Register to) {
+  const Op op = expr.type == kFloat      ? Op::neg_float
+                : expr.type == kDecimal  ? Op::neg_decimal
+                : expr.type == kDuration ? Op::neg_time
+                                         : Op::neg_int;
+  const Register operand = eval(*node.operand);
+  at(expr.span);
+  builder_.emit(op, to, operand);
+}
+
+void FunctionCode::as_type(const Expr& expr, const AsType& node, Register to) {
+  const Register value = eval(*node.value);
+  at(expr.span);
+  if (expr.type == kJson) {
+    builder_.emit(Op::as_json, to, value);
+  } else {
+    builder_.emit_indexed(Op::as_type, to, value, generator_.type(expr.type).index);
+  }
 }
 
 void FunctionCode::builtin(Builtin which, Register first, Register to) {

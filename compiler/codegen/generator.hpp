@@ -133,6 +133,8 @@ class FunctionCode {
   void constant(const vm::Value& value, Register to);
   void about_run(Op op, const std::optional<Register>& captured, Register to);
   bool folded(const ir::Expr& expr, Register to);
+  void negate(const ir::Expr& expr, const ir::Negate& node, Register to);
+  void as_type(const ir::Expr& expr, const ir::AsType& node, Register to);
   void arithmetic(const ir::Expr& expr, const ir::Arithmetic& node, Register to);
   void compare(const ir::Compare& node, Register to);
   void logic(const ir::Logic& node, Register to);

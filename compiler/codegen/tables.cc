@@ -1,6 +1,8 @@
 // The tables of the artifact: types, events, topics, pools, tasks, step sites.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "compiler/codegen/generator.hpp"
 
 namespace sluice::compiler {
@@ -115,7 +117,25 @@ void Generator::events() {
     if (!def.is_event || !def.crosses_edge) continue;
     events_.emplace(&def, static_cast<std::uint32_t>(out_.events.size()));
     type(def.type);  // what comes in is read by it
-    out_.events.push_back({def.name, def.version, def.index});
+    out_.events.push_back({def.name, def.version, def.index, {}});
+  }
+  for (const UpgradeDef& def : program_.upgrades) {
+    const auto event = events_.find(def.event);
+    if (event == events_.end()) continue;  // nobody sends it
+    const auto& node = std::get<ast::UpgradeDecl>(def.tree->node);
+    const std::uint32_t function = reserve();
+    FunctionCode code(
+        *this, fmt::format("{} v{} -> v{}", def.event->name, node.from_version, node.to_version),
+        vm::FunctionKind::pure, 1);
+    code.bind(def.old, {0});
+    code.pure_body(*def.value);
+    put(function, code.builder(), def.tree->name.span);
+    out_.events[event->second].upgrades.push_back(
+        {node.from_version, node.to_version, type(def.old->type), function});
+  }
+  for (vm::EventInfo& event : out_.events) {
+    std::sort(event.upgrades.begin(), event.upgrades.end(),
+              [](const auto& a, const auto& b) { return a.from < b.from; });
   }
 }
 

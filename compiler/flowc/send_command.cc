@@ -29,6 +29,7 @@ struct SendOptions {
   std::string client;
   std::string tenant;
   std::string id;
+  unsigned event_version = 0;  // 0: the newest
   EngineOptions engine;
   bool wait = false;
   unsigned seconds = 60;
@@ -112,6 +113,12 @@ std::string scope_query(const SendOptions& options) {
   return query;
 }
 
+std::string events_query(const SendOptions& options) {
+  std::string query = scope_query(options);
+  if (options.event_version == 0) return query;
+  return query + fmt::format("{}version={}", query.empty() ? "?" : "&", options.event_version);
+}
+
 // Polls one run until it has ended; prints its outcome.
 int await_run(const gateway::EngineUrl& url, const SendOptions& options, const std::string& run,
               steady_clock::time_point until) {
@@ -133,7 +140,7 @@ int send_over_http(const gateway::EngineUrl& url, const SendOptions& options) {
   const auto response = gateway::request(
       url, with_token(options, {.method = "POST",
                                 .target = "/v1/topics/" + gateway::url_escape(options.topic) +
-                                          "/events" + scope_query(options),
+                                          "/events" + events_query(options),
                                 .headers = {{"Content-Type", "application/json"},
                                             {"Idempotency-Key", options.id}},
                                 .body = options.json}));
@@ -170,6 +177,7 @@ std::string send_frame(const SendOptions& options) {
   vm::append_json_string(options.id, frame);
   frame += ",\"topic\":";
   vm::append_json_string(options.topic, frame);
+  if (options.event_version != 0) frame += fmt::format(",\"version\":{}", options.event_version);
   return frame + ",\"data\":" + options.json + "}";
 }
 
@@ -243,6 +251,8 @@ void add_send_command(CLI::App& app, int& exit_code) {
   command->add_option("--client", options->client, "On whose behalf, with an admin's token");
   command->add_option("--tenant", options->tenant, "In which tenant, with a token for all of them");
   command->add_option("--id", options->id, "Idempotency key; a fresh one otherwise");
+  command->add_option("--event-version", options->event_version,
+                      "Version of the event that the JSON is in; the newest otherwise");
   command->add_flag("--wait", options->wait, "Print deliveries until the runs have answered");
   command->add_option("--timeout", options->seconds, "Seconds that --wait lasts at most")
       ->capture_default_str()

@@ -139,8 +139,9 @@ tl::expected<Partition::Impl::NewRun, Fault> Partition::Impl::begin_run(
     std::vector<vm::Value> arguments) {
   NewRun made;
   made.entry = make_run(context, program, origin, std::move(arguments));
-  auto activation = activate(
-      context, *made.entry, [](vm::Run& run, vm::Commands& commands) { return run.begin(commands); });
+  auto activation = activate(context, *made.entry, [](vm::Run& run, vm::Commands& commands) {
+    return run.begin(commands);
+  });
   if (!activation) return tl::unexpected(activation.error());
   made.activation = std::move(*activation);
   return made;

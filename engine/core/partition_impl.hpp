@@ -193,8 +193,7 @@ class Partition::Impl {
                                         const Origin& origin, std::vector<vm::Value> arguments);
   // Calls `input(run, commands)` at the record's time and renders the commands.
   template <class Input>
-  tl::expected<Activation, Fault> activate(const Context& context, RunEntry& entry,
-                                           Input input);
+  tl::expected<Activation, Fault> activate(const Context& context, RunEntry& entry, Input input);
   tl::expected<void, Fault> render(Activation& activation) const;
 
   // ---- activate.cc: phase two

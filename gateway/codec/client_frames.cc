@@ -20,7 +20,7 @@ struct VerbRow {
 
 constexpr std::array kVerbs = {
     VerbRow{"send", ClientVerb::kSend, kFieldId | kFieldTopic | kFieldData,
-            kFieldTtl | kFieldCorrelation | kFieldTraceparent},
+            kFieldTtl | kFieldCorrelation | kFieldTraceparent | kFieldVersion},
     VerbRow{"ack", ClientVerb::kAck, kFieldOffset, 0},
     VerbRow{"ping", ClientVerb::kPing, 0, 0},
     VerbRow{"hello", ClientVerb::kHello, 0,

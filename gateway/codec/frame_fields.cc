@@ -53,6 +53,7 @@ constexpr std::array kRows = {
     FieldRow{.name = "event", .field = kFieldEvent, .text = &FrameFields::event},
     FieldRow{.name = "group", .field = kFieldGroup, .text = &FrameFields::group},
     FieldRow{.name = "token_ms", .field = kFieldTokenMs, .count = &FrameFields::token_ms},
+    FieldRow{.name = "version", .field = kFieldVersion, .count = &FrameFields::version},
 };
 
 const FieldRow* row_named(std::string_view name) {
@@ -123,7 +124,7 @@ void FrameFields::clear() {
     text->clear();
   }
   data = result = {};
-  resume_offset = ttl_ms = offset = credit = n = retry_after_ms = wait_ms = token_ms = 0;
+  resume_offset = version = ttl_ms = offset = credit = n = retry_after_ms = wait_ms = token_ms = 0;
   retry = false;
   tasks.clear();
   reclaim.clear();

@@ -43,6 +43,7 @@ enum Field : std::uint32_t {
   kFieldEvent = 1u << 24,
   kFieldGroup = 1u << 25,
   kFieldTokenMs = 1u << 26,
+  kFieldVersion = 1u << 27,
 };
 
 // The fields as they were read. Strings keep their capacity when reused for the next frame.
@@ -57,6 +58,7 @@ struct FrameFields {
   std::string_view result;  // likewise
   std::uint64_t ttl_ms = 0, offset = 0, credit = 0, n = 0, retry_after_ms = 0, wait_ms = 0,
                 token_ms = 0;
+  std::uint64_t version = 0;  // of the event in `data`; 0: the newest
   bool retry = false;
   std::vector<std::string> tasks, reclaim;
 

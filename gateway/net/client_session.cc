@@ -239,7 +239,8 @@ void ClientSession::send_event(const FrameFields& frame) {
                      .data = frame.data,
                      .correlation = frame.correlation,
                      .traceparent = frame.traceparent,
-                     .ttl_ms = frame.ttl_ms};
+                     .ttl_ms = frame.ttl_ms,
+                     .version = frame.version};
   auto request = make_publish(shard(), input);
   if (!request) {
     return reject(frame.id, request.error().code, request.error().message, &request.error().errors);

@@ -60,7 +60,7 @@ tl::expected<node::PublishRequest, InputError> make_publish(Shard& shard,
     return tl::unexpected(
         InputError{ErrorCode::fault, "the artifact lacks the type of the topic's event", {}});
   }
-  const auto value = vm::decode_checked(view->unit, *type, input.data);
+  const auto value = vm::decode_event(view->unit, topic.event, *type, input.data, input.version);
   if (!value) return tl::unexpected(invalid(value.error()));
   node::PublishRequest request;
   if (topic.order_function) {

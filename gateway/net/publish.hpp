@@ -32,6 +32,7 @@ struct PublishInput {
   std::string_view correlation;
   std::string_view traceparent;
   std::uint64_t ttl_ms = 0;
+  std::uint64_t version = 0;  // of the event that the data is in; 0: the newest
 };
 // Checks the data against the topic's event, computes the ordering key. The reply is left to the
 // caller.

@@ -37,6 +37,14 @@ void set_key(EventInput& event, std::string_view key, bool batch, std::size_t in
   if (!event.problem) event.problem = check_id(event.id);
 }
 
+// The version in `https://example.org/ask/v2`: what follows the last `/v`; 0 where there is none.
+std::uint64_t version_in(std::string_view schema) {
+  std::uint64_t version = 0;
+  const std::size_t at = schema.rfind("/v");
+  if (at == std::string_view::npos || !read_count(schema.substr(at + 2), &version)) return 0;
+  return version;
+}
+
 // One CloudEvent in structured mode: `id` is the key, `data` the event.
 EventInput read_cloud_event(std::string_view text) {
   EventInput event;
@@ -57,6 +65,10 @@ EventInput read_cloud_event(std::string_view text) {
         read_text(event.id);
       } else if (key == "specversion") {
         read_text(version);
+      } else if (key == "dataschema") {
+        std::string schema;
+        read_text(schema);
+        event.version = version_in(schema);
       } else if (key == "data") {
         has_data = reader.skip(&event.data);
       } else if (key == "correlationid" || key == "correlation") {

@@ -1,6 +1,7 @@
 // Bodies of publishing requests taken apart, by content type. Pure; fuzzed.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@ struct EventInput {
   std::string id;                        // idempotency key; made where none is given
   std::string_view data;                 // JSON, a view into the body
   std::string correlation, traceparent;  // of CloudEvents extensions
+  std::uint64_t version = 0;             // of the event, as `dataschema` names it; 0: it does not
   std::optional<InputError> problem;     // this one cannot be published
 };
 struct EventBody {

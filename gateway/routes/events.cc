@@ -80,6 +80,7 @@ void settle_problem(const ExchangePtr& exchange, Publication& publication, std::
 struct Target {
   std::string tenant;
   std::string client;
+  std::uint64_t version = 0;  // of the events that name none
 };
 
 void publish_one(const ExchangePtr& exchange, Publication& publication, std::size_t index,
@@ -96,7 +97,8 @@ void publish_one(const ExchangePtr& exchange, Publication& publication, std::siz
       .id = event.id,
       .data = event.data,
       .correlation = event.correlation.empty() ? exchange->correlation() : event.correlation,
-      .traceparent = event.traceparent.empty() ? request.traceparent : event.traceparent};
+      .traceparent = event.traceparent.empty() ? request.traceparent : event.traceparent,
+      .version = event.version != 0 ? event.version : target.version};
   auto made = make_publish(exchange->shard(), input);
   if (!made) {
     return settle_problem(exchange, publication, index, made.error().code,
@@ -126,6 +128,12 @@ void post_events(const ExchangePtr& exchange) {
       !is_visible_ascii(request.traceparent, limits::kCorrelationBytes)) {
     return exchange->problem(ErrorCode::bad_request, {.message = "`traceparent` is not one"});
   }
+  std::uint64_t version = 0;
+  const auto asked = request.parameter("version");
+  if (asked && (!read_count(*asked, &version) || version == 0)) {
+    return exchange->problem(ErrorCode::bad_request,
+                             {.message = "`version` is a number from 1 on: that of the event"});
+  }
   auto body = read_events(request.content_type, request.idempotency_key, request.body);
   if (!body) {
     return exchange->problem(body.error().code, details_of(body.error()));
@@ -149,7 +157,7 @@ void post_events(const ExchangePtr& exchange) {
   };
   exchange->wait();
   for (std::size_t i = 0; i < body->events.size() && !exchange->answered(); ++i) {
-    publish_one(exchange, *publication, i, body->events[i], {*tenant, *client});
+    publish_one(exchange, *publication, i, body->events[i], {*tenant, *client, version});
   }
 }
 

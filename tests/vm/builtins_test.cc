@@ -23,6 +23,12 @@ Value ms(int64_t n) {
 Value list(std::vector<Value> items) {
   return Value::list(std::move(items));
 }
+Value money(std::string_view t) {
+  return Value::decimal(parse_decimal(t).value());
+}
+Value us(int64_t n) {
+  return Value::timestamp(n);
+}
 Value map(std::vector<std::pair<Value, Value>> entries) {
   return Value::map(std::move(entries));
 }
@@ -183,9 +189,114 @@ const std::vector<Row>& collection_rows() {
   return rows;
 }
 
+const std::vector<Row>& exact_rows() {
+  static const std::vector<Row> rows = {
+      {Builtin::bytes_of_text, {text("hi")}, "bytes aGk="},
+      {Builtin::parse_base64, {text("aGk=")}, "bytes aGk="},
+      {Builtin::parse_base64, {text("aGk")}, "none"},
+      {Builtin::parse_utf8, {Value::bytes("hi")}, "\"hi\""},
+      {Builtin::parse_utf8, {Value::bytes("\xff")}, "none"},
+      {Builtin::hex, {Value::bytes("\x0f\xa0")}, "\"0fa0\""},
+      {Builtin::sha256, {Value::bytes("")}, "bytes 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="},
+      {Builtin::decode, {text(" { \"b\" : 1.50 , \"a\":[ ] } ")}, "json {\"a\":[],\"b\":1.50}"},
+      {Builtin::decode, {text("{")}, "Invalid: this is no JSON: expected a string at byte 1"},
+      {Builtin::parse_json, {text("[1]")}, "json [1]"},
+      {Builtin::parse_json, {text("[1")}, "none"},
+      {Builtin::extract_json, {text("[1] says ```json\n{\"a\": 2}\n``` ok")}, "json {\"a\":2}"},
+      {Builtin::extract_json, {text("[1] says {\"a\": {}} ok")}, "json {\"a\":{}}"},
+      {Builtin::extract_json, {text("so [1, 2] it is")}, "json [1,2]"},
+      {Builtin::extract_json, {text("``` { ```")}, "none"},
+      {Builtin::decimal_of_int, {number(-5)}, "-5"},
+      {Builtin::decimal_of_float, {real(0.1)}, "0.1"},
+      {Builtin::decimal_of_float, {real(1e-7)}, "0.0000001"},
+      {Builtin::decimal_of_float, {real(2e20)}, "200000000000000000000"},
+      {Builtin::decimal_of_float,
+       {real(1e40)},
+       "Overflow: `decimal`: the result has more than 33 digits"},
+      {Builtin::decimal_of_text, {text("12.50")}, "12.5"},
+      {Builtin::decimal_of_text,
+       {text("1,5")},
+       "Invalid: this is no decimal of at most 33 digits: 1,5"},
+      {Builtin::parse_decimal, {text("-0.010")}, "-0.01"},
+      {Builtin::parse_decimal, {text("01")}, "none"},
+      {Builtin::abs_decimal, {money("-1.5")}, "1.5"},
+      {Builtin::sum_decimal, {list({money("0.1"), money("0.2")})}, "0.3"},
+      {Builtin::round_decimal, {money("-2.5")}, "-3"},
+      {Builtin::round_decimal, {money("2.49")}, "2"},
+      {Builtin::round_decimal_to, {money("2.345"), number(2)}, "2.35"},
+      {Builtin::round_decimal_to,
+       {money("1"), number(34)},
+       "Fault: `round`: the number of places is not within 0..33"},
+      {Builtin::floor_decimal, {money("-2.1")}, "-3"},
+      {Builtin::ceil_decimal, {money("2.1")}, "3"},
+      {Builtin::divide, {money("1"), money("3"), number(4)}, "0.3333"},
+      {Builtin::divide, {money("2"), money("3"), number(4)}, "0.6667"},
+      {Builtin::divide, {money("-1"), money("8"), number(2)}, "-0.13"},
+      {Builtin::divide, {money("1"), money("0"), number(2)}, "Fault: `divide`: division by zero"},
+      {Builtin::fixed, {money("12.5"), number(2)}, "\"12.50\""},
+      {Builtin::fixed, {money("0.005"), number(2)}, "\"0.01\""},
+      {Builtin::float_of_decimal, {money("0.1")}, "0.1"},
+      {Builtin::timestamp_of_text, {text("1970-01-01T00:00:01Z")}, "1970-01-01T00:00:01Z"},
+      {Builtin::timestamp_of_text, {text("today")}, "Invalid: this is no RFC 3339 time: today"},
+      {Builtin::timestamp_of_ms, {number(-1)}, "1969-12-31T23:59:59.999Z"},
+      {Builtin::timestamp_of_ms,
+       {number(INT64_MAX)},
+       "Overflow: `timestamp`: the result does not fit in 64 bits"},
+      {Builtin::parse_timestamp, {text("2026-01-01T01:00:00+01:00")}, "2026-01-01T00:00:00Z"},
+      {Builtin::parse_timestamp, {text("2026-13-01T00:00:00Z")}, "none"},
+      {Builtin::epoch_ms, {us(-1)}, "-1"},
+      {Builtin::epoch_ms, {us(1999)}, "1"},
+      {Builtin::parse_duration, {text("250ms")}, "250ms"},
+      {Builtin::parse_duration, {text("soon")}, "none"},
+  };
+  return rows;
+}
+
+const std::vector<Row>& shape_rows() {
+  static const std::vector<Row> rows = {
+      {Builtin::index_of_text, {text("gr\xc3\xbcn"), text("n")}, "3"},
+      {Builtin::index_of_text, {text("a"), text("b")}, "none"},
+      {Builtin::chars, {text("g\xc3\xbc")}, "[\"g\", \"\xc3\xbc\"]"},
+      {Builtin::flatten, {list({list({number(1)}), list({}), list({number(2)})})}, "[1, 2]"},
+      {Builtin::chunks, {list({number(1), number(2), number(3)}), number(2)}, "[[1, 2], [3]]"},
+      {Builtin::chunks,
+       {list({}), number(0)},
+       "Fault: `chunks`: the size of the pieces is less than 1"},
+      {Builtin::sort_by_float,
+       {list({text("a"), text("b")}), list({real(2), real(1)})},
+       "[\"b\", \"a\"]"},
+      {Builtin::sort_by_int,
+       {list({text("a"), text("b")}), list({number(1), number(1)})},
+       "[\"a\", \"b\"]"},
+      {Builtin::sort_by_int,
+       {list({text("a")}), list({})},
+       "Fault: `sort_by`: there are 1 elements and 0 keys"},
+      {Builtin::sort_by_string,
+       {list({number(1), number(2)}), list({text("z"), text("y")})},
+       "[2, 1]"},
+      {Builtin::sort_by_decimal,
+       {list({number(1), number(2)}), list({money("0.2"), money("0.10")})},
+       "[2, 1]"},
+      {Builtin::sort_by_timestamp, {list({number(1), number(2)}), list({us(2), us(1)})}, "[2, 1]"},
+      {Builtin::zip,
+       {list({text("b"), text("a")}), list({number(1), number(2)})},
+       "[\"a\": 2, \"b\": 1]"},
+      {Builtin::zip, {list({text("b")}), list({})}, "Fault: `zip`: there are 1 keys and 0 values"},
+      {Builtin::sqrt, {real(9)}, "3"},
+      {Builtin::sqrt, {real(-1)}, "Fault: `sqrt`: the number is below zero"},
+      {Builtin::pow, {number(-2), number(63)}, "-9223372036854775808"},
+      {Builtin::pow,
+       {number(2), number(63)},
+       "Overflow: `pow`: the result does not fit in 64 bits"},
+      {Builtin::pow, {number(2), number(-1)}, "Fault: `pow`: the exponent is negative"},
+  };
+  return rows;
+}
+
 TEST(Builtins, every_one_does_what_its_row_says) {
   std::set<Builtin> seen;
-  for (const std::vector<Row>* rows : {&text_rows(), &number_rows(), &collection_rows()}) {
+  for (const std::vector<Row>* rows :
+       {&text_rows(), &number_rows(), &collection_rows(), &exact_rows(), &shape_rows()}) {
     for (const Row& row : *rows) {
       const BuiltinInfo& info = kBuiltins[static_cast<size_t>(row.builtin)];
       ASSERT_EQ(row.arguments.size(), info.parameter_count) << info.symbol;
@@ -207,6 +318,8 @@ TEST(Builtins, no_kind_of_argument_breaks_one) {
                          Value::timestamp(1),
                          text("x"),
                          Value::bytes("x"),
+                         money("1.5"),
+                         Value::json("[1]"),
                          list({Value()}),
                          map({{text("x"), Value()}}),
                          Value::record(0, std::vector<Value>{}),

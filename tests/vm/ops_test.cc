@@ -52,6 +52,9 @@ Value text(const char* t) {
 Value number(int64_t n) {
   return Value::integer(n);
 }
+Value money(std::string_view t) {
+  return Value::decimal(parse_decimal(t).value());
+}
 
 // R(0) := op(R(1), R(2)) of two constants.
 Body binary(Op op, Value a, Value b) {
@@ -330,9 +333,45 @@ std::vector<Row> container_rows() {
   };
 }
 
+std::vector<Row> exact_rows() {
+  const std::string nines(33, '9');
+  auto as_pair = [](std::string_view json) -> Body {
+    return [=](OpsProgram& p, FunctionBuilder& f) {
+      load(p, f, 1, Value::json(json));
+      f.emit_indexed(Op::as_type, {0}, {1}, p.program.types.record_type(1).index);
+    };
+  };
+  return {
+      {Op::add_decimal, "0.3", binary(Op::add_decimal, money("0.1"), money("0.2"))},
+      {Op::add_decimal, "Overflow: the result has more than 33 digits",
+       binary(Op::add_decimal, money(nines), money("1"))},
+      {Op::add_decimal, "Fault: instruction add_decimal of row found a value of kind int",
+       binary(Op::add_decimal, money("1"), number(1))},
+      {Op::sub_decimal, "-0.1", binary(Op::sub_decimal, money("0.1"), money("0.2"))},
+      {Op::mul_decimal, "0.02", binary(Op::mul_decimal, money("0.1"), money("0.2"))},
+      {Op::mul_decimal, "37.5", binary(Op::mul_decimal, money("12.50"), number(3))},
+      {Op::mul_decimal, "Fault: instruction mul_decimal of row found a value of kind float",
+       binary(Op::mul_decimal, money("1"), Value::floating(2))},
+      {Op::neg_decimal, "-1.5", unary(Op::neg_decimal, money("1.50"))},
+      {Op::neg_decimal, "Fault: instruction neg_decimal of row found a value of kind int",
+       unary(Op::neg_decimal, number(1))},
+      {Op::as_json, R"(json {"a":1,"b":"x"})",
+       unary(Op::as_json, Value::record(1, std::vector<Value>{number(1), text("x")}))},
+      {Op::as_type, "Pair { a: 1, b: \"x\" }", as_pair(R"({"a":1,"b":"x","more":[]})")},
+      {Op::as_type, "Invalid: this is no Pair: /a: expected an int, found a string; /b: is missing",
+       as_pair(R"({"a":"1"})")},
+      {Op::as_type, "Fault: `as` found a value of kind int",
+       [](OpsProgram&, FunctionBuilder& f) {
+         f.emit_imm(Op::load_int, {1}, 1);
+         f.emit_indexed(Op::as_type, {0}, {1}, kTypeInt.index);
+       }},
+  };
+}
+
 TEST(Ops, every_pure_instruction_does_what_its_row_says) {
   std::set<Op> seen;
-  for (const std::vector<Row>& rows : {basic_rows(), arithmetic_rows(), container_rows()}) {
+  for (const std::vector<Row>& rows :
+       {basic_rows(), arithmetic_rows(), container_rows(), exact_rows()}) {
     for (const Row& row : rows) {
       EXPECT_EQ(evaluate_row(row), row.expected) << op_info(row.op)->name;
       seen.insert(row.op);
@@ -343,7 +382,7 @@ TEST(Ops, every_pure_instruction_does_what_its_row_says) {
                 Op::notify, Op::finish, Op::finish_bare, Op::run_client, Op::run_id,
                 // and tests/compiler/execute_blocks_test plays these:
                 Op::sleep, Op::start_deadline, Op::round, Op::leave, Op::mark, Op::undo, Op::settle,
-                Op::rethrow, Op::race, Op::slot, Op::gather,
+                Op::rethrow, Op::race, Op::slot, Op::gather, Op::now,
                 // and tests/compiler/execute_signals_test this:
                 Op::receive}) {
     seen.insert(op);

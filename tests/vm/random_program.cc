@@ -73,6 +73,11 @@ Value random_scalar(Random& random, Kind kind) {
       for (uint64_t n = random.below(10); n > 0; --n) bytes += static_cast<char>(random.bits());
       return Value::bytes(bytes);
     }
+    case Kind::decimal:
+      return Value::decimal(
+          make_decimal(random_int(random), static_cast<int>(random.below(34))).value_or(Decimal{}));
+    case Kind::json:
+      return Value::json(random.one_in(2) ? "{\"a\":[1.50,null]}" : "\"x\"");
     default:
       return Value();
   }
@@ -87,7 +92,7 @@ std::vector<Value> random_values(Random& random, uint32_t depth) {
 }  // namespace
 
 Value random_value(Random& random, uint32_t depth) {
-  auto kind = static_cast<Kind>(random.below(depth == 0 ? 8 : 12));
+  auto kind = static_cast<Kind>(random.below(depth == 0 ? 8 : 14));
   auto index = static_cast<uint32_t>(random.below(300));
   switch (kind) {
     case Kind::list:
@@ -123,6 +128,8 @@ TypeTable random_types(Random& random) {
                                  kTypeTimestamp,
                                  kTypeString,
                                  kTypeBytes,
+                                 table.scalar(Kind::decimal),
+                                 table.scalar(Kind::json),
                                  leaf,
                                  table.enum_type(0),
                                  table.list_of(tree),
@@ -140,8 +147,8 @@ TypeTable random_types(Random& random) {
       fields.push_back(std::move(field));
     }
   };
-  fill(table.records[2].fields, random.below(4), 7);
-  fill(table.enums[1].cases[1].fields, 1 + random.below(3), 8);
+  fill(table.records[2].fields, random.below(4), 9);
+  fill(table.enums[1].cases[1].fields, 1 + random.below(3), 10);
   fill(table.records[1].fields, 1 + random.below(80), choices.size());
   return table;
 }

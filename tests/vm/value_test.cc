@@ -188,7 +188,7 @@ TEST(Encoding, refuses_what_it_cannot_have_made) {
   using namespace std::literals;
   const std::string_view rows[] = {
       ""sv,
-      "\x0d"sv,                                          // unknown tag
+      "\x0f"sv,                                          // unknown tag
       "\x03"sv,                                          // truncated
       "\x03\x80\x00"sv,                                  // a longer form of 0
       "\x03\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"sv,  // more than 64 bits

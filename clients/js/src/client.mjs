@@ -87,10 +87,11 @@ export class Client extends Connection {
 
   /**
    * Sends an event. Resolves with the `accepted` frame once it is durable; rejects with Rejected,
-   * or with ConnectionClosed if the connection ends for good before the answer is known.
+   * or with ConnectionClosed if the connection ends for good before the answer is known. `version`
+   * is that of the event which `data` is in, the newest if not given.
    */
-  send(topic, data, { id, ttlMs, correlation } = {}) {
-    return this.#submit({ t: 'send', id, topic, data, ttl_ms: ttlMs, correlation });
+  send(topic, data, { id, ttlMs, correlation, version } = {}) {
+    return this.#submit({ t: 'send', id, topic, data, ttl_ms: ttlMs, correlation, version });
   }
 
   /** Sends a signal to a run's `receive`. */
