@@ -3,6 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "vm/text.hpp"
+
 namespace sluice::compiler {
 
 using namespace ir;
@@ -188,6 +190,45 @@ Folded fold_compare(const Compare& node) {
   }
 }
 
+// The text of a scalar, as the machine would write it; false for other values.
+bool append_text(const Value& value, std::string& out) {
+  switch (value.kind()) {
+    case vm::Kind::string:
+      out += value.as_text();
+      return true;
+    case vm::Kind::boolean:
+      out += value.as_bool() ? "true" : "false";
+      return true;
+    case vm::Kind::integer:
+      vm::append_int(value.as_int(), out);
+      return true;
+    case vm::Kind::floating:
+      vm::append_float(value.as_float(), out);
+      return true;
+    case vm::Kind::decimal:
+      vm::append_decimal(value.as_decimal(), out);
+      return true;
+    case vm::Kind::duration:
+      vm::append_duration(value.as_int(), out);
+      return true;
+    case vm::Kind::timestamp:
+      vm::append_timestamp(value.as_int(), out);
+      return true;
+    default:
+      return false;
+  }
+}
+
+Folded fold_interpolation(const Expr& at, const Interpolation& node) {
+  std::string text;
+  for (const Expr* part : node.parts) {
+    Folded value = fold(*part);
+    if (!value) return value;
+    if (!append_text(*value, text)) return no_constant(*part);
+  }
+  return checked(at, Value::string(text));
+}
+
 }  // namespace
 
 Folded fold(const Expr& expr) {
@@ -220,6 +261,9 @@ Folded fold(const Expr& expr) {
                           Folded condition = fold(*v.condition);
                           if (!condition) return condition;
                           return fold(condition->as_bool() ? *v.then_value : *v.else_value);
+                        },
+                        [&](const Interpolation& v) -> Folded {
+                          return fold_interpolation(expr, v);
                         },
                         [&](const ListValue& v) -> Folded {
                           return fold_parts(expr, v.elements, [](std::vector<Value> items) {

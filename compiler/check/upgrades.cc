@@ -58,7 +58,8 @@ class Upgrades {
       def.to = to;
       note(def, *event);
     }
-    body(def, scope, to);
+    // Without the version that is made, nobody knows what its fields are.
+    if (to != nullptr) body(def, scope, to);
   }
 
   RecordDef* version_of(const RecordDef* event, std::uint32_t version) {
@@ -101,11 +102,8 @@ class Upgrades {
     const TypeId old = def.from != nullptr ? def.from->type : def.to != nullptr ? kJson : kPoison;
     def.old = context_.local(node.old, old, Local::Kind::kParameter);
     locals.declare(def.old);
-    def.value =
-        to == nullptr
-            ? exprs.infer(*node.value)
-            : exprs.want(*node.value, {to->type, to->tree->name.span,
-                                       fmt::format("version v{} is declared here", to->version)});
+    def.value = exprs.want(*node.value, {to->type, to->tree->name.span,
+                                         fmt::format("version v{} is declared here", to->version)});
     locals.close();
   }
 

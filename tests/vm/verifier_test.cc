@@ -154,7 +154,7 @@ TEST(Verifier, refuses_hostile_tables) {
        }},
       {"is malformed",
        [](Program& p) {
-         p.types.types.push_back({Kind::json, 0});
+         p.types.types.push_back({Kind::json, 1});
        }},
       {"is malformed",
        [](Program& p) {
@@ -188,6 +188,20 @@ TEST(Verifier, refuses_hostile_tables) {
       {"has no record", [](Program& p) { p.events[0].record = 99; }},
       {"has no version", [](Program& p) { p.events[0].version = 0; }},
       {"has no event", [](Program& p) { p.topics[0].event = 99; }},
+      {"is out of order",
+       [](Program& p) { p.events[0].upgrades.push_back({2, 1, kTypeInt, kPrompt}); }},
+      {"has no type", [](Program& p) { p.events[0].upgrades.push_back({1, 2, {999}, kPrompt}); }},
+      {"is no function of one parameter",
+       [](Program& p) { p.events[0].upgrades.push_back({1, 2, kTypeInt, kBody}); }},
+      {"leads nowhere",
+       [](Program& p) {
+         uint32_t short_text = 0;
+         while (p.functions[short_text].kind != FunctionKind::pure ||
+                p.functions[short_text].parameters != 1) {
+           ++short_text;
+         }
+         p.events[0].upgrades.push_back({1, 7, kTypeInt, short_text});
+       }},
       {"is ordered by", [](Program& p) { p.topics[0].order_function = kPrompt; }},
       {"has a parameter without type", [](Program& p) { p.tasks[0].parameters[0].type = {99}; }},
       {"has no result type", [](Program& p) { p.tasks[0].result = {99}; }},
