@@ -195,12 +195,13 @@ TEST(Verifier, refuses_hostile_tables) {
        [](Program& p) { p.events[0].upgrades.push_back({1, 2, kTypeInt, kBody}); }},
       {"leads nowhere",
        [](Program& p) {
-         uint32_t short_text = 0;
-         while (p.functions[short_text].kind != FunctionKind::pure ||
-                p.functions[short_text].parameters != 1) {
-           ++short_text;
-         }
-         p.events[0].upgrades.push_back({1, 7, kTypeInt, short_text});
+         Function same;
+         same.name = "same";
+         same.parameters = same.registers = 1;
+         same.code = {{Op::ret}};
+         p.functions.push_back(same);
+         const auto function = static_cast<uint32_t>(p.functions.size() - 1);
+         p.events[0].upgrades.push_back({1, 7, kTypeInt, function});
        }},
       {"is ordered by", [](Program& p) { p.topics[0].order_function = kPrompt; }},
       {"has a parameter without type", [](Program& p) { p.tasks[0].parameters[0].type = {99}; }},
