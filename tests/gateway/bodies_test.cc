@@ -40,10 +40,9 @@ TEST(EventBodies, ABatchGivesEachItsOwnKey) {
 }
 
 TEST(EventBodies, CloudEventsCarryTheirKey) {
-  const auto one = read_events(
-      "application/cloudevents+json", "ignored",
-      R"({"specversion":"1.0","id":"x","source":"s","type":"t",)"
-      R"("data":{"a":1},"traceparent":"00-a"})");
+  const auto one = read_events("application/cloudevents+json", "ignored",
+                               R"({"specversion":"1.0","id":"x","source":"s","type":"t",)"
+                               R"("data":{"a":1},"traceparent":"00-a"})");
   ASSERT_TRUE(one.has_value());
   EXPECT_EQ(one->events.at(0).id, "x");
   EXPECT_EQ(one->events.at(0).data, R"({"a":1})");
@@ -57,6 +56,21 @@ TEST(EventBodies, CloudEventsCarryTheirKey) {
   EXPECT_FALSE(batch->events[0].problem.has_value());
   for (int i = 1; i < 4; ++i)
     EXPECT_TRUE(batch->events[static_cast<std::size_t>(i)].problem.has_value()) << i;
+}
+
+TEST(EventBodies, CloudEventsNameTheVersionOfTheirData) {
+  const auto version = [](std::string_view schema) {
+    const std::string text =
+        R"({"specversion":"1.0","id":"x","data":1,"dataschema":")" + std::string(schema) + R"("})";
+    const auto one = read_events("application/cloudevents+json", "", text);
+    return one.has_value() ? one->events.at(0).version : 99;
+  };
+  EXPECT_EQ(version("https://example.org/ask/v2"), 2u);
+  EXPECT_EQ(version("/v12"), 12u);
+  for (const char* none :
+       {"", "https://example.org/ask", "https://example.org/v2/ask", "/v", "/vx"}) {
+    EXPECT_EQ(version(none), 0u) << none;
+  }
 }
 
 TEST(EventBodies, OtherContentTypesAreNamed) {
@@ -112,9 +126,8 @@ TEST(Bodies, MutationsDoNoHarm) {
       "--XX\r\nContent-Disposition: form-data; name=\"a.flow\"\r\n\r\nmodule "
       "a\r\n--XX\r\nContent-Disposition: form-data; "
       "name=\"b.flow\"\r\n\r\nmodule b\r\n--XX--\r\n";
-  const std::string events =
-      R"([{"specversion":"1.0","id":"x","data":{"a":[1,2]}},)"
-      R"({"specversion":"1.0","id":"y","data":null}])";
+  const std::string events = R"([{"specversion":"1.0","id":"x","data":{"a":[1,2]}},)"
+                             R"({"specversion":"1.0","id":"y","data":null}])";
   std::mt19937 random(13);
   for (int round = 0; round < 30000; ++round) {
     std::string text = round % 2 == 0 ? form : events;

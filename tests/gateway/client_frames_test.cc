@@ -48,6 +48,8 @@ TEST(ClientFrames, EachTextIsAFrameInvalidOrBad) {
       {R"({"t":"send","id":"a","topic":"t","data":1,"correlation":"two words"})", Kind::kInvalid,
        "`correlation`"},
       {R"({"t":"send","id":"a","topic":"t","data":1,"ttl_ms":1.5})", Kind::kInvalid, "`ttl_ms`"},
+      {R"({"t":"send","id":"a","topic":"t","data":1,"version":2})", Kind::kFrame, ""},
+      {R"({"t":"send","id":"a","topic":"t","data":1,"version":"2"})", Kind::kInvalid, "`version`"},
       {R"({"t":"cancel","id":"a","run":"r"})", Kind::kFrame, ""},
       {R"({"t":"cancel","id":"a"})", Kind::kInvalid, "`run` is missing"},
       {R"({"t":"ack","offset":12})", Kind::kFrame, ""},
@@ -76,21 +78,22 @@ TEST(ClientFrames, EachTextIsAFrameInvalidOrBad) {
 
 TEST(ClientFrames, DataIsTheRawTextAndFieldsAreNotLeftOver) {
   FrameFields fields;
-  parse_client_frame(R"({"t":"send","id":"a","topic":"t","data": {"n": [1, 2]} ,"ttl_ms":5})",
-                     fields);
+  parse_client_frame(
+      R"({"t":"send","id":"a","topic":"t","data": {"n": [1, 2]} ,"ttl_ms":5,"version":3})", fields);
+  EXPECT_EQ(fields.version, 3u);
   EXPECT_EQ(fields.data, R"({"n": [1, 2]})");
   EXPECT_EQ(fields.ttl_ms, 5u);
   parse_client_frame(R"({"t":"ping"})", fields);
   EXPECT_TRUE(fields.id.empty());
   EXPECT_EQ(fields.ttl_ms, 0u);
+  EXPECT_EQ(fields.version, 0u);
 }
 
 TEST(ClientFrames, MutationsNeitherCrashNorPassLimits) {
-  const std::string seeds[] = {
-      R"({"t":"send","id":"abc","topic":"asks","correlation":"c",)"
-      R"("data":{"text":"hé\u00e9","n":[1,2.5e3,null,true]}})",
-      R"({"t":"hello","resume":{"epoch":"e","offset":3},"session":"s"})",
-      R"({"t":"cancel","id":"x","run":"r"})"};
+  const std::string seeds[] = {R"({"t":"send","id":"abc","topic":"asks","correlation":"c",)"
+                               R"("data":{"text":"hé\u00e9","n":[1,2.5e3,null,true]}})",
+                               R"({"t":"hello","resume":{"epoch":"e","offset":3},"session":"s"})",
+                               R"({"t":"cancel","id":"x","run":"r"})"};
   std::mt19937 random(3);
   FrameFields fields;
   int frames = 0;
@@ -154,9 +157,8 @@ TEST(ClientFrames, WhatTheServerSaysIsStrictJson) {
                         .correlation = "c",
                         .causation = "k",
                         .outcome = true});
-  check(
-      R"({"t":"delivery","offset":9,"name":"Answer","data":{},"run":"r",)"
-      R"("correlation":"c","causation":"k","outcome":true})");
+  check(R"({"t":"delivery","offset":9,"name":"Answer","data":{},"run":"r",)"
+        R"("correlation":"c","causation":"k","outcome":true})");
   append_slow(out, 3, 4);
   check(R"({"t":"slow","pending":3,"retry_after_ms":4})");
   append_error(out, "bad_frame", odd);

@@ -56,6 +56,19 @@ test('the token may be in the header or in the address', { timeout }, async () =
   byAddress.end();
 });
 
+test('an event of an older version is upgraded', { timeout }, async () => {
+  const socket = await openClient(engine, await newToken());
+  socket.say({ t: 'send', id: 'a', topic: 'asks', version: 1, data: { question: 'why' } });
+  const { runs } = await socket.next('accepted', { id: 'a' });
+  const answer = await socket.next('delivery', { run: runs[0], outcome: true });
+  assert.equal(answer.data.text, 'why?');
+  socket.say({ t: 'send', id: 'b', topic: 'asks', version: 1, data: { text: 'why' } });
+  const rejected = await socket.next('rejected', { id: 'b' });
+  assert.equal(rejected.code, 'invalid');
+  assert.deepEqual(rejected.errors.map((each) => each.path), ['/text', '/question']);
+  socket.end();
+});
+
 test('an event is accepted, noticed, answered', { timeout }, async () => {
   const socket = await openClient(engine, await newToken());
   socket.say({ t: 'send', id: 'a', topic: 'asks', data: { text: 'hello' }, correlation: 'talk-1' });

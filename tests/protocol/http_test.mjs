@@ -69,6 +69,30 @@ test('publishing one event, and the same again', { timeout }, async () => {
   assert.deepEqual(again.json, { ...first.json, duplicate: true });
 });
 
+test('an event of an older version is upgraded', { timeout }, async () => {
+  const old = await post('/v1/topics/asks/events?version=1', client, { question: 'why' });
+  assert.equal(old.status, 202, old.text);
+  assert.equal((await ended(old.json.runs[0])).outcome.data.text, 'why?');
+  const cloud = {
+    specversion: '1.0',
+    id: 'v1',
+    source: 's',
+    type: 'Ask',
+    dataschema: 'urn:x/ask/v1',
+  };
+  const one = await call(engine, 'POST', '/v1/topics/asks/events', {
+    token: client,
+    body: { ...cloud, data: { question: 'how' } },
+    headers: { 'content-type': 'application/cloudevents+json' },
+  });
+  assert.equal(one.status, 202, one.text);
+  assert.equal((await ended(one.json.runs[0])).outcome.data.text, 'how?');
+  isProblem(await post('/v1/topics/asks/events?version=1', client, { text: 'a' }), 422, 'invalid');
+  isProblem(await post('/v1/topics/asks/events', client, { question: 'a' }), 422, 'invalid');
+  isProblem(await post('/v1/topics/asks/events?version=3', client, {}), 422, 'invalid');
+  isProblem(await post('/v1/topics/asks/events?version=x', client, {}), 400, 'bad_request');
+});
+
 test('publishing a batch: each has its own answer', { timeout }, async () => {
   const key = { 'idempotency-key': 'batch' };
   const events = [{ text: 'a' }, { text: '' }, { text: 'c' }];
