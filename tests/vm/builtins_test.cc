@@ -199,7 +199,7 @@ const std::vector<Row>& exact_rows() {
       {Builtin::hex, {Value::bytes("\x0f\xa0")}, "\"0fa0\""},
       {Builtin::sha256, {Value::bytes("")}, "bytes 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="},
       {Builtin::decode, {text(" { \"b\" : 1.50 , \"a\":[ ] } ")}, "json {\"a\":[],\"b\":1.50}"},
-      {Builtin::decode, {text("{")}, "Invalid: this is no JSON: expected a string at byte 1"},
+      {Builtin::decode, {text("{")}, "Invalid: this is no JSON: object without end at byte 1"},
       {Builtin::parse_json, {text("[1]")}, "json [1]"},
       {Builtin::parse_json, {text("[1")}, "none"},
       {Builtin::extract_json, {text("[1] says ```json\n{\"a\": 2}\n``` ok")}, "json {\"a\":2}"},
