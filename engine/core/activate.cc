@@ -528,8 +528,10 @@ void Partition::Impl::deliver(Context& context, const RunEntry& entry, Partition
 void Partition::Impl::deliver_here(Context& context, TenantId tenant, Delivery delivery) {
   delivery.seq = context.record.seq;
   delivery.tenant = tenant;
-  delivery.client_number = clients.number_of(tenant, delivery.client);
-  delivery.offset = clients.advance(delivery.client_number, context.record.seq);
+  if (stretch == 0) {
+    delivery.client_number = clients.number_of(tenant, delivery.client);
+    delivery.offset = clients.advance(delivery.client_number, context.record.seq);
+  }
   context.effects.push_back(std::move(delivery));
 }
 

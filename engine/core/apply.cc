@@ -36,12 +36,18 @@ void reject_input(Context& context, const std::string& why) {
 tl::expected<Applied, ApplyError> Partition::Impl::apply(const Record& record, Reply reply,
                                                          Effects& effects) {
   const bool next = config.one_run ? record.seq > seq : record.seq == seq + 1;
+  if (next && record.verdict == Verdict::overridden && record.time != time) {
+    Record now = record;  // its time may be what was damaged
+    now.time = time;
+    return apply(now, reply, effects);
+  }
+  const bool overridden = record.verdict == Verdict::overridden;
   if (!next || record.time < time) {
     return refuse(ApplyError::Code::out_of_order,
                   "record " + std::to_string(record.seq) + " does not follow record " +
                       std::to_string(seq) + (next ? ": its time falls" : ""));
   }
-  if (record.core != core) {
+  if (record.core != core && !overridden) {
     return refuse(ApplyError::Code::unknown_core,
                   "record " + std::to_string(record.seq) + " was applied by core " +
                       std::to_string(record.core) + ", this is core " + std::to_string(core));
@@ -49,13 +55,27 @@ tl::expected<Applied, ApplyError> Partition::Impl::apply(const Record& record, R
   const std::size_t before = effects.size();
   Context context{record, reply, effects, {}};
   context.applied.verdict = record.verdict;
-  if (auto done = dispatch(context); !done) return tl::unexpected(done.error());
+  if (overridden) {
+    skip(context);
+  } else if (auto done = dispatch(context); !done) {
+    return tl::unexpected(done.error());
+  }
   seq = record.seq;
   time = record.time;
   dedupe.expire(time);
   subscriptions.expire(time);
   for (std::size_t i = before; i < effects.size(); ++i) add_digest(effects[i]);
   return std::move(context.applied);
+}
+
+// Records that hold no work of a run are passed over; but not a switch to another core, without
+// which nothing behind it can be read.
+void Partition::Impl::skip(Context& context) {
+  const Kind kind = context.record.kind;
+  const bool passed_over =
+      kind == Kind::message_ack || kind == Kind::deployment || kind == Kind::takeover;
+  const std::size_t before = context.effects.size();
+  if (!passed_over && !dispatch(context)) context.effects.resize(before);
 }
 
 Result Partition::Impl::dispatch(Context& context) {
@@ -111,7 +131,7 @@ Result Partition::Impl::on_event(Context& context) {
   const auto body = decode<Event>(record.body);
   if (!body) return bad_body(record);
   const LoadedProgram* program = load_program(body->deployment);
-  if (program == nullptr) {
+  if (program == nullptr && record.verdict != Verdict::overridden) {
     return refuse(ApplyError::Code::missing_deployment,
                   "deployment " + std::to_string(body->deployment) + " is not loaded");
   }
@@ -158,7 +178,7 @@ Result Partition::Impl::on_start(Context& context) {
   const auto body = decode<Start>(record.body);
   if (!body) return bad_body(record);
   const LoadedProgram* program = load_program(body->deployment);
-  if (program == nullptr) {
+  if (program == nullptr && record.verdict != Verdict::overridden) {
     return refuse(ApplyError::Code::missing_deployment,
                   "deployment " + std::to_string(body->deployment) + " is not loaded");
   }
@@ -418,15 +438,22 @@ Result Partition::Impl::on_verdict(Context& context) {
   return {};
 }
 
+bool Partition::Impl::fires(const Advance& advance, const Record& record) const {
+  const bool overridden = record.verdict == Verdict::overridden;
+  if (advance.to > record.time && !overridden) return false;
+  if (config.one_run || overridden || stretch != 0) {
+    const RunEntry* named = find_run(advance.run);
+    return named != nullptr && has_timer(*named, TimerNumber::from_n(advance.timer));
+  }
+  return !timers.empty() && timers.begin()->run == advance.run &&
+         timers.begin()->n == advance.timer && timers.begin()->due <= advance.to;
+}
+
 Result Partition::Impl::on_advance(Context& context) {
   const auto body = decode<Advance>(context.record.body);
   if (!body) return bad_body(context.record);
-  const RunEntry* named = find_run(body->run);
-  const bool first = config.one_run
-                         ? named && has_timer(*named, TimerNumber::from_n(body->timer))
-                         : !timers.empty() && timers.begin()->run == body->run &&
-                               timers.begin()->n == body->timer && timers.begin()->due <= body->to;
-  if (!first || body->to > context.record.time) {
+  if (!fires(*body, context.record)) {
+    if (stretch != 0) return {};
     return refuse(ApplyError::Code::not_the_next_timer,
                   "record " + std::to_string(context.record.seq) + " fires timer " +
                       std::to_string(body->timer) + " of run " + to_text(body->run) +

@@ -60,6 +60,19 @@ std::uint64_t ClientTable::advance(ClientNumber number, Seq seq) {
   return slot.entry.last_offset;
 }
 
+bool ClientTable::raise(ClientNumber number, const ClientEntry& least) {
+  const ClientNumber known = find(least.tenant, least.name);
+  if (known == 0 && number == entries_.size() + 1) return add(least) == number;
+  if (known == 0 || known != number) return false;
+  Slot& slot = entries_[number - 1];
+  if (slot.entry.last_offset >= least.last_offset) return true;
+  slot.entry.last_offset = least.last_offset;
+  slot.entry.as_of = least.as_of;
+  rehash(number);
+  mark(number);
+  return true;
+}
+
 void ClientTable::rehash(ClientNumber number) {
   Slot& slot = entries_[number - 1];
   hash_ -= slot.hash;

@@ -31,6 +31,10 @@ class ClientTable {
   const ClientEntry& operator[](ClientNumber number) const { return entries_[number - 1].entry; }
   // The next offset of that client.
   std::uint64_t advance(ClientNumber number, Seq seq);
+  // Its greatest offset is at least this one, of record `seq`; a number that is not known is given
+  // to that name. False, and nothing changed: number or name is another client's, or a number
+  // before it is missing.
+  bool raise(ClientNumber number, const ClientEntry& least);
 
   std::uint64_t size() const { return entries_.size(); }
   const Hash128& hash() const { return hash_; }

@@ -25,14 +25,48 @@ std::uint64_t Mailbox::send(PartitionId destination, TenantId tenant, Seq since,
   return n;
 }
 
-void Mailbox::acknowledged(PartitionId destination, std::uint64_t n) {
+void Mailbox::acknowledged(PartitionId destination, std::uint64_t n, Seq before) {
   Way& way = outbox_[destination];
-  while (!way.pending.empty() && way.pending.front().n <= n) {
+  while (!way.pending.empty() && way.pending.front().n <= n &&
+         way.pending.front().since < before) {
     pending_hash_ -= way.pending.front().hash;
     --pending_;
     way.pending.pop_front();
   }
   if (n > way.acknowledged) way.acknowledged = n;
+}
+
+void Mailbox::renumber(PartitionId destination, Seq first, TakenMessages taken) {
+  Way& way = outbox_[destination];
+  std::uint64_t last = std::max(taken.last, way.acknowledged);
+  way.acknowledged = last;
+  std::deque<Sent> kept;
+  for (Sent& sent : way.pending) {
+    pending_hash_ -= sent.hash;
+    if (sent.since < first) {
+      if (sent.n <= way.acknowledged) continue;
+      last = std::max(last, sent.n);
+    } else {
+      const auto cause = std::find(taken.causes.begin(), taken.causes.end(), sent.since);
+      if (cause != taken.causes.end()) {
+        taken.causes.erase(cause);
+        continue;
+      }
+      sent.n = ++last;
+    }
+    sent.hash = message_hash(destination, sent.n, sent.body);
+    pending_hash_ += sent.hash;
+    kept.push_back(std::move(sent));
+  }
+  pending_ -= way.pending.size() - kept.size();
+  way.pending = std::move(kept);
+  way.last = last;
+}
+
+std::vector<PartitionId> Mailbox::destinations() const {
+  std::vector<PartitionId> all;
+  for (const auto& [destination, way] : outbox_) all.push_back(destination);
+  return all;
 }
 
 std::uint64_t Mailbox::acknowledged_by(PartitionId destination) const {

@@ -9,8 +9,10 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/core/codec.hpp"
+#include "engine/core/departed.hpp"
 #include "engine/core/ids.hpp"
 #include "engine/core/siphash.hpp"
 
@@ -28,8 +30,13 @@ class Mailbox {
 
   // Adds a message; its number.
   std::uint64_t send(PartitionId destination, TenantId tenant, Seq since, std::string body);
-  // Everything up to n was taken there.
-  void acknowledged(PartitionId destination, std::uint64_t n);
+  // Everything up to n was taken there; what a record from `before` on sent is not touched.
+  void acknowledged(PartitionId destination, std::uint64_t n, Seq before = ~Seq{0});
+  // The messages that records from `first` on sent have numbers that may be others' by now. They
+  // get new ones, after the last that was taken and those that were sent before; what was taken is
+  // dropped: of these messages as many as a record of theirs is named in `taken.causes`.
+  void renumber(PartitionId destination, Seq first, TakenMessages taken);
+  std::vector<PartitionId> destinations() const;
   std::uint64_t acknowledged_by(PartitionId destination) const;
   std::uint64_t last_sent(PartitionId destination) const;
   void each_pending(const std::function<void(PartitionId, const Sent&)>& visit) const;

@@ -36,7 +36,9 @@ tl::expected<void, ApplyError> Partition::Impl::on_message(Context& context) {
   const Record& record = context.record;
   const auto body = decode<Message>(record.body);
   if (!body) return bad_body(record);
-  if (body->n != mail.taken_from(body->source) + 1 && !config.one_run) return {};
+  const std::uint64_t taken = mail.taken_from(body->source);
+  const bool next = stretch != 0 ? body->n > taken : body->n == taken + 1;
+  if (!next && !config.one_run) return {};
   mail.take(body->source, body->n);
   context.effects.push_back(Acknowledge{record.seq, body->source, body->n});
   context.applied.cause_partition = body->source;
@@ -95,7 +97,11 @@ std::string Partition::Impl::take_delivery(Context& context, const Envelope& env
 tl::expected<void, ApplyError> Partition::Impl::on_message_ack(Context& context) {
   const auto body = decode<MessageAck>(context.record.body);
   if (!body) return bad_body(context.record);
-  if (body->n <= mail.last_sent(body->destination)) mail.acknowledged(body->destination, body->n);
+  if (stretch != 0) {
+    mail.acknowledged(body->destination, body->n, stretch);
+  } else if (body->n <= mail.last_sent(body->destination)) {
+    mail.acknowledged(body->destination, body->n);
+  }
   return {};
 }
 

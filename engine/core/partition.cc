@@ -42,6 +42,34 @@ tl::expected<Applied, ApplyError> Partition::apply(const Record& record, Reply r
   return impl_->apply(record, reply, effects);
 }
 
+void Partition::diverge(Seq first) {
+  impl_->stretch = first;
+}
+bool Partition::diverged() const {
+  return impl_->stretch != 0;
+}
+
+tl::expected<void, std::string> Partition::rejoin(Seq first, const Departed& departed) {
+  for (const auto& client : departed.clients) {
+    const ClientEntry least{client.tenant, client.name, client.offset, client.seq};
+    if (impl_->clients.raise(client.number, least)) continue;
+    return tl::unexpected("deliveries of client `" + client.name + "` are stored under number " +
+                          std::to_string(client.number) + ", which is not its number here");
+  }
+  std::map<PartitionId, TakenMessages> taken;
+  for (const auto destination : impl_->mail.destinations()) taken[destination];
+  for (const auto& way : departed.ways) taken[way.destination] = way.taken;
+  for (auto& [destination, messages] : taken) {
+    impl_->mail.renumber(destination, first, std::move(messages));
+  }
+  impl_->stretch = 0;
+  return {};
+}
+
+void Partition::pass_over_message(PartitionId source) {
+  impl_->mail.take(source, impl_->mail.taken_from(source) + 1);
+}
+
 std::optional<Timer> Partition::next_timer() const {
   if (impl_->timers.empty()) return std::nullopt;
   const TimerKey& first = *impl_->timers.begin();

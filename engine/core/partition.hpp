@@ -22,6 +22,7 @@
 #include <tl/expected.hpp>
 #include <vector>
 
+#include "engine/core/departed.hpp"
 #include "engine/core/effect.hpp"
 #include "engine/core/ids.hpp"
 #include "engine/core/limits.hpp"
@@ -168,6 +169,23 @@ class Partition {
   // for: its run becomes a dead letter, or its sender is answered Rejected. A record that comes
   // with a verdict other than ok does that at once. `reply` is {} while folding.
   tl::expected<Applied, ApplyError> apply(const Record& record, Reply reply, Effects& effects);
+
+  // ---- folding past what a person has overridden (docs/partition.md). A record that comes with
+  // the verdict `overridden` is not worked on, and never refused for its time, core, kind or body:
+  // what cannot be read is passed over. It happens at the time of the record before it.
+  //
+  // From here on the records were journaled by an owner whose state was another, up to rejoin():
+  // a timer fires by name and is passed over where it is not set, messages are taken as they come,
+  // and deliveries and messages are not numbered, for others have seen them under that owner's
+  // numbers. `first` is the stretch's first record.
+  void diverge(Seq first);
+  bool diverged() const;
+  // The stretch that began at `first` ends: what had left by then counts as it left, and the
+  // messages that did not get the next numbers. An error says why that cannot be.
+  tl::expected<void, std::string> rejoin(Seq first, const Departed& departed);
+  // A message of that partition was journaled here, and cannot be read any more: it counts as
+  // taken.
+  void pass_over_message(PartitionId source);
 
   // ---- time.
   // The first timer in (due, run, n) order: when record time reaches its due, the shell journals

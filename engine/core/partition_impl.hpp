@@ -87,6 +87,8 @@ class Partition::Impl {
 
   // ---- apply.cc
   tl::expected<Applied, ApplyError> apply(const Record& record, Reply reply, Effects& effects);
+  // Of a record that a person has overridden: nothing of it may stop the fold.
+  void skip(Context& context);
   tl::expected<void, ApplyError> dispatch(Context& context);
   tl::expected<void, ApplyError> on_event(Context& context);
   tl::expected<void, ApplyError> on_start(Context& context);
@@ -247,6 +249,8 @@ class Partition::Impl {
   void clear_timer(TimeUs due, const RunId& run, TimerNumber number);
   void clear_step_timers(const RunEntry& entry, const StepEntry& step);
   bool has_timer(const RunEntry& entry, TimerNumber number) const;
+  // Whether the record fires a timer that is set, and whose turn it is.
+  bool fires(const Advance& advance, const Record& record) const;
   std::string causation(const Context& context) const;
 
   RunEntry* find_run(const RunId& run) const;
@@ -288,6 +292,7 @@ class Partition::Impl {
   Subscriptions subscriptions;
 
   // ---- bookkeeping
+  Seq stretch = 0;  // where the overridden stretch that is being folded began; 0: none
   std::map<DeploymentNumber, LoadedProgram> loaded;
   std::map<DeploymentNumber, std::uint64_t> deployment_runs;
   std::uint64_t open_attempts = 0;

@@ -52,7 +52,8 @@ constexpr bool is_named(Kind kind) {
 std::string_view kind_name(Kind kind);
 
 // What became of the record. `apply` finds `faulted` by itself; the shell gives `suspect` to an
-// input that was being applied when the process died twice. The fold obeys whatever is stored.
+// input that was being applied when the process died twice. The fold obeys whatever is stored, and
+// gives `overridden` to a record that a person has decided to skip: it is never stored.
 enum class Verdict : std::uint8_t { ok = 0, faulted = 1, suspect = 2, overridden = 3 };
 std::string_view verdict_name(Verdict verdict);
 

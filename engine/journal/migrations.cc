@@ -107,7 +107,32 @@ exception when insufficient_privilege or duplicate_object or unique_violation th
 end $$;
 )sql";
 
-constexpr Migration kMigrations[] = {{1, kFirst}};
+// What a person decided of records that cannot be folded; rows are only ever inserted.
+constexpr const char* kOverrides = R"sql(
+create table override (
+  part int2, seq int8, first int8 not null, tip int8 not null,
+  mode text check (mode in ('skip', 'accept')), found text not null,
+  why text not null check (why <> ''), operator text not null, departed bytea not null,
+  at timestamptz not null default clock_timestamp(), primary key (part, seq, mode));
+alter table override alter departed set storage external;
+create view v_override as
+  select part, seq, mode, operator, why, found, at, first, tip from override;
+create or replace view v_journal as
+  select j.part, j.seq, j.at, kind_word(j.kind) as kind,
+    case when o.seq is null then verdict_word(j.verdict) else 'overridden' end as verdict,
+    t.name as tenant, j.run, nullif(j.run_prev, 0) as run_prev,
+    case when j.cause_seq > 0 then j.cause_part end as cause_part,
+    nullif(j.cause_seq, 0) as cause_seq, j.correlation, j.epoch, j.core,
+    length(j.body) as bytes, encode(j.chain, 'hex') as chain
+  from journal j left join tenant t on t.id = j.tenant
+    left join override o on o.part = j.part and o.seq = j.seq and o.mode = 'skip';
+do $$ begin
+  grant select on v_override to sluice_reader;
+exception when insufficient_privilege or undefined_object then null;
+end $$;
+)sql";
+
+constexpr Migration kMigrations[] = {{1, kFirst}, {2, kOverrides}};
 
 }  // namespace
 

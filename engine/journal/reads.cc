@@ -56,7 +56,9 @@ Database::Result<RunRecords> read_run_records(Database& database, core::Partitio
       "  select j.seq, j.at, j.kind, j.verdict, j.core, j.tenant, j.run_prev, j.body, h.n + 1"
       "    from h join journal j on j.part = $1 and j.seq = h.run_prev"
       "    where h.run_prev > 0 and h.n < $3)"
-      " select seq, at, kind, verdict, core, tenant, run_prev, body from h",
+      " select seq, at, kind, case when exists (select from override o where o.part = $1"
+      "   and o.seq = h.seq and o.mode = 'skip') then 3::int2 else verdict end, core, tenant,"
+      "   run_prev, body from h",
       Params()
           .int2(number(partition))
           .int8(static_cast<std::int64_t>(last))

@@ -3,11 +3,13 @@
 // The fold runs the same `apply` as the owner did. At the end of each stored batch the chain is
 // compared, so that a hole or a foreign record is found, and the digest of the effects (sometimes
 // the hash of the state), so that an apply that is no longer the same function is found: before
-// anything of this partition leaves the process. Either halts this partition alone.
+// anything of this partition leaves the process. Either halts this partition alone, until a person
+// overrides the record (override.hpp).
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <tl/expected.hpp>
 #include <variant>
@@ -17,6 +19,7 @@
 #include "engine/journal/append.hpp"
 #include "engine/journal/checkpoint.hpp"
 #include "engine/journal/database.hpp"
+#include "engine/journal/override.hpp"
 
 namespace sluice::journal {
 
@@ -27,6 +30,7 @@ struct StoredRecord {
   std::uint64_t epoch = 0;
   core::RunId run;
   core::Seq run_prev = 0;
+  core::PartitionId cause_partition{};
   bool last_of_batch = false;  // the next three are set
   core::Hash128 chain;
   Digest digest;
@@ -49,6 +53,10 @@ class JournalReader {
 struct Damage {
   core::Seq seq = 0;
   std::string message;
+  core::Seq first = 0;  // where it may lie: the record itself, or the first of its batch
+  core::Seq last = 0;   // of the journal, as it was read
+  // What an override of it can be; nothing: none mends it.
+  std::optional<OverrideMode> cure;
 };
 using RecoveryError = std::variant<DatabaseError, Damage>;
 
@@ -66,6 +74,8 @@ struct RecoveryHooks {
   std::function<void()> applied;
   // Runs that ended in the tail: the projection may not have them.
   std::function<void(core::RunRow&&)> run_changed;
+  // A record that is overridden, and its effects.
+  std::function<void(const core::Record&, OverrideMode, const core::Effects&)> overridden;
 };
 
 // Where a fold begins. From the beginning, when the projection is to be made again or a partition

@@ -17,7 +17,7 @@
 namespace sluice::journal {
 
 // Version of the layout, raised by each migration (migrations.cc).
-inline constexpr int kFormat = 1;
+inline constexpr int kFormat = 2;
 
 // Days since 1970-01-01 UTC of a record time: the key of a leaf.
 using Day = std::int32_t;
@@ -61,7 +61,8 @@ Database::Result<std::vector<Day>> leaves(Database& database);
 Database::Result<int> drop_leaves(Database& database, Day journal_before, Day delivery_before);
 
 // The oldest day that recovery or a history of a live run needs: of every partition's newest
-// checkpoint and tip. Nothing older is read again by an owner.
+// checkpoint and tip. Nothing older is read again by an owner, nor by the repair of a partition
+// that has halted.
 Database::Result<Day> oldest_day_needed(Database& database);
 
 }  // namespace sluice::journal

@@ -41,6 +41,11 @@ void ApplyThread::adopt_next() {
     hooks.applied = [this] { shared_.notebook->end(index_); };
   }
   hooks.run_changed = [this](core::RunRow&& row) { rows_.push_back(std::move(row)); };
+  hooks.overridden = [&](const core::Record& record, journal::OverrideMode mode,
+                         const core::Effects&) {
+    log_line(shared_, "record " + core::record_name(config.id, record.seq) + " is overridden (" +
+                          std::string(journal::override_word(mode)) + ")");
+  };
   shared_.states.set(next.partition, {PartitionState::Phase::recovering, next.epoch, 0, 0, ""});
   auto recovered = journal::recover(database_, config, programs_, hooks);
   if (recovered) {
@@ -56,7 +61,8 @@ void ApplyThread::adopt_next() {
   const auto& damage = std::get<journal::Damage>(recovered.error());
   adopting_.pop_front();
   const std::string why = "record " + std::to_string(damage.seq) + ": " + damage.message;
-  log_line(shared_, "partition " + std::to_string(number(next.partition)) + " halts at " + why);
+  log_line(shared_, "partition " + std::to_string(number(next.partition)) + " halts at " + why +
+                        "; `flowd repair` says what to do");
   shared_.states.set(next.partition,
                      {PartitionState::Phase::halted, next.epoch, damage.seq, 0, why});
 }

@@ -163,6 +163,7 @@ void Control::turn() {
   turn_at_us_ = monotonic_us() + kTurnUs;
   backoff_ms_ = 0;
   retake();
+  look_after_halted();
   take();
   look_for_deployments();
   raise_epoch();
@@ -214,6 +215,26 @@ void Control::take() {
     log_line(shared_, "takes over " + std::to_string(taken->size()) + " partitions");
   }
   adopt(*taken);
+}
+
+// A partition that has halted is let go by its repair; whoever takes it then, it is not halted here
+// any more.
+void Control::look_after_halted() {
+  const auto states = shared_.states.all();
+  const auto halted = [](const PartitionState& s) {
+    return s.phase == PartitionState::Phase::halted;
+  };
+  if (std::none_of(states.begin(), states.end(), halted)) return;
+  auto owned = journal::owned_partitions(database_, shared_.identity);
+  if (!owned) return;
+  for (std::size_t i = 0; i < states.size(); ++i) {
+    const auto partition = static_cast<core::PartitionId>(i);
+    const auto is = [&](const journal::Owned& one) { return one.partition == partition; };
+    if (!halted(states[i]) || std::any_of(owned->begin(), owned->end(), is)) continue;
+    log_line(shared_, "partition " + std::to_string(i) + " was let go by its repair");
+    shared_.states.set(partition, {PartitionState::Phase::elsewhere, states[i].epoch, 0, 0,
+                                   "it was let go by its repair"});
+  }
 }
 
 void Control::retake() {
@@ -311,7 +332,10 @@ void Control::drop_old_leaves(journal::Day today) {
   for (auto& inbox : shared_.inboxes) inbox->post(Command(Touch{keep_from + 1}));
   auto needed = journal::oldest_day_needed(database_);
   if (!needed) return;
-  auto dropped = journal::drop_leaves(database_, std::min(*needed, keep_from), keep_from);
+  // Deliveries as long as records: a partition that has halted is brought in line with those that
+  // it made since its checkpoint.
+  const journal::Day before_day = std::min(*needed, keep_from);
+  auto dropped = journal::drop_leaves(database_, before_day, before_day);
   if (!dropped) {
     log_line(shared_, "old leaves could not be dropped: " + dropped.error().message);
     return;

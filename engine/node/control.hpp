@@ -48,6 +48,7 @@ class Control {
   void turn();
   bool connect();
   bool renew();
+  void look_after_halted();
   void take();
   void retake();
   void intern_now(const std::string& tenant);

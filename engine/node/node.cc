@@ -262,7 +262,11 @@ NodeStatus Node::status() const {
   out.recovered_records = c.recovered_records;
   out.recovery_us = c.recovery_us;
   for (const auto& inbox : shared.inboxes) out.inbox_depth += inbox->waiting_requests;
-  for (const auto& state : states) out.runs_live += state.runs;
+  for (const auto& state : states) {
+    out.runs_live += state.runs;
+    out.partitions_serving += state.phase == PartitionState::Phase::serving;
+    out.partitions_halted += state.phase == PartitionState::Phase::halted;
+  }
   return status;
 }
 

@@ -31,9 +31,7 @@ struct Notebook::Page {
   Crashed crashed[kRemembered];
 };
 
-Notebook::Notebook(Page* page) : page_(page) {
-  count_crashes();
-}
+Notebook::Notebook(Page* page) : page_(page) {}
 
 Notebook::~Notebook() {
   munmap(page_, sizeof(Page));
@@ -60,7 +58,25 @@ tl::expected<std::unique_ptr<Notebook>, std::string> Notebook::open(const std::s
     std::memset(static_cast<void*>(page), 0, sizeof(Page));
     page->magic = Page::kMagic;
   }
-  return std::unique_ptr<Notebook>(new Notebook(page));
+  std::unique_ptr<Notebook> notebook(new Notebook(page));
+  notebook->count_crashes();
+  notebook->find_poison();
+  return notebook;
+}
+
+std::unique_ptr<Notebook> Notebook::read(const std::string& directory) {
+  const std::string path = directory + "/poison.notebook";
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return nullptr;
+  struct stat facts {};
+  const bool whole = fstat(file, &facts) == 0 && facts.st_size == static_cast<off_t>(sizeof(Page));
+  void* at = whole ? mmap(nullptr, sizeof(Page), PROT_READ, MAP_SHARED, file, 0) : MAP_FAILED;
+  close(file);
+  if (at == MAP_FAILED) return nullptr;
+  std::unique_ptr<Notebook> notebook(new Notebook(static_cast<Page*>(at)));
+  if (notebook->page_->magic != Page::kMagic) return nullptr;
+  notebook->find_poison();
+  return notebook;
 }
 
 void Notebook::count_crashes() {
@@ -79,6 +95,9 @@ void Notebook::count_crashes() {
     ++found->crashes;
     running.active = 0;
   }
+}
+
+void Notebook::find_poison() {
   for (const auto& crashed : page_->crashed) any_ = any_ || crashed.crashes >= kPoisonCrashes;
 }
 

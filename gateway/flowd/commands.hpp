@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "gateway/config/config.hpp"
@@ -35,10 +36,26 @@ struct TokenOptions {
 };
 int run_token(const TokenOptions& options, const Environment& environment);
 
+struct RepairOptions {
+  std::string data;  // one of the two; both empty: .sluice
+  std::string config_file;
+  bool json = false;
+  // All or none of these: the record to override.
+  std::optional<std::uint32_t> partition;
+  std::optional<std::uint64_t> record;
+  std::string mode;  // skip, accept; empty: what cures it
+  std::string why;
+  std::string by;  // empty: the user who runs this
+};
+int run_repair(const RepairOptions& options, const Environment& environment);
+
 struct ConfigOptions {
   std::string config_file;
   std::string format;  // "", or "table" for the Markdown of docs/operations.md
 };
 int run_config(const ConfigOptions& options, const Environment& environment);
+
+// The configuration of a file (may be none) and the environment; problems are printed.
+std::optional<Config> load_config(const std::string& file, const Environment& environment);
 
 }  // namespace sluice::gateway

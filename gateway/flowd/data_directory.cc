@@ -125,6 +125,14 @@ DataDirectory::~DataDirectory() {
   if (lock_ >= 0) close(lock_);
 }
 
+bool in_use(const std::string& directory) {
+  const int fd = ::open((directory + "/lock").c_str(), O_RDWR | O_CLOEXEC);
+  if (fd < 0) return false;
+  const bool held = flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  close(fd);
+  return held;
+}
+
 tl::expected<std::string, std::string> signing_secret(const std::string& directory) {
   const std::string path = absolute(directory);
   if (auto made = make_directory(path); !made) return tl::unexpected(made.error());

@@ -39,6 +39,9 @@ class DataDirectory {
 // flowd runs or not. Two processes that make it at once agree on one.
 [[nodiscard]] tl::expected<std::string, std::string> signing_secret(const std::string& directory);
 
+// Whether a flowd uses the directory at this moment.
+bool in_use(const std::string& directory);
+
 // A sentence for errno that names the path, and says how much is free where the disk is full.
 std::string explain_errno(int error, const std::string& what, const std::string& path);
 

@@ -33,6 +33,28 @@ int main(int argc, char** argv) {
   token_command->add_option("--data", token.data, "data directory of `flowd dev`");
   token_command->add_option("--config", token.config_file, "configuration of `flowd serve`");
 
+  RepairOptions repair;
+  CLI::App* repair_command = app.add_subcommand(
+      "repair", "list partitions that have halted, and override the record that one halts at");
+  repair_command->add_option("--data", repair.data, "data directory of `flowd dev`");
+  repair_command->add_option("--config", repair.config_file, "configuration of `flowd serve`");
+  repair_command->add_flag("--json", repair.json, "one JSON object instead of lines");
+  repair_command->add_option("--partition", repair.partition, "the partition, from 0");
+  repair_command->add_option("--record", repair.record, "the record that it halts at");
+  repair_command
+      ->add_option("--mode", repair.mode,
+                   "skip: it is not worked on, its run becomes a dead letter; accept: what comes "
+                   "out now is right. Default: what cures it")
+      ->check(CLI::IsMember({"skip", "accept"}));
+  repair_command->add_option("--why", repair.why, "the reason, for the audit");
+  repair_command->add_option("--by", repair.by, "who decides; default: the user who runs this");
+  repair_command->footer(
+      "Examples:\n"
+      "  flowd repair                                  look at every partition of .sluice\n"
+      "  flowd repair --config /etc/sluice.toml --json\n"
+      "  flowd repair --data DIR --partition 3 --record 1207 --why 'ticket 4711: bad disk'\n"
+      "A flowd may be running: it takes the partition up again within two seconds.");
+
   ConfigOptions config;
   CLI::App* config_command =
       app.add_subcommand("config", "print the configuration's JSON Schema and the values in force");
@@ -48,5 +70,6 @@ int main(int argc, char** argv) {
   if (*dev_command) return run_dev(dev, environment);
   if (*serve_command) return run_serve(serve, environment);
   if (*token_command) return run_token(token, environment);
+  if (*repair_command) return run_repair(repair, environment);
   return run_config(config, environment);
 }

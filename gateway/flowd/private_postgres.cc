@@ -290,6 +290,14 @@ tl::expected<std::unique_ptr<PrivatePostgres>, std::string> PrivatePostgres::sta
   return server;
 }
 
+tl::expected<std::unique_ptr<PrivatePostgres>, std::string> PrivatePostgres::attach(
+    PrivatePostgresOptions options) {
+  std::unique_ptr<PrivatePostgres> server(
+      new PrivatePostgres(std::move(options), [](const std::string&) {}));
+  if (auto done = server->find_socket(); !done) return tl::unexpected(done.error());
+  return server;
+}
+
 // Everything that must be there before a server can run: binaries, cluster files, settings, the way
 // to its socket.
 tl::expected<void, std::string> PrivatePostgres::prepare() {
@@ -299,6 +307,10 @@ tl::expected<void, std::string> PrivatePostgres::prepare() {
   if (access((cluster_ + "/PG_VERSION").c_str(), F_OK) != 0) {
     if (auto done = initialise(); !done) return done;
   }
+  return find_socket();
+}
+
+tl::expected<void, std::string> PrivatePostgres::find_socket() {
   // The server may name its socket relative to its data directory, where it works; we reach it
   // through a descriptor then.
   std::string folder = cluster_;

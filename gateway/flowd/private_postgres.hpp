@@ -40,6 +40,11 @@ class PrivatePostgres {
   [[nodiscard]] static tl::expected<std::unique_ptr<PrivatePostgres>, std::string> start(
       PrivatePostgresOptions options, Log log);
 
+  // One that a flowd supervises right now, to connect to it: nothing is started, and the destructor
+  // stops nothing.
+  [[nodiscard]] static tl::expected<std::unique_ptr<PrivatePostgres>, std::string> attach(
+      PrivatePostgresOptions options);
+
   // Stops the server (fast shutdown; immediate after 20 s) and the supervisor.
   ~PrivatePostgres();
   PrivatePostgres(const PrivatePostgres&) = delete;
@@ -53,6 +58,7 @@ class PrivatePostgres {
  private:
   PrivatePostgres(PrivatePostgresOptions options, Log log);
   tl::expected<void, std::string> prepare();
+  tl::expected<void, std::string> find_socket();
   tl::expected<void, std::string> initialise();
   tl::expected<bool, std::string> take_over();
   tl::expected<void, std::string> launch();

@@ -18,7 +18,21 @@ int fail(const std::string& message, int code = kExitUsage) {
   return code;
 }
 
-// The configuration of a file (may be none) and the environment; problems are printed.
+bool is_scope(std::string_view scope) {
+  while (!scope.empty()) {
+    const std::size_t end = scope.find(' ');
+    const std::string_view word = scope.substr(0, end);
+    scope.remove_prefix(end == std::string_view::npos ? scope.size() : end + 1);
+    const bool known = word == "client" || word == "worker" || word == "admin" ||
+                       (word.starts_with("publish:") && word.size() > 8) ||
+                       (word.starts_with("subscribe:") && word.size() > 10);
+    if (!known) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 std::optional<Config> load_config(const std::string& file, const Environment& environment) {
   Config config;
   std::vector<std::string> problems;
@@ -38,21 +52,6 @@ std::optional<Config> load_config(const std::string& file, const Environment& en
   if (!problems.empty()) return std::nullopt;
   return config;
 }
-
-bool is_scope(std::string_view scope) {
-  while (!scope.empty()) {
-    const std::size_t end = scope.find(' ');
-    const std::string_view word = scope.substr(0, end);
-    scope.remove_prefix(end == std::string_view::npos ? scope.size() : end + 1);
-    const bool known = word == "client" || word == "worker" || word == "admin" ||
-                       (word.starts_with("publish:") && word.size() > 8) ||
-                       (word.starts_with("subscribe:") && word.size() > 10);
-    if (!known) return false;
-  }
-  return true;
-}
-
-}  // namespace
 
 int run_serve(const ServeOptions& options, const Environment& environment) {
   block_signals();

@@ -129,6 +129,11 @@ void add_node(Families& families, const node::NodeStatus& status) {
                    n(c.reconnects));
   families.gauge("sluice_inbox_depth", "Requests waiting to be applied", n(c.inbox_depth));
   families.gauge("sluice_runs_live", "Runs that have not ended", n(c.runs_live));
+  families.gauge("sluice_partitions_serving", "Partitions that are served here",
+                 n(c.partitions_serving));
+  families.gauge("sluice_partitions_halted",
+                 "Partitions that have halted at a record: see flowd repair",
+                 n(c.partitions_halted));
   families.gauge("sluice_recovery_seconds", "How long the last start's recovery took",
                  n(c.recovery_us) / 1e6);
 }

@@ -138,6 +138,78 @@ TEST(Clients, RowsRestoreTheTable) {
   EXPECT_FALSE(hole.load(rows.rbegin()->first, rows.rbegin()->second));
 }
 
+TEST(Clients, RaisingGivesNumbersInOrderAndNeverLowersAnOffset) {
+  ClientTable table;
+  EXPECT_TRUE(table.raise(1, {TenantId{1}, "ann", 3, 10}));
+  EXPECT_EQ(table.find(TenantId{1}, "ann"), 1u);
+  EXPECT_EQ(table.advance(1, 11), 4u);
+  EXPECT_TRUE(table.raise(1, {TenantId{1}, "ann", 2, 5}));
+  EXPECT_EQ(table[1].last_offset, 4u);
+  EXPECT_EQ(table[1].as_of, 11u);
+  EXPECT_FALSE(table.raise(1, {TenantId{1}, "bob", 9, 12}));  // the number is ann's
+  EXPECT_FALSE(table.raise(2, {TenantId{1}, "ann", 9, 12}));  // ann has another
+  EXPECT_FALSE(table.raise(3, {TenantId{1}, "bob", 9, 12}));  // 2 is missing
+  EXPECT_EQ(table.size(), 1u);
+  const Hash128 before = table.hash();
+  EXPECT_TRUE(table.raise(1, {TenantId{1}, "ann", 5, 12}));
+  EXPECT_NE(table.hash(), before);
+}
+
+TEST(Departed, IsReadAsItWasWrittenAndOnlyWhole) {
+  Departed departed;
+  departed.clients = {{1, TenantId{7}, "ann", 12, 99}, {2, TenantId{7}, "", 1, 100}};
+  departed.ways = {{PartitionId{3}, {8, {90, 90, 95}}}, {PartitionId{4}, {}}};
+  const std::string bytes = encode(departed);
+  const auto read = decode_departed(bytes);
+  ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(encode(*read), bytes);
+  EXPECT_EQ(read->clients[0].name, "ann");
+  EXPECT_EQ(read->ways[0].taken.causes, (std::vector<Seq>{90, 90, 95}));
+  for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
+    EXPECT_FALSE(decode_departed(bytes.substr(0, cut)).has_value()) << cut;
+  }
+  EXPECT_FALSE(decode_departed(bytes + "x").has_value());
+}
+
+// Numbers 1 and 2 were sent before the stretch, by records 10 and 20. In the stretch an owner of
+// another state sent 3 to 5; the fold has its own 3 to 6.
+TEST(Mailbox, WhatAStretchSentIsNumberedAfterWhatWasTaken) {
+  constexpr PartitionId kWay{5};
+  const auto fold = [](Mailbox& mailbox) {
+    for (const Seq seq : {10, 20, 30, 40, 40, 50}) {
+      mailbox.send(kWay, TenantId{1}, seq, "by " + std::to_string(seq));
+    }
+  };
+  const auto pending = [](const Mailbox& mailbox) {
+    std::vector<std::string> all;
+    mailbox.each_pending([&](PartitionId, const Mailbox::Sent& sent) {
+      all.push_back(std::to_string(sent.n) + " " + sent.body);
+    });
+    return all;
+  };
+  Mailbox mailbox;
+  fold(mailbox);
+  // The receiver has taken 1 to 4: record 40 sent number 3, record 45 number 4.
+  mailbox.acknowledged(kWay, 4, 30);
+  mailbox.renumber(kWay, 30, {4, {40, 45}});
+  EXPECT_EQ(pending(mailbox), (std::vector<std::string>{"5 by 30", "6 by 40", "7 by 50"}));
+  EXPECT_EQ(mailbox.last_sent(kWay), 7u);
+  EXPECT_EQ(mailbox.acknowledged_by(kWay), 4u);
+  EXPECT_EQ(mailbox.pending(), 3u);
+  // The hash is that of a mailbox that came to the same otherwise.
+  Mailbox other;
+  for (int i = 0; i < 4; ++i) other.send(kWay, TenantId{1}, 1, "gone");
+  other.acknowledged(kWay, 4);
+  for (const Seq seq : {30, 40, 50}) other.send(kWay, TenantId{1}, seq, "by " + std::to_string(seq));
+  EXPECT_EQ(mailbox.hash(), other.hash());
+  // Nothing of it was taken yet: the numbers stay as they were.
+  Mailbox untouched;
+  fold(untouched);
+  untouched.renumber(kWay, 30, {});
+  EXPECT_EQ(untouched.last_sent(kWay), 6u);
+  EXPECT_EQ(pending(untouched).size(), 6u);
+}
+
 TEST(Mailbox, NumbersPerWayAndCumulativeAcknowledgements) {
   Mailbox mail;
   const PartitionId a{1}, b{2};

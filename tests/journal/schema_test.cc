@@ -44,11 +44,11 @@ TEST_F(SchemaTest, AnEmptyDatabaseIsInitialisedOnceWhoeverComes) {
 TEST_F(SchemaTest, ANewerFormatIsRefused) {
   Database database = connected(target);
   ASSERT_TRUE(migrate(database, 4).has_value());
-  query("update cluster set format = 2");
+  query("update cluster set format = " + std::to_string(kFormat + 1));
   auto refused = migrate(database, 4);
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().kind, DatabaseError::Kind::foreign);
-  EXPECT_NE(refused.error().message.find("format 2"), std::string::npos);
+  EXPECT_NE(refused.error().message.find("format " + std::to_string(kFormat + 1)), std::string::npos);
 }
 
 TEST_F(SchemaTest, TablesOfAnotherProgramAreLeftAlone) {
