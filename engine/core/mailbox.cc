@@ -27,8 +27,7 @@ std::uint64_t Mailbox::send(PartitionId destination, TenantId tenant, Seq since,
 
 void Mailbox::acknowledged(PartitionId destination, std::uint64_t n, Seq before) {
   Way& way = outbox_[destination];
-  while (!way.pending.empty() && way.pending.front().n <= n &&
-         way.pending.front().since < before) {
+  while (!way.pending.empty() && way.pending.front().n <= n && way.pending.front().since < before) {
     pending_hash_ -= way.pending.front().hash;
     --pending_;
     way.pending.pop_front();

@@ -69,10 +69,7 @@ Database::Result<void> read_ways(Database& database, core::PartitionId partition
   auto opened = database.stream(
       "select part, cause_seq, body from journal where kind = $1 and cause_part = $2"
       " and day >= $3 order by part, seq",
-      Params()
-          .int2(static_cast<int>(core::Kind::message))
-          .int2(number(partition))
-          .int4(from));
+      Params().int2(static_cast<int>(core::Kind::message)).int2(number(partition)).int4(from));
   if (!opened) return opened;
   std::map<core::PartitionId, core::TakenMessages> taken;
   for (;;) {
@@ -129,9 +126,8 @@ Database::Result<OverrideWritten> write_locked(Database& database, const NewOver
   done = database.run("delete from run where part = $1 and as_of > $2",
                       Params().int2(number(wanted.partition)).int8(signed_of(begin->seq)));
   if (!done) return tl::unexpected(done.error());
-  done = database.run(
-      "update partition set owner = null, boot = null, pid = null where part = $1",
-      Params().int2(number(wanted.partition)));
+  done = database.run("update partition set owner = null, boot = null, pid = null where part = $1",
+                      Params().int2(number(wanted.partition)));
   if (!done) return tl::unexpected(done.error());
   return OverrideWritten::written;
 }
@@ -174,8 +170,7 @@ Database::Result<OverrideWritten> write_override(Database& database, const NewOv
   // Waits for an append in flight, and no other begins before the end of this.
   auto locked = database.run("select from partition where part = $1 for update",
                              Params().int2(number(wanted.partition)));
-  auto written =
-      locked ? write_locked(database, wanted) : tl::unexpected(locked.error());
+  auto written = locked ? write_locked(database, wanted) : tl::unexpected(locked.error());
   const bool keep = written && *written == OverrideWritten::written;
   if (!database.connected()) return written;
   if (auto ended = database.script(keep ? "commit" : "rollback"); !ended && keep) {

@@ -122,11 +122,11 @@ class Fold {
     if (hooks_.applied) hooks_.applied();
     if (!applied) return damage(record.seq, applied.error().message, OverrideMode::skip);
     if (applied->verdict != record.verdict && !partition_.diverged()) {
-      return damage(record.seq,
-                    fmt::format("its verdict was {}, and is {} now: {}",
-                                core::verdict_name(record.verdict),
-                                core::verdict_name(applied->verdict), applied->fault),
-                    OverrideMode::accept);
+      return damage(
+          record.seq,
+          fmt::format("its verdict was {}, and is {} now: {}", core::verdict_name(record.verdict),
+                      core::verdict_name(applied->verdict), applied->fault),
+          OverrideMode::accept);
     }
     // A message that cannot be read any more was the next of its way.
     if (record.verdict == core::Verdict::overridden && record.kind == core::Kind::message &&
@@ -164,9 +164,10 @@ class Fold {
   std::string compare_batch(const StoredRecord& stored) {
     const core::Hash128 chain = link_.finish();
     if (chain != stored.chain && !batch_overridden_) {
-      return fmt::format("the chain is {} and should be {}: a record was altered, or is of another"
-                         " history",
-                         hex(chain), hex(stored.chain));
+      return fmt::format(
+          "the chain is {} and should be {}: a record was altered, or is of another"
+          " history",
+          hex(chain), hex(stored.chain));
     }
     const core::Hash128 digest = partition_.take_digest();
     if (partition_.diverged()) return {};
@@ -233,9 +234,12 @@ tl::expected<Recovered, RecoveryError> recover(Database& database,
     auto day = day_of_record(database, config.id, from.checkpoint.seq);
     if (!day) return tl::unexpected(RecoveryError(day.error()));
     if (*day == 0 && from.checkpoint.seq > 0) {
-      return tl::unexpected(RecoveryError(Damage{
-          from.checkpoint.seq, "the journal's record that the checkpoint stands at is gone", 0, 0,
-          {}}));
+      return tl::unexpected(
+          RecoveryError(Damage{from.checkpoint.seq,
+                               "the journal's record that the checkpoint stands at is gone",
+                               0,
+                               0,
+                               {}}));
     }
     tip = {from.checkpoint.seq, *day, from.chain};
     from_day = *day;
@@ -264,9 +268,8 @@ tl::expected<Recovered, RecoveryError> recover(Database& database,
     return tl::unexpected(RecoveryError(*damage));
   }
   if (fold.tip().seq != partition->last_seq()) {
-    return tl::unexpected(
-        RecoveryError(Damage{
-            partition->last_seq(), "the journal ends in the middle of a batch", 0, last, {}}));
+    return tl::unexpected(RecoveryError(
+        Damage{partition->last_seq(), "the journal ends in the middle of a batch", 0, last, {}}));
   }
   return Recovered{std::move(*partition), fold.tip(), fold.records(), tip.seq};
 }

@@ -24,8 +24,8 @@ class Notebook {
  public:
   // `directory` exists. What was under way when the file was last used is counted as a crash now.
   static tl::expected<std::unique_ptr<Notebook>, std::string> open(const std::string& directory);
-  // To look things up only: nothing is counted or changed, a node may be using the file. Null: there
-  // is none.
+  // To look things up only: nothing is counted or changed, a node may be using the file. Null:
+  // there is none.
   static std::unique_ptr<Notebook> read(const std::string& directory);
   ~Notebook();
   Notebook(const Notebook&) = delete;

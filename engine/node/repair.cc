@@ -44,8 +44,7 @@ std::string objection(const RepairRequest& request, const journal::Damage& damag
   if (!damage.cure) return halts + "; no override mends that";
   const bool there = damage.first <= request.record && request.record <= damage.seq;
   if (!there) return "record " + std::to_string(request.record) + " is not the one: " + halts;
-  const bool accept =
-      request.mode.value_or(*damage.cure) == journal::OverrideMode::accept;
+  const bool accept = request.mode.value_or(*damage.cure) == journal::OverrideMode::accept;
   if (!accept) return {};
   if (*damage.cure == journal::OverrideMode::skip) {
     return halts + "; there is nothing to accept, it can only be skipped";
@@ -149,8 +148,8 @@ tl::expected<FoldReport, StartError> Repair::override_record(const RepairRequest
     case journal::OverrideWritten::written:
       return fold(request.partition);
     case journal::OverrideWritten::moved_on:
-      return tl::unexpected(failed(name_of(request.partition) +
-                                   " was written to meanwhile: look again"));
+      return tl::unexpected(
+          failed(name_of(request.partition) + " was written to meanwhile: look again"));
     case journal::OverrideWritten::known:
       break;
   }

@@ -362,12 +362,12 @@ struct NodeCounters {
   std::uint64_t append_bytes = 0;
   std::uint64_t append_retries = 0;  // batches sent again
   std::uint64_t reconnects = 0;
-  std::uint64_t commit_us_total = 0;  // from send to answer, summed over batches
-  std::uint64_t inbox_depth = 0;      // now
-  std::uint64_t runs_live = 0;        // now
+  std::uint64_t commit_us_total = 0;     // from send to answer, summed over batches
+  std::uint64_t inbox_depth = 0;         // now
+  std::uint64_t runs_live = 0;           // now
   std::uint64_t partitions_serving = 0;  // here, now
   std::uint64_t partitions_halted = 0;   // here, now: each waits for a person
-  std::uint64_t recovery_us = 0;      // of the last start, until all were running
+  std::uint64_t recovery_us = 0;         // of the last start, until all were running
   std::uint64_t recovered_records = 0;
 };
 

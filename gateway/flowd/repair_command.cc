@@ -45,9 +45,8 @@ std::string variable(const char* name) {
 tl::expected<Place, std::string> place_of_data(const std::string& data) {
   const std::string path = std::filesystem::absolute(data).lexically_normal().string();
   if (access((path + "/postgres/PG_VERSION").c_str(), F_OK) != 0) {
-    return tl::unexpected(
-        fmt::format("{} is no data directory of `flowd dev`: say which with --data or --config",
-                    path));
+    return tl::unexpected(fmt::format(
+        "{} is no data directory of `flowd dev`: say which with --data or --config", path));
   }
   const auto user = choose_postgres_user();
   if (!user) return tl::unexpected(user.error());

@@ -200,7 +200,8 @@ TEST(Mailbox, WhatAStretchSentIsNumberedAfterWhatWasTaken) {
   Mailbox other;
   for (int i = 0; i < 4; ++i) other.send(kWay, TenantId{1}, 1, "gone");
   other.acknowledged(kWay, 4);
-  for (const Seq seq : {30, 40, 50}) other.send(kWay, TenantId{1}, seq, "by " + std::to_string(seq));
+  for (const Seq seq : {30, 40, 50})
+    other.send(kWay, TenantId{1}, seq, "by " + std::to_string(seq));
   EXPECT_EQ(mailbox.hash(), other.hash());
   // Nothing of it was taken yet: the numbers stay as they were.
   Mailbox untouched;

@@ -48,7 +48,8 @@ TEST_F(SchemaTest, ANewerFormatIsRefused) {
   auto refused = migrate(database, 4);
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().kind, DatabaseError::Kind::foreign);
-  EXPECT_NE(refused.error().message.find("format " + std::to_string(kFormat + 1)), std::string::npos);
+  EXPECT_NE(refused.error().message.find("format " + std::to_string(kFormat + 1)),
+            std::string::npos);
 }
 
 TEST_F(SchemaTest, TablesOfAnotherProgramAreLeftAlone) {

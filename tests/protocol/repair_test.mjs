@@ -101,7 +101,8 @@ test('a halted partition is listed, overridden and serves again', { timeout }, a
   const why = "ticket 4711: 'bad' disk";
   const mended = await flowd('repair', ...data, ...named, '--why', why, '--by', 'ann');
   assert.equal(mended.code, 0, mended.stderr);
-  assert.match(mended.stdout, new RegExp(`^record ${record} \\(event\\) is overridden: it is passed`));
+  const fate = new RegExp(`^record ${record} \\(event\\) is overridden: it is passed`);
+  assert.match(mended.stdout, fate);
   assert.match(mended.stdout, new RegExp(`^partition ${partition}: ok`, 'm'));
   assert.equal(psql(engine, "select operator || ': ' || why from v_override"), `ann: ${why}`);
 
