@@ -105,7 +105,7 @@ std::string wrong_with(const RepairOptions& options) {
   return {};
 }
 
-std::string quoted(std::string_view text) {
+std::string json_text(std::string_view text) {
   std::string out;
   vm::append_json_string(text, out);
   return out;
@@ -151,9 +151,9 @@ std::string json_of(const Place& place, const node::FoldReport& report) {
   if (report.damage) {
     const journal::Damage& damage = *report.damage;
     out += fmt::format(R"(,"record":{},"first":{},"why":{},"cure":{},"to_do":{})", damage.seq,
-                       damage.first, quoted(damage.message),
-                       damage.cure ? quoted(journal::override_word(*damage.cure)) : "null",
-                       quoted(what_to_do(place, report)));
+                       damage.first, json_text(damage.message),
+                       damage.cure ? json_text(journal::override_word(*damage.cure)) : "null",
+                       json_text(what_to_do(place, report)));
   } else {
     out += fmt::format(R"(,"checkpoint":{},"records":{})", report.checkpoint, report.records);
   }
@@ -161,8 +161,8 @@ std::string json_of(const Place& place, const node::FoldReport& report) {
   bool first = true;
   for (const auto& what : report.overridden) {
     out += fmt::format(R"({}{{"record":{},"kind":{},"mode":"{}","became":{}}})",
-                       std::exchange(first, false) ? "" : ",", what.seq, quoted(what.kind),
-                       journal::override_word(what.mode), quoted(fate_of(what)));
+                       std::exchange(first, false) ? "" : ",", what.seq, json_text(what.kind),
+                       journal::override_word(what.mode), json_text(fate_of(what)));
   }
   return out + "]}";
 }

@@ -55,9 +55,9 @@ class OverrideTest : public JournalTest {
     NewOverride wanted{
         kPartition,    found.seq, found.first, found.last, mode.value_or(*found.cure),
         found.message, "a test",  "ann"};
-    auto written = write_override(database, wanted);
-    ASSERT_TRUE(written.has_value()) << written.error().message;
-    ASSERT_EQ(*written, OverrideWritten::written);
+    const auto done = write_override(database, wanted);
+    ASSERT_TRUE(done.has_value()) << done.error().message;
+    ASSERT_EQ(*done, OverrideWritten::written);
     EXPECT_EQ(query("select owner is null from partition where part = 0"), "t");
   }
   // The next owner: folds, and goes on from what it came to.
