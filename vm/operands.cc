@@ -19,6 +19,11 @@ RegisterUse value_of(uint32_t a, uint32_t first, uint32_t count) {
   return {{{first, count}}, {{a, 1}}};
 }
 
+// Of the instructions with one register: whether it is read; the others write it.
+bool reads_its_register(Op op) {
+  return op == Op::ret || op == Op::sleep || op == Op::undo || op == Op::rethrow || op == Op::slot;
+}
+
 }  // namespace
 
 uint32_t step_arguments(const Program& program, uint32_t site) {
@@ -62,16 +67,7 @@ RegisterUse register_use(const Program& program, const Instruction& i) {
     case OperandKind::depth:
       return {};
     case OperandKind::reg:
-      switch (i.op) {
-        case Op::ret:
-        case Op::sleep:
-        case Op::undo:
-        case Op::rethrow:
-        case Op::slot:
-          return {{{a, 1}}, {}};
-        default:
-          return {{}, {{a, 1}}};
-      }
+      return reads_its_register(i.op) ? RegisterUse{{{a, 1}}, {}} : RegisterUse{{}, {{a, 1}}};
     case OperandKind::reg_reg:
       if (i.op == Op::fail) return {{{a, 1}, {b, 1}}, {}};
       if (i.op == Op::append) return {{{a, 1}, {b, 1}}, {{a, 1}}};

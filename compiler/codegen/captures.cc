@@ -38,6 +38,7 @@ class Collector {
     Captures made;
     made.run_client = run_client_;
     made.run_id = run_id_;
+    made.now = now_;
     for (Local* local : locals_) {
       if (!defined_.contains(local)) made.locals.push_back(local);
     }
@@ -163,6 +164,7 @@ class Collector {
                    },
                    [&](const RunClient&) { run_client_ = true; },
                    [&](const RunId&) { run_id_ = true; },
+                   [&](const Now&) { now_ = true; },
                    [&](const Not& n) { expr(n.operand); },
                    [&](const Negate& n) { expr(n.operand); },
                    [&](const Arithmetic& n) { each(n.left, n.right); },
@@ -205,7 +207,7 @@ class Collector {
                at->node);
   }
 
-  bool run_client_ = false, run_id_ = false;
+  bool run_client_ = false, run_id_ = false, now_ = false;
   std::vector<Local*> locals_;
   std::vector<StepDef*> keys_;
   std::unordered_set<const Local*> seen_, defined_;
@@ -219,7 +221,7 @@ namespace {
 // What acts asks the run itself.
 Captures of_flow_code(Collector& collector) {
   Captures made = collector.take();
-  made.run_client = made.run_id = false;
+  made.run_client = made.run_id = made.now = false;
   return made;
 }
 

@@ -13,6 +13,7 @@ void FunctionCode::bind(const Captures& captures, std::uint32_t first) {
   for (const StepDef* step : captures.keys) bind_key(step, {next++});
   if (captures.run_client) run_client_ = Register{next++};
   if (captures.run_id) run_id_ = Register{next++};
+  if (captures.now) now_ = Register{next++};
 }
 
 void FunctionCode::flow_body(const FlowDef& flow, const Block& body) {
@@ -256,6 +257,7 @@ void FunctionCode::capture(const Captures& captures, std::uint32_t next) {
   }
   if (captures.run_client) builder_.emit(Op::run_client, {next++});
   if (captures.run_id) builder_.emit(Op::run_id, {next++});
+  if (captures.now) builder_.emit(Op::now, {next++});
 }
 
 void FunctionCode::closure(Op op, const StepDef& def, const Block& body, std::uint32_t site) {

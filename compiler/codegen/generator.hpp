@@ -83,9 +83,10 @@ struct Captures {
   std::vector<ir::StepDef*> keys;  // NAME.key
   bool run_client = false;         // only where the code is pure
   bool run_id = false;
+  bool now = false;
 
   std::size_t size() const {
-    return locals.size() + keys.size() + (run_client ? 1 : 0) + (run_id ? 1 : 0);
+    return locals.size() + keys.size() + (run_client ? 1 : 0) + (run_id ? 1 : 0) + (now ? 1 : 0);
   }
 };
 Captures captures_of(const ir::Block& block);
@@ -205,7 +206,7 @@ class FunctionCode {
   vm::FunctionKind kind_;
   std::unordered_map<const ir::Local*, Register> locals_;
   std::unordered_map<const ir::StepDef*, Register> keys_;
-  std::optional<Register> run_client_, run_id_;  // captured, in pure code
+  std::optional<Register> run_client_, run_id_, now_;  // captured, in pure code
   bool reachable_ = true;
 
   // What `yield` does here: ends the function, or a round of a loop that gathers.

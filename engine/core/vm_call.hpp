@@ -63,4 +63,10 @@ void Partition::Impl::work(Context& context, RunEntry& entry, Seq cause, Input i
   work(context, entry, cause, std::move(input), [] {});
 }
 
+// The partition and the VM keep the open steps each for itself; should they ever differ, the run is
+// given up rather than left to wait for ever.
+inline void must_wait(bool waited) {
+  if (!waited) throw BadInput("the run does not wait for this step");
+}
+
 }  // namespace sluice::core

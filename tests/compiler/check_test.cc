@@ -74,7 +74,7 @@ TEST(Limits, of_engines_are_kept) {
     chain += fmt::format("fn f{}(n: int) -> int = f{}(n) + 1\n", i, i - 1);
   }
   EXPECT_EQ(codes_of({{"a.flow", chain}}), "E0321");
-  std::string wide = "task t(n: int) -> int { timeout 1s  idempotent }\nflow f() timeout 1m {\n";
+  std::string wide = "task t(n: int) -> int { timeout 1s  idempotent }\nflow f() timeout 9m {\n";
   for (int i = 0; i < 300; ++i) wide += fmt::format("  step s{} = t({})\n", i, i);
   std::string sum = "s0";
   for (int i = 1; i < 300; ++i) sum += fmt::format(" + s{}", i);
