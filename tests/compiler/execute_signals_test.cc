@@ -11,6 +11,7 @@ constexpr const char* kHead = R"(
 event Ask { text: string, n: int = 0 }
 event More { text: string, n: int = 0 }
 event Stop {}
+event At { at: timestamp }
 event Other { text: string }
 event Answer { text: string }
 event Failed { reason: string }
@@ -70,6 +71,15 @@ TEST(Receive, a_where_may_ask_the_run_and_steps) {
                 {"answer/l = \"\"", "More < {\"text\": \"run1 ann run1:answer/l\"}"}),
             "start answer/l look(\"a\")\ntimer 1 receive answer/m 5000ms\ncancel timer 1\n" +
                 answered("yes"));
+}
+
+// As it was when the receive was reached, like everything that was bound before.
+TEST(Receive, a_where_may_ask_the_time) {
+  EXPECT_EQ(
+      run("receive a: At from client where a.at > now within 5s { "
+          "return Answer { text: \"later\" } } return Answer { text: \"none\" }",
+          {"At < {\"at\": \"1960-01-01T00:00:00Z\"}", "At < {\"at\": \"2260-01-01T00:00:00Z\"}"}),
+      "timer 1 receive answer/a 5000ms\ncancel timer 1\n" + answered("later"));
 }
 
 TEST(Receive, within_nothing_looks_only) {
