@@ -95,6 +95,14 @@ void FunctionBuilder::emit_wide(Op op, Register a, uint32_t wide) {
 void FunctionBuilder::emit_imm(Op op, Register a, int32_t value) {
   emit_wide(op, a, static_cast<uint32_t>(value));
 }
+void FunctionBuilder::emit_short(Op op, Register a, Register b, int16_t value) {
+  emit(op, a, b);
+  function_.code.back().c = static_cast<uint16_t>(value);
+}
+void FunctionBuilder::emit_short(Op op, Register a, int16_t value) {
+  emit(op, a);
+  function_.code.back().c = static_cast<uint16_t>(value);
+}
 void FunctionBuilder::emit_flag(Op op, Register a, bool flag) {
   Instruction& i = push(op);
   i.a = reg(a);

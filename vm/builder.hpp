@@ -62,9 +62,11 @@ class FunctionBuilder {
   void emit(Op op, Register a, Register b, Register c);
   void emit_wide(Op op, Register a, uint32_t wide);  // load_const
   void emit_imm(Op op, Register a, int32_t value);   // load_int
+  void emit_short(Op op, Register a, Register b, int16_t value);  // add_imm …
+  void emit_short(Op op, Register a, int16_t value);              // skip_if_less_imm …
   void emit_flag(Op op, Register a, bool flag);      // load_bool
   void emit_jump(Op op, Label target);               // jump
-  void emit_jump(Op op, Register a, Label target);   // jump_if …
+  void emit_jump(Op op, Register a, Label target);   // jump_if …, int_loop, list_loop
   void emit_indexed(Op op, Register a, Register b, uint32_t c,
                     uint8_t x = 0);  // fields, ranges, calls, step
   void emit_closure(Op op, uint32_t function, Register first, uint32_t count,

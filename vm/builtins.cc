@@ -364,7 +364,7 @@ bool dispatch(Call& call, Builtin builtin, Value* out) {
       return halves(call, out, 1);
     case Builtin::has:
       return call.are(Kind::map, Kind::string) &&
-             call.give(out, Value::boolean(call[0].find(call.text(1)) != nullptr));
+             call.give(out, Value::boolean(call[0].find(call[1]) != nullptr));
     case Builtin::put:
       return put(call, out);
     case Builtin::remove:
@@ -395,12 +395,33 @@ bool dispatch(Call& call, Builtin builtin, Value* out) {
   }
 }
 
+// Pays for what a builtin reads of its arguments: most walk through all of them.
+void charge_arguments(Activation& activation, Builtin builtin, std::span<const Value> arguments) {
+  switch (builtin) {
+    case Builtin::len_list:
+    case Builtin::len_map:
+    case Builtin::len_bytes:
+    case Builtin::first:
+    case Builtin::last:
+    case Builtin::has:
+      return;  // a look at one place
+    case Builtin::put:
+    case Builtin::remove:  // as the instruction map_put
+      activation.fuel -= arguments[0].logical_bytes() / kGrownBytesPerFuel;
+      arguments = arguments.subspan(1);
+      break;
+    default:
+      break;
+  }
+  for (const Value& argument : arguments) activation.charge(argument.logical_bytes());
+}
+
 }  // namespace
 
 bool call_builtin(Unit& unit, Activation& activation, Builtin builtin,
                   std::span<const Value> arguments, Value* out) {
   const BuiltinInfo& info = kBuiltins[static_cast<size_t>(builtin)];
-  for (const Value& argument : arguments) activation.charge(argument.logical_bytes());
+  charge_arguments(activation, builtin, arguments);
   Call call(unit, activation, info, arguments);
   return dispatch(call, builtin, out);
 }

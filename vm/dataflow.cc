@@ -59,17 +59,12 @@ class Analysis {
  private:
   const Instruction& at(uint32_t pc) const { return function_.code[pc]; }
 
-  static bool is_jump(Op op) {
-    OperandKind kind = op_info(op)->operands;
-    return kind == OperandKind::target || kind == OperandKind::reg_target;
-  }
-
   std::vector<uint32_t> successors(uint32_t pc) const {
     const Instruction& i = at(pc);
     if (op_info(i.op)->effect == Effect::ends) return {};
     if (i.op == Op::jump) return {i.wide()};
-    if (is_jump(i.op)) return {pc + 1, i.wide()};
-    if (i.op == Op::list_next) return {pc + 1, pc + 2};
+    if (may_jump(i.op)) return {pc + 1, i.wide()};
+    if (may_skip(i.op)) return {pc + 1, pc + 2};
     return {pc + 1};
   }
 

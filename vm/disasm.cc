@@ -58,6 +58,10 @@ struct Operands {
     return text + "  ; " + shown;
   }
   std::string reg_imm() const { return reg(i.a) + ", " + std::to_string(i.immediate()); }
+  std::string reg_reg_imm() const { return reg_reg() + ", " + std::to_string(i.short_immediate()); }
+  std::string skip_imm() const { return reg(i.a) + ", " + std::to_string(i.short_immediate()); }
+  std::string skip_case() const { return reg(i.a) + ", case " + number(i.c); }
+  std::string loop() const { return reg(i.a) + ", " + target(i.wide()); }
   std::string reg_flag() const { return reg(i.a) + (i.x != 0 ? ", true" : ", false"); }
   std::string target_() const { return target(i.wide()); }
   std::string reg_target() const { return reg(i.a) + ", " + target(i.wide()); }
@@ -139,6 +143,22 @@ struct Operands {
   }
 };
 
+// Of what may go on elsewhere than behind itself.
+std::string jump_text(const Operands& operands, OperandKind kind) {
+  switch (kind) {
+    case OperandKind::target:
+      return operands.target_();
+    case OperandKind::skip_imm:
+      return operands.skip_imm();
+    case OperandKind::skip_case:
+      return operands.skip_case();
+    case OperandKind::loop:
+      return operands.loop();
+    default:
+      return operands.reg_target();
+  }
+}
+
 std::string operands_text(const Program& program, const Instruction& i, OperandKind kind) {
   Operands operands{program, i};
   switch (kind) {
@@ -147,7 +167,10 @@ std::string operands_text(const Program& program, const Instruction& i, OperandK
     case OperandKind::reg:
       return operands.reg_();
     case OperandKind::reg_reg:
+    case OperandKind::skip:
       return operands.reg_reg();
+    case OperandKind::reg_reg_imm:
+      return operands.reg_reg_imm();
     case OperandKind::reg_reg_reg:
       return operands.reg_reg_reg();
     case OperandKind::reg_const:
@@ -157,9 +180,11 @@ std::string operands_text(const Program& program, const Instruction& i, OperandK
     case OperandKind::reg_flag:
       return operands.reg_flag();
     case OperandKind::target:
-      return operands.target_();
     case OperandKind::reg_target:
-      return operands.reg_target();
+    case OperandKind::skip_imm:
+    case OperandKind::skip_case:
+    case OperandKind::loop:
+      return jump_text(operands, kind);
     case OperandKind::reg_range:
       return operands.reg_range();
     case OperandKind::reg_pairs:

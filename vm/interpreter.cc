@@ -17,8 +17,12 @@ struct Frame {
   uint32_t stack_base;
 };
 
-void clear(Value* registers, uint32_t count) {
-  for (uint32_t i = 0; i < count; ++i) registers[i].set_none();
+// Gives back what a function held; scalars may stay, for nobody reads a register before it is
+// written.
+void release(Value* registers, uint32_t count) {
+  for (uint32_t i = 0; i < count; ++i) {
+    if (!registers[i].is_flat()) registers[i].set_none();
+  }
 }
 
 constexpr int64_t fuel_of(Op op) {
@@ -34,6 +38,13 @@ constexpr auto kRowOf = [] {
   for (size_t i = 0; i < kOpCount; ++i) rows[static_cast<uint8_t>(kOps[i].op)] = i;
   return rows;
 }();
+
+// `to` may be the only owner of what holds `from`. Apart, because a jump to the next instruction
+// must not leave the scope of anything that is destroyed.
+inline void take(Value& to, const Value& from) {
+  Value value = from;
+  to = std::move(value);
+}
 
 bool both(Kind kind, const Value& a, const Value& b) {
   return a.is(kind) && b.is(kind);
@@ -64,12 +75,16 @@ Stop execute(Unit& unit, Activation& act) {
   uint32_t stack_base = act.stack_base;
   int64_t fuel = act.fuel;
   const TypeTable& types = unit.types();
+  const Function* const functions = unit.program().functions.data();
 
 // One instruction is one paragraph, whatever its macros look like.
 // clang-format off
 #define GO goto* kCode[kRowOf[static_cast<uint8_t>(at->op)]]
 #define NEXT \
   ++at; \
+  GO
+#define SKIP \
+  at += 2; \
   GO
 #define JUMP \
   at = code + at->wide(); \
@@ -86,6 +101,15 @@ Stop execute(Unit& unit, Activation& act) {
     if (!done) [[unlikely]] goto failed; \
     NEXT; \
   }
+// Goes on behind the call.
+#define RETURN \
+  release(r, function->registers); \
+  function = caller.function; \
+  code = function->code.data(); \
+  at = caller.at; \
+  r = caller.registers; \
+  stack_base = caller.stack_base; \
+  NEXT
 #define INT_OP(name, overflows) \
   OP(name) { \
     int64_t result = 0; \
@@ -94,12 +118,21 @@ Stop execute(Unit& unit, Activation& act) {
     r[at->a].set_integer(result); \
     NEXT; \
   }
-#define FLOAT_OP(name, sign) \
+#define SHORT_OP(name, overflows) \
+  OP(name) { \
+    int64_t result = 0; \
+    if (!r[at->b].is(Kind::integer)) [[unlikely]] goto no_int_b; \
+    if (overflows(r[at->b].as_int(), at->short_immediate(), &result)) [[unlikely]] \
+      goto int_overflow; \
+    r[at->a].set_integer(result); \
+    NEXT; \
+  }
+#define FLOAT_OP(name, sign, set) \
   OP(name) { \
     if (!both(Kind::floating, r[at->b], r[at->c])) [[unlikely]] goto float_slow; \
     double result = r[at->b].as_float() sign r[at->c].as_float(); \
     if (!std::isfinite(result)) [[unlikely]] goto float_slow; \
-    r[at->a].set_floating(result); \
+    r[at->a].set(result); \
     NEXT; \
   }
 #define ORDER_OP(name, sign) \
@@ -120,6 +153,39 @@ Stop execute(Unit& unit, Activation& act) {
     r[at->a].set_boolean(b.same_bits(c) == wanted); \
     NEXT; \
   }
+#define SKIP_OP(name, sign, as) \
+  OP(name) { \
+    const Value &a = r[at->a], &b = r[at->b]; \
+    if (both(Kind::integer, a, b)) [[likely]] { \
+      if (a.as_int() sign b.as_int()) { SKIP; } \
+      NEXT; \
+    } \
+    TEST(ops::ordered(act, Op::as, a, b, &holds)) \
+  }
+#define SKIP_SHORT_OP(name, sign) \
+  OP(name) { \
+    if (!r[at->a].is(Kind::integer)) [[unlikely]] goto no_int_a; \
+    if (r[at->a].as_int() sign at->short_immediate()) { SKIP; } \
+    NEXT; \
+  }
+#define SKIP_EQUALITY_OP(name, wanted) \
+  OP(name) { \
+    const Value &a = r[at->a], &b = r[at->b]; \
+    if (a.is_flat() && b.is_flat()) { \
+      if (a.same_bits(b) == wanted) { SKIP; } \
+      NEXT; \
+    } \
+    TEST(ops::equal_or_not(act, wanted, a, b, &holds)) \
+  }
+// `call` answers in `holds`, or fails.
+#define TEST(call) \
+  act.fuel = fuel; \
+  bool holds = false; \
+  bool done = call; \
+  fuel = act.fuel; \
+  if (!done) [[unlikely]] goto failed; \
+  if (holds) { SKIP; } \
+  NEXT;
 
   GO;
 
@@ -133,14 +199,31 @@ Stop execute(Unit& unit, Activation& act) {
   INT_OP(add_int, __builtin_add_overflow)
   INT_OP(sub_int, __builtin_sub_overflow)
   INT_OP(mul_int, __builtin_mul_overflow)
+  SHORT_OP(add_imm, __builtin_add_overflow)
+  SHORT_OP(mul_imm, __builtin_mul_overflow)
+  OP(rem_imm) {
+    if (!r[at->b].is(Kind::integer)) [[unlikely]] goto no_int_b;
+    if (at->short_immediate() <= 0) [[unlikely]] {
+      DO(ops::divide(act, Op::rem_int, &r[at->a], r[at->b], Value::integer(at->short_immediate())));
+    }
+    r[at->a].set_integer(r[at->b].as_int() % at->short_immediate());
+    NEXT;
+  }
   OP(div_int) DO(ops::divide(act, at->op, &r[at->a], r[at->b], r[at->c]))
-  OP(rem_int) DO(ops::divide(act, at->op, &r[at->a], r[at->b], r[at->c]))
+  OP(rem_int) {
+    const Value &b = r[at->b], &c = r[at->c];
+    if (!both(Kind::integer, b, c) || c.as_int() <= 0) {
+      DO(ops::divide(act, at->op, &r[at->a], b, c));
+    }
+    r[at->a].set_integer(b.as_int() % c.as_int());
+    NEXT;
+  }
   OP(neg_int) DO(ops::negate(act, at->op, &r[at->a], r[at->b]))
 
-  FLOAT_OP(add_float, +)
-  FLOAT_OP(sub_float, -)
-  FLOAT_OP(mul_float, *)
-  FLOAT_OP(div_float, /)
+  FLOAT_OP(add_float, +, set_sum)
+  FLOAT_OP(sub_float, -, set_sum)
+  FLOAT_OP(mul_float, *, set_floating)
+  FLOAT_OP(div_float, /, set_floating)
   OP(neg_float) DO(ops::negate(act, at->op, &r[at->a], r[at->b]))
 
   OP(add_decimal) DO(ops::decimal_arithmetic(act, at->op, &r[at->a], r[at->b], r[at->c]))
@@ -184,9 +267,35 @@ Stop execute(Unit& unit, Activation& act) {
     if (!r[at->a].is_none()) { JUMP; }
     NEXT;
   }
+  SKIP_OP(skip_if_less, <, less)
+  SKIP_OP(skip_if_less_equal, <=, less_equal)
+  SKIP_EQUALITY_OP(skip_if_equal, true)
+  SKIP_EQUALITY_OP(skip_if_not_equal, false)
+  SKIP_SHORT_OP(skip_if_less_imm, <)
+  SKIP_SHORT_OP(skip_if_not_less_imm, >=)
+  SKIP_SHORT_OP(skip_if_equal_imm, ==)
+  SKIP_SHORT_OP(skip_if_not_equal_imm, !=)
+  OP(skip_if_case) {
+    if (!r[at->a].is(Kind::enumeration)) [[unlikely]] goto no_enum_a;
+    at += r[at->a].enum_case() == at->c ? 2 : 1;
+    GO;
+  }
+  OP(int_loop) {
+    Value* v = r + at->a;
+    if (!both(Kind::integer, v[1], v[2])) [[unlikely]] {
+      if (!v[1].is_none()) goto no_int_loop;
+    } else if (int64_t n = v[1].as_int(); n <= v[2].as_int()) {
+      v[0].set_integer(n);
+      n < INT64_MAX ? v[1].set_integer(n + 1) : v[1].set_none();
+      JUMP;
+    }
+    v[0].set_none();
+    NEXT;
+  }
 
   OP(concat) DO(ops::concat(act, &r[at->a], r[at->b], r[at->c]))
   OP(concat_all) DO(ops::concat_all(act, &r[at->a], {r + at->b, at->c}))
+  OP(interpolate) DO(ops::interpolate(act, unit, &r[at->a], {r + at->b, at->c}))
   OP(to_text) DO(ops::to_text(act, types, &r[at->a], r[at->b]))
   OP(make_list) DO(ops::make_list(act, &r[at->a], {r + at->b, at->c}))
   OP(make_map) DO(ops::make_map(act, &r[at->a], {r + at->b, size_t{2} * at->c}))
@@ -197,8 +306,7 @@ Stop execute(Unit& unit, Activation& act) {
         static_cast<uint64_t>(key.as_int()) >= list.count()) {
       DO(ops::index(act, &r[at->a], list, key));
     }
-    Value item = list.elements()[static_cast<size_t>(key.as_int())];
-    r[at->a] = std::move(item);
+    take(r[at->a], list.elements()[static_cast<size_t>(key.as_int())]);
     NEXT;
   }
   OP(list_next) {
@@ -206,13 +314,24 @@ Stop execute(Unit& unit, Activation& act) {
     if (!r[at->c].is(Kind::integer)) [[unlikely]] goto no_int_c;
     auto which = static_cast<uint64_t>(r[at->c].as_int());
     if (which < r[at->b].count()) {
-      Value item = r[at->b].elements()[which];
       r[at->c].set_integer(static_cast<int64_t>(which) + 1);
-      r[at->a] = std::move(item);
+      take(r[at->a], r[at->b].elements()[which]);
       at += 2;
       GO;
     }
     r[at->a].set_none();
+    NEXT;
+  }
+  OP(list_loop) {
+    Value* v = r + at->a;
+    if (!v[1].is(Kind::integer)) [[unlikely]] goto no_int_loop;
+    if (!v[2].is(Kind::list)) [[unlikely]] goto no_list_loop;
+    if (auto which = static_cast<uint64_t>(v[1].as_int()); which < v[2].count()) {
+      v[1].set_integer(static_cast<int64_t>(which) + 1);
+      take(v[0], v[2].elements()[which]);
+      JUMP;
+    }
+    v[0].set_none();
     NEXT;
   }
   OP(map_put) DO(ops::map_put(act, &r[at->a], r[at->b], r[at->c]))
@@ -224,8 +343,7 @@ Stop execute(Unit& unit, Activation& act) {
     if (!record.is(Kind::record) || at->c >= record.count()) [[unlikely]] {
       DO(ops::get_field(act, at->op, &r[at->a], record, at->c));
     }
-    Value field = record.elements()[at->c];
-    r[at->a] = std::move(field);
+    take(r[at->a], record.elements()[at->c]);
     NEXT;
   }
   OP(set_field) DO(ops::set_field(act, &r[at->a], r[at->b], at->c))
@@ -243,7 +361,7 @@ Stop execute(Unit& unit, Activation& act) {
   OP(as_json) DO(ops::as_json(act, types, &r[at->a], r[at->b]))
 
   OP(call) {
-    const Function* callee = &unit.program().functions[at->c];
+    const Function* callee = functions + at->c;
     Value* window = unit.stack() + stack_base;
     for (uint32_t p = 0; p < callee->parameters; ++p) window[p] = r[at->b + p];
     frames[depth++] = {function, at, r, stack_base};
@@ -256,29 +374,34 @@ Stop execute(Unit& unit, Activation& act) {
   OP(builtin)
     DO(call_builtin(unit, act, static_cast<Builtin>(at->c),
                     {r + at->b, kBuiltins[at->c].parameter_count}, &r[at->a]))
-  OP(ret) { act.result = std::move(r[at->a]); goto returned; }
-  OP(ret_none) { act.result = Value(); goto returned; }
+  OP(ret) {
+    if (depth == 0) {
+      act.result = std::move(r[at->a]);
+      goto left;
+    }
+    const Frame& caller = frames[--depth];
+    caller.registers[caller.at->a] = std::move(r[at->a]);
+    RETURN;
+  }
+  OP(ret_none) {
+    if (depth == 0) {
+      act.result = Value();
+      goto left;
+    }
+    const Frame& caller = frames[--depth];
+    caller.registers[caller.at->a].set_none();
+    RETURN;
+  }
   OP(fail) {
     ops::fail(act, r[at->a], r[at->b]);
     goto failed;
   }
 
   // clang-format on
-returned:
+left:
   act.fuel = fuel;
-  if (depth == 0) {
-    act.pc = static_cast<uint32_t>(at - code);
-    return Stop::returned;
-  }
-  clear(r, function->registers);
-  --depth;
-  function = frames[depth].function;
-  code = function->code.data();
-  at = frames[depth].at;
-  r = frames[depth].registers;
-  stack_base = frames[depth].stack_base;
-  r[at->a] = std::move(act.result);
-  NEXT;
+  act.pc = static_cast<uint32_t>(at - code);
+  return Stop::returned;
 
 do_finish:
 do_finish_bare:
@@ -301,10 +424,19 @@ no_int_c:
 int_overflow:
   act.overflow("the result does not fit in 64 bits");
   goto failed;
+no_int_loop:
+  ops::wrong_kind(act, at->op, r[at->a + 1].is(Kind::integer) ? r[at->a + 2] : r[at->a + 1]);
+  goto failed;
+no_list_loop:
+  ops::wrong_kind(act, at->op, r[at->a + 2]);
+  goto failed;
 no_bool_a:
+no_int_a:
+no_enum_a:
   ops::wrong_kind(act, at->op, r[at->a]);
   goto failed;
 no_bool_b:
+no_int_b:
 no_enum_b:
 no_list_b:
   ops::wrong_kind(act, at->op, r[at->b]);
@@ -314,7 +446,7 @@ out_of_fuel:
 failed:
   act.fuel = fuel;
   while (depth > 0) {
-    clear(r, function->registers);
+    release(r, function->registers);
     --depth;
     function = frames[depth].function;
     at = frames[depth].at;

@@ -1,5 +1,6 @@
 #include "vm/interpreter_ops.hpp"
 
+#include <charconv>
 #include <cmath>
 #include <limits>
 
@@ -27,6 +28,11 @@ void append_text(const TypeTable& types, const Value& value, std::string& out) {
     case Kind::string:
       out += value.as_text();
       return;
+    case Kind::integer: {
+      char digits[20];
+      out.append(digits, std::to_chars(digits, std::end(digits), value.as_int()).ptr);
+      return;
+    }
     case Kind::duration:
       return append_duration(value.as_int(), out);
     case Kind::timestamp:
@@ -218,19 +224,41 @@ bool negate(Activation& act, Op op, Value* out, const Value& a) {
   return true;
 }
 
-bool order(Activation& act, Op op, Value* out, const Value& a, const Value& b) {
+bool ordered(Activation& act, Op op, const Value& a, const Value& b, bool* holds) {
   auto result = compare(a, b);
   if (!result || a.is(Kind::boolean) || a.is(Kind::bytes)) return wrong_kind(act, op, b);
   if (a.is(Kind::string)) act.charge(std::min(a.count(), b.count()));
-  *out = Value::boolean(op == Op::less ? *result < 0 : *result <= 0);
+  *holds = op == Op::less ? *result < 0 : *result <= 0;
+  return true;
+}
+
+bool order(Activation& act, Op op, Value* out, const Value& a, const Value& b) {
+  bool holds = false;
+  if (!ordered(act, op, a, b, &holds)) return false;
+  *out = Value::boolean(holds);
+  return true;
+}
+
+bool equal_or_not(Activation& act, bool wanted, const Value& a, const Value& b, bool* holds) {
+  // Unequal sizes are told apart at once, whatever the values hold.
+  if (a.logical_bytes() == b.logical_bytes()) act.charge(a.logical_bytes());
+  *holds = (a == b) == wanted;
   return true;
 }
 
 bool equality(Activation& act, bool wanted, Value* out, const Value& a, const Value& b) {
-  // Unequal sizes are told apart at once, whatever the values hold.
-  if (a.logical_bytes() == b.logical_bytes()) act.charge(a.logical_bytes());
-  *out = Value::boolean((a == b) == wanted);
+  bool holds = false;
+  equal_or_not(act, wanted, a, b, &holds);
+  *out = Value::boolean(holds);
   return true;
+}
+
+// Whether a string, list or map that grows so stays within the limits: asked before it grows, so
+// that what fails changes nothing.
+bool may_grow(const Value& whole, uint64_t bytes, uint32_t depth, uint64_t count) {
+  const uint64_t count_max = whole.is(Kind::string) ? kValueBytesMax : kValueCountMax;
+  return whole.logical_bytes() + bytes <= kValueBytesMax && depth <= kValueDepthMax &&
+         whole.count() + count <= count_max;
 }
 
 bool concat(Activation& act, Value* out, const Value& a, const Value& b) {
@@ -238,14 +266,17 @@ bool concat(Activation& act, Value* out, const Value& a, const Value& b) {
     return wrong_kind(act, Op::concat, a);
   }
   if (a.kind() != b.kind()) return wrong_kind(act, Op::concat, b);
-  uint64_t bytes = uint64_t{a.logical_bytes()} + b.logical_bytes();
-  act.charge(bytes);
-  if (bytes > kValueBytesMax + 9U) return act.fault("the value is too large");
+  // The left operand grows, as a list does by append: see kGrownBytesPerFuel.
+  act.fuel -= a.logical_bytes() / kGrownBytesPerFuel;
+  act.charge(b.logical_bytes());
+  // What is no element of either: the header of the second.
+  const uint64_t more = b.logical_bytes() - Value().logical_bytes();
+  if (!may_grow(a, more, b.depth(), b.count())) return act.fault("the value is too large");
   Value left = a, right = b;
   *out = Value();  // if it was the left operand's only other owner, that can grow in place
   left.append_all(right);
   *out = std::move(left);
-  return out->within_limits() || act.fault("the value is too large or nested too deeply");
+  return true;
 }
 
 bool concat_all(Activation& act, Value* out, std::span<const Value> parts) {
@@ -275,6 +306,20 @@ bool to_text(Activation& act, const TypeTable& types, Value* out, const Value& a
   return act.accept(*out);
 }
 
+bool interpolate(Activation& act, Unit& unit, Value* out, std::span<const Value> parts) {
+  std::string& text = unit.scratch();
+  text.clear();
+  for (const Value& part : parts) {
+    if (!part.is(Kind::string)) act.charge(part.logical_bytes());
+    append_text(unit.types(), part, text);
+    if (text.size() > kValueBytesMax) return act.fault("the text is too large");
+  }
+  act.charge(text.size());
+  *out = Value::string(text);
+  if (text.capacity() > kScratchBytesMax) text = std::string();
+  return true;
+}
+
 bool make_list(Activation& act, Value* out, std::span<const Value> items) {
   *out = Value::list(items);
   return act.accept(*out);
@@ -294,14 +339,17 @@ bool append(Activation& act, Value* list, const Value& item) {
   if (!list->is(Kind::list)) return wrong_kind(act, Op::append, *list);
   act.fuel -= list->logical_bytes() / kGrownBytesPerFuel;
   act.charge(item.logical_bytes());
+  if (!may_grow(*list, item.logical_bytes(), item.depth() + 1, 1)) {
+    return act.fault("the list is too large or nested too deeply");
+  }
   list->append(item);
-  return list->within_limits() || act.fault("the list is too large or nested too deeply");
+  return true;
 }
 
 bool index(Activation& act, Value* out, const Value& container, const Value& key) {
   if (container.is(Kind::map)) {
     if (!key.is(Kind::string)) return wrong_kind(act, Op::index, key);
-    const Value* found = container.find(key.as_text());
+    const Value* found = container.find(key);
     Value value = found != nullptr ? *found : Value();
     *out = std::move(value);
     return true;
@@ -322,9 +370,18 @@ bool map_put(Activation& act, Value* map, const Value& key, const Value& value) 
   if (!map->is(Kind::map)) return wrong_kind(act, Op::map_put, *map);
   if (!key.is(Kind::string)) return wrong_kind(act, Op::map_put, key);
   act.fuel -= map->logical_bytes() / kGrownBytesPerFuel;
-  act.charge(uint64_t{key.logical_bytes()} + value.logical_bytes());
+  const uint64_t bytes = uint64_t{key.logical_bytes()} + value.logical_bytes();
+  act.charge(bytes);
+  if (!may_grow(*map, bytes, value.depth() + 1, 1)) {
+    // Near the limit it counts what goes.
+    const Value* old = map->find(key);
+    if (old == nullptr || value.depth() + 1 > kValueDepthMax ||
+        map->logical_bytes() - old->logical_bytes() + value.logical_bytes() > kValueBytesMax) {
+      return act.fault("the map is too large or nested too deeply");
+    }
+  }
   map->put(key, value);
-  return map->within_limits() || act.fault("the map is too large or nested too deeply");
+  return true;
 }
 
 bool make_record(Activation& act, Value* out, uint32_t record, std::span<const Value> fields) {
@@ -347,8 +404,13 @@ bool set_field(Activation& act, Value* record, const Value& value, uint32_t fiel
   if (!record->is(Kind::record)) return wrong_kind(act, Op::set_field, *record);
   if (field >= record->count()) return act.fault("there is no field " + std::to_string(field));
   act.charge(value.logical_bytes());
+  const uint64_t others =
+      uint64_t{record->logical_bytes()} - record->elements()[field].logical_bytes();
+  if (others + value.logical_bytes() > kValueBytesMax || value.depth() + 1 > kValueDepthMax) {
+    return act.fault("the record is too large or nested too deeply");
+  }
   record->set_element(field, value);
-  return record->within_limits() || act.fault("the record is too large or nested too deeply");
+  return true;
 }
 
 bool make_enum(Activation& act, Value* out, uint32_t enumeration, uint16_t which,

@@ -16,12 +16,17 @@ bool decimal_arithmetic(Activation& act, Op op, Value* out, const Value& a, cons
 bool time_arithmetic(Activation& act, Op op, Value* out, const Value& a, const Value& b);
 bool negate(Activation& act, Op op, Value* out, const Value& a);
 bool order(Activation& act, Op op, Value* out, const Value& a, const Value& b);  // less, less_equal
+// Of a comparison that is no value: `holds` is set instead of a register. `op` is less or
+// less_equal.
+bool ordered(Activation& act, Op op, const Value& a, const Value& b, bool* holds);
+bool equal_or_not(Activation& act, bool wanted, const Value& a, const Value& b, bool* holds);
 bool equality(Activation& act, bool wanted, Value* out, const Value& a, const Value& b);
 
 bool as_json(Activation& act, const TypeTable& types, Value* out, const Value& a);
 bool concat(Activation& act, Value* out, const Value& a, const Value& b);
 bool concat_all(Activation& act, Value* out, std::span<const Value> parts);
 bool to_text(Activation& act, const TypeTable& types, Value* out, const Value& a);
+bool interpolate(Activation& act, Unit& unit, Value* out, std::span<const Value> parts);
 bool make_list(Activation& act, Value* out, std::span<const Value> items);
 bool make_map(Activation& act, Value* out, std::span<const Value> pairs);
 bool append(Activation& act, Value* list, const Value& item);

@@ -29,9 +29,12 @@ inline constexpr int64_t kFailureFuel = 100;
 inline constexpr int64_t kEvaluationFuel = 200'000;
 // Logical bytes that one unit of fuel buys when a value is built.
 inline constexpr uint32_t kBytesPerFuel = 32;
-// Logical bytes of a list or map that one unit of fuel pays when it grows by an element: the worst
-// case is a copy, and whether there is one must not decide.
+// Logical bytes of a string, list or map that one unit of fuel pays when it grows: the worst case
+// is a copy, and whether there is one must not decide.
 inline constexpr uint32_t kGrownBytesPerFuel = 1024;
+
+// What a thread keeps of the space in which it put texts together.
+inline constexpr size_t kScratchBytesMax = size_t{1} << 20;
 
 // A run.
 inline constexpr uint32_t kFibersMax = 1024;         // alive at once in one run

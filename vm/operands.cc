@@ -24,6 +24,21 @@ bool reads_its_register(Op op) {
   return op == Op::ret || op == Op::sleep || op == Op::undo || op == Op::rethrow || op == Op::slot;
 }
 
+// Of what may go on elsewhere than behind itself.
+RegisterUse jump_use(const Instruction& i) {
+  const uint32_t a = i.a, b = i.b;
+  switch (op_info(i.op)->operands) {
+    case OperandKind::target:
+      return {};
+    case OperandKind::skip:
+      return {{{a, 1}, {b, 1}}, {}};
+    case OperandKind::loop:
+      return {{{a + 1, 2}}, {{a, 2}}};
+    default:
+      return {{{a, 1}}, {}};
+  }
+}
+
 }  // namespace
 
 uint32_t step_arguments(const Program& program, uint32_t site) {
@@ -62,10 +77,16 @@ RegisterUse register_use(const Program& program, const Instruction& i) {
   const uint32_t a = i.a, b = i.b, c = i.c;
   switch (op_info(i.op)->operands) {
     case OperandKind::none:
-    case OperandKind::target:
     case OperandKind::round:
     case OperandKind::depth:
       return {};
+    case OperandKind::target:
+    case OperandKind::reg_target:
+    case OperandKind::skip:
+    case OperandKind::skip_imm:
+    case OperandKind::skip_case:
+    case OperandKind::loop:
+      return jump_use(i);
     case OperandKind::reg:
       return reads_its_register(i.op) ? RegisterUse{{{a, 1}}, {}} : RegisterUse{{}, {{a, 1}}};
     case OperandKind::reg_reg:
@@ -82,8 +103,6 @@ RegisterUse register_use(const Program& program, const Instruction& i) {
     case OperandKind::reg_site:
     case OperandKind::race:
       return {{}, {{a, 1}}};
-    case OperandKind::reg_target:
-      return {{{a, 1}}, {}};
     case OperandKind::reg_range:
       return value_of(a, b, c);
     case OperandKind::reg_pairs:
@@ -95,6 +114,7 @@ RegisterUse register_use(const Program& program, const Instruction& i) {
       return value_of(a, b, 1);
     case OperandKind::reg_regs_enum:
       return value_of(a, b, case_fields(program, c, i.x));
+    case OperandKind::reg_reg_imm:
     case OperandKind::reg_reg_case:
     case OperandKind::reg_reg_type:
       return value_of(a, b, 1);

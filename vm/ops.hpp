@@ -26,9 +26,14 @@ enum class OperandKind : uint8_t {
   reg_reg_reg,        // a, b, c. map_put reads and writes a; list_next writes a and c
   reg_const,          // a; w constant
   reg_imm,            // a; w signed number
+  reg_reg_imm,        // a, b; c signed number
   reg_flag,           // a; x 0 or 1
   target,             // w address
   reg_target,         // a read; w address
+  skip,               // a, b read; what follows may be skipped
+  skip_imm,           // a read; c signed number; what follows may be skipped
+  skip_case,          // a read; c case; what follows may be skipped
+  loop,               // a, a+1 written, a+1, a+2 read; w address
   reg_range,          // a; c registers from b are read
   reg_pairs,          // a; 2c registers from b are read
   reg_regs_record,    // a; b first register; c record, whose fields are read
@@ -86,6 +91,19 @@ inline const OpInfo* op_info(Op op) {
   return op_info(static_cast<uint8_t>(op));
 }
 
+// Whether the instruction may go on two instructions further.
+inline bool may_skip(Op op) {
+  OperandKind kind = op_info(op)->operands;
+  return kind == OperandKind::skip || kind == OperandKind::skip_imm ||
+         kind == OperandKind::skip_case || op == Op::list_next;
+}
+// Whether it may go on at its address w.
+inline bool may_jump(Op op) {
+  OperandKind kind = op_info(op)->operands;
+  return kind == OperandKind::target || kind == OperandKind::reg_target ||
+         kind == OperandKind::loop;
+}
+
 struct Instruction {
   Op op = Op::nop;
   uint8_t x = 0;
@@ -95,6 +113,7 @@ struct Instruction {
 
   uint32_t wide() const { return b | static_cast<uint32_t>(c) << 16; }
   int32_t immediate() const { return static_cast<int32_t>(wide()); }
+  int16_t short_immediate() const { return static_cast<int16_t>(c); }
   void set_wide(uint32_t value) {
     b = static_cast<uint16_t>(value);
     c = static_cast<uint16_t>(value >> 16);

@@ -11,6 +11,7 @@ const char* operands_words(OperandKind kind) {
     case OperandKind::reg:
       return "a register";
     case OperandKind::reg_reg:
+    case OperandKind::skip:
       return "a, b registers";
     case OperandKind::reg_reg_reg:
       return "a, b, c registers";
@@ -18,6 +19,10 @@ const char* operands_words(OperandKind kind) {
       return "a register, w constant";
     case OperandKind::reg_imm:
       return "a register, w number";
+    case OperandKind::reg_reg_imm:
+      return "a, b registers, c number";
+    case OperandKind::loop:
+      return "registers a, a+1, a+2, w address";
     case OperandKind::reg_flag:
       return "a register, x 0 or 1";
     case OperandKind::target:
@@ -61,6 +66,8 @@ const char* operands_words(OperandKind kind) {
     case OperandKind::depth:
       return "x number";
     case OperandKind::race:
+    case OperandKind::skip_imm:
+    case OperandKind::skip_case:
       return "a register, c number";
     case OperandKind::reg_regs_receive:
       return "a register, registers from b, c receive site";

@@ -23,9 +23,8 @@ class Unit {
   const Program& program() const { return program_->program(); }
   const TypeTable& types() const { return program_->program().types; }
   const Value& constant(uint32_t index) const { return constants_[index]; }
-  Value* stack() {
-    return stack_.data();
-  }  // program.stack_registers() values, all none between calls
+  // program.stack_registers() values. Between calls none of them holds memory; scalars may be left.
+  Value* stack() { return stack_.data(); }
   // Where the stack begins of constraints that are asked while other code is at work; it is as
   // large again.
   uint32_t side_base() const { return program_->stack_registers(); }

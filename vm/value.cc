@@ -1,8 +1,11 @@
 #include "vm/value.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
 #include <new>
+
+#include "vm/hash.hpp"
 
 namespace sluice::vm {
 namespace {
@@ -17,10 +20,36 @@ uint64_t tag(Kind kind) {
   return static_cast<uint64_t>(kind);
 }
 
+// The index of a map stands behind its pairs: an open hash table of pair numbers from 1, 0 is free.
+// Maps are kept sorted, so it only saves the search: it is made once a map that does not grow has
+// been asked a quarter as often as it has pairs, and is forgotten when a key comes or goes.
+constexpr uint32_t kIndexedCapacity = 16;
+constexpr uint32_t kIndexed = UINT32_MAX;  // as a map's note
+// Who looks this often without an end searches: keys that were made to collide cost no more.
+constexpr uint32_t kProbesMax = 16;
+
+uint32_t index_slots(uint32_t capacity) {
+  return capacity < kIndexedCapacity ? 0 : std::bit_ceil(capacity) * 2;
+}
+
 }  // namespace
 
-HeapObject* Value::allocate(uint32_t count, uint32_t capacity, size_t element_bytes) {
-  void* memory = std::malloc(sizeof(HeapObject) + capacity * element_bytes);
+size_t Value::object_bytes(Kind kind, uint32_t capacity) {
+  switch (kind) {
+    case Kind::string:
+    case Kind::bytes:
+    case Kind::json:
+      return sizeof(HeapObject) + capacity;
+    case Kind::map:
+      return sizeof(HeapObject) + size_t{2} * capacity * sizeof(Value) +
+             index_slots(capacity) * sizeof(uint32_t);
+    default:
+      return sizeof(HeapObject) + capacity * sizeof(Value);
+  }
+}
+
+HeapObject* Value::allocate(Kind kind, uint32_t count, uint32_t capacity) {
+  void* memory = std::malloc(object_bytes(kind, capacity));
   if (memory == nullptr) throw std::bad_alloc();
   return new (memory) HeapObject{1, 0, count, capacity, 0, 0};
 }
@@ -36,7 +65,7 @@ void Value::destroy(Value& value) {
 Value Value::string(std::string_view text) {
   if (text.empty()) return Value(Kind::string, 0);
   auto size = static_cast<uint32_t>(text.size());
-  HeapObject* object = allocate(size, size, 1);
+  HeapObject* object = allocate(Kind::string, size, size);
   object->bytes = saturate(kScalarBytes + text.size());
   std::memcpy(object + 1, text.data(), text.size());
   return Value(tag(Kind::string) | kObjectBit, object);
@@ -92,9 +121,9 @@ void Value::recount() {
 
 Value Value::elements_value(uint64_t word, std::span<const Value> items) {
   if (items.empty()) return Value(word, nullptr);
-  bool map = (word & 0xff) == tag(Kind::map);
-  auto count = static_cast<uint32_t>(map ? items.size() / 2 : items.size());
-  Value value(word | kObjectBit, allocate(count, count, (map ? 2 : 1) * sizeof(Value)));
+  const auto kind = static_cast<Kind>(word & 0xff);
+  auto count = static_cast<uint32_t>(kind == Kind::map ? items.size() / 2 : items.size());
+  Value value(word | kObjectBit, allocate(kind, count, count));
   Value* out = value.slots();
   for (size_t i = 0; i < items.size(); ++i) new (out + i) Value(items[i]);
   value.recount();
@@ -103,9 +132,9 @@ Value Value::elements_value(uint64_t word, std::span<const Value> items) {
 
 Value Value::take_elements(uint64_t word, std::span<Value> items) {
   if (items.empty()) return Value(word, nullptr);
-  bool map = (word & 0xff) == tag(Kind::map);
-  auto count = static_cast<uint32_t>(map ? items.size() / 2 : items.size());
-  Value value(word | kObjectBit, allocate(count, count, (map ? 2 : 1) * sizeof(Value)));
+  const auto kind = static_cast<Kind>(word & 0xff);
+  auto count = static_cast<uint32_t>(kind == Kind::map ? items.size() / 2 : items.size());
+  Value value(word | kObjectBit, allocate(kind, count, count));
   Value* out = value.slots();
   for (size_t i = 0; i < items.size(); ++i) new (out + i) Value(std::move(items[i]));
   value.recount();
@@ -162,23 +191,72 @@ const Value* Value::find(std::string_view key) const {
   return nullptr;
 }
 
+uint32_t Value::text_hash() const {
+  if (!has_object()) return 1;
+  uint32_t& note = payload_.object->note;
+  if (note == 0) note = std::max(static_cast<uint32_t>(hash64(as_text())), 1U);
+  return note;
+}
+
+uint32_t* Value::map_index() const {
+  return reinterpret_cast<uint32_t*>(slots() + size_t{2} * payload_.object->capacity);
+}
+
+// A key that finds no place within kProbesMax is left out: who looks for it finds none free either.
+void Value::build_index() const {
+  HeapObject* object = payload_.object;
+  uint32_t* index = map_index();
+  const uint32_t mask = index_slots(object->capacity) - 1;
+  std::fill_n(index, mask + 1, 0);
+  for (uint32_t pair = 0; pair < object->count; ++pair) {
+    const uint32_t hash = slots()[2 * pair].text_hash();
+    for (uint32_t probe = 0; probe < kProbesMax; ++probe) {
+      uint32_t& place = index[(hash + probe) & mask];
+      if (place != 0) continue;
+      place = pair + 1;
+      break;
+    }
+  }
+  object->note = kIndexed;
+}
+
+const Value* Value::find(const Value& key) const {
+  if (!has_object()) return nullptr;
+  HeapObject* object = payload_.object;
+  if (object->capacity < kIndexedCapacity) return find(key.as_text());
+  if (object->note != kIndexed) {
+    if (++object->note < object->count / 4) return find(key.as_text());
+    build_index();
+  }
+  const uint32_t* index = map_index();
+  const uint32_t mask = index_slots(object->capacity) - 1;
+  const uint32_t hash = key.text_hash();
+  for (uint32_t probe = 0; probe < kProbesMax; ++probe) {
+    const uint32_t place = index[(hash + probe) & mask];
+    if (place == 0) return nullptr;
+    const Value* pair = slots() + size_t{2} * (place - 1);
+    if (pair->same_bits(key) || (pair->text_hash() == hash && *pair == key)) return pair + 1;
+  }
+  return find(key.as_text());
+}
+
 // Afterwards this value alone owns an object with room for `capacity` elements.
 void Value::make_unique(uint32_t capacity) {
   bool text = is_text();
-  size_t unit = text ? 1 : (kind() == Kind::map ? 2 : 1) * sizeof(Value);
   HeapObject* old = has_object() ? payload_.object : nullptr;
   if (old != nullptr && old->references == 1) {
     if (old->capacity >= capacity) return;
     // Values may be moved by their bytes: nothing points into an object but its owner.
     capacity = std::max(capacity, old->capacity + std::min(old->capacity, 1U << 20));
-    void* memory = std::realloc(static_cast<void*>(old), sizeof(HeapObject) + capacity * unit);
+    void* memory = std::realloc(static_cast<void*>(old), object_bytes(kind(), capacity));
     if (memory == nullptr) throw std::bad_alloc();
     payload_.object = static_cast<HeapObject*>(memory);
     payload_.object->capacity = capacity;
+    payload_.object->note = 0;
     return;
   }
   uint32_t count = old != nullptr ? old->count : 0;
-  HeapObject* fresh = allocate(count, std::max(capacity, count), unit);
+  HeapObject* fresh = allocate(kind(), count, std::max(capacity, count));
   fresh->bytes = old != nullptr ? old->bytes : static_cast<uint32_t>(kScalarBytes);
   fresh->depth = old != nullptr ? old->depth : text ? 0 : 1;
   if (old != nullptr && text) {
@@ -206,6 +284,7 @@ void Value::append_all(const Value& other) {
   uint32_t more = keep.count();
   make_unique(count() + more);
   HeapObject* object = payload_.object;
+  object->note = 0;
   object->bytes = saturate(uint64_t{object->bytes} + keep.logical_bytes() - kScalarBytes);
   if (is_text()) {
     std::memcpy(reinterpret_cast<char*>(object + 1) + object->count, keep.as_text().data(), more);
@@ -218,12 +297,10 @@ void Value::append_all(const Value& other) {
 }
 
 void Value::put(Value key, Value value) {
-  if (const Value* known = find(key.as_text())) {
+  if (const Value* known = find(key)) {
     auto slot = static_cast<uint32_t>(known - pairs().data());
     make_unique(count());
-    slots()[slot] = std::move(value);
-    recount();
-    return;
+    return replace(slots()[slot], std::move(value));
   }
   std::span<const Value> all = pairs();
   size_t low = 0, high = all.size() / 2;
@@ -234,6 +311,7 @@ void Value::put(Value key, Value value) {
   }
   make_unique(count() + 1);
   HeapObject* object = payload_.object;
+  object->note = 0;
   object->bytes = saturate(uint64_t{object->bytes} + key.logical_bytes() + value.logical_bytes());
   object->depth = std::max({object->depth, key.depth() + 1, value.depth() + 1});
   Value* at = slots() + 2 * low;
@@ -254,6 +332,7 @@ void Value::erase(std::string_view key) {
   }
   make_unique(count());
   HeapObject* object = payload_.object;
+  object->note = 0;
   Value* at = slots() + slot;
   at[0].~Value();
   at[1].~Value();
@@ -263,20 +342,24 @@ void Value::erase(std::string_view key) {
   recount();
 }
 
-void Value::set_element(uint32_t index, Value value) {
-  make_unique(count());
+// Puts another value in the place of one of the elements.
+void Value::replace(Value& slot, Value value) {
   HeapObject* object = payload_.object;
-  Value& slot = slots()[index];
-  bool simple = object->bytes != UINT32_MAX && slot.depth() + 1 < object->depth;
+  // Without a look at the others, unless this one alone may have been the deepest, or the size is
+  // not known.
+  bool simple = object->bytes != UINT32_MAX &&
+                (value.depth() >= slot.depth() || slot.depth() + 1 < object->depth);
   uint64_t bytes = uint64_t{object->bytes} - slot.logical_bytes() + value.logical_bytes();
   uint32_t depth = value.depth() + 1;
   slot = std::move(value);
-  if (simple) {
-    object->bytes = saturate(bytes);
-    object->depth = std::max(object->depth, depth);
-  } else {
-    recount();
-  }
+  if (!simple) return recount();
+  object->bytes = saturate(bytes);
+  object->depth = std::max(object->depth, depth);
+}
+
+void Value::set_element(uint32_t index, Value value) {
+  make_unique(count());
+  replace(slots()[index], std::move(value));
 }
 
 bool operator==(const Value& a, const Value& b) {

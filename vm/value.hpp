@@ -33,7 +33,9 @@ struct HeapObject {
   uint32_t capacity;  // of the same unit
   // 0 for strings and bytes, the nesting of its text for json, 1 + the deepest element's otherwise
   uint32_t depth;
-  uint32_t unused;
+  // Not part of the value. Of a string: the hash of its text, 0 if it was not asked for yet. Of a
+  // map: how often a key was looked for since one was added, or that it has an index (value.cc).
+  uint32_t note;
 };
 
 class Value {
@@ -118,6 +120,8 @@ class Value {
   uint32_t type_index() const { return static_cast<uint32_t>(word_ >> 32); }  // record's or enum's
   uint16_t enum_case() const { return static_cast<uint16_t>(word_ >> 16); }
   const Value* find(std::string_view key) const;  // in a map; null if absent
+  // The same; faster where one map is asked often. REQUIRES: the key is a string.
+  const Value* find(const Value& key) const;
 
   // Writers: change this value in place if it is the only owner, a copy otherwise. REQUIRES: the
   // kind and index fit.
@@ -133,6 +137,11 @@ class Value {
   void set_floating(double value) {  // REQUIRES: finite
     become(Kind::floating, 0);
     payload_.floating = value + 0.0;
+  }
+  // REQUIRES: finite and not -0.0, as the sum or difference of two floats is.
+  void set_sum(double value) {
+    become(Kind::floating, 0);
+    payload_.floating = value;
   }
   void set_none() { become(Kind::none, 0); }
 
@@ -192,13 +201,18 @@ class Value {
     payload_.integer = 0;
   }
   static void destroy(Value& value);
-  static HeapObject* allocate(uint32_t count, uint32_t capacity, size_t element_bytes);
+  static HeapObject* allocate(Kind kind, uint32_t count, uint32_t capacity);
+  static size_t object_bytes(Kind kind, uint32_t capacity);
+  uint32_t text_hash() const;
+  uint32_t* map_index() const;
+  void build_index() const;
   static Value elements_value(uint64_t word, std::span<const Value> items);
   static Value take_elements(uint64_t word, std::span<Value> items);
   Value* slots() const { return reinterpret_cast<Value*>(payload_.object + 1); }
   uint32_t slot_count() const { return payload_.object->count * (kind() == Kind::map ? 2 : 1); }
   void make_unique(uint32_t capacity);
   void recount();
+  void replace(Value& slot, Value value);
 
   static constexpr uint64_t kObjectBit = 0x100;
 

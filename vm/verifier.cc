@@ -85,7 +85,7 @@ class CodeCheck {
       }
     }
     bool leaves = info->effect == Effect::ends || i.op == Op::jump;
-    uint32_t furthest = pc + (i.op == Op::list_next ? 2 : 1);
+    uint32_t furthest = pc + (may_skip(i.op) ? 2 : 1);
     if (!leaves && furthest >= size()) return "code runs off the end";
     return nullptr;
   }
@@ -97,6 +97,7 @@ class CodeCheck {
         return i.wide() < program_.constants.size() ? nullptr : "constant out of range";
       case OperandKind::target:
       case OperandKind::reg_target:
+      case OperandKind::loop:
         return i.wide() < size() ? nullptr : "jump out of the function";
       case OperandKind::reg_regs_record:
         return i.c < types.records.size() ? nullptr : "record out of range";

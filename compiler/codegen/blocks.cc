@@ -1,4 +1,5 @@
 // Loops, and blocks that can be left before their end: `while`, `each`, `race`, `try`, `deadline`.
+#include <algorithm>
 #include <utility>
 
 #include "compiler/codegen/generator.hpp"
@@ -16,16 +17,51 @@ bool is_true(const Expr* condition) {
   return literal != nullptr && literal->value;
 }
 
+// Whether something in the block has a path, in which the round it is done in counts: all but what
+// only computes, decides and leaves.
+bool names_rounds(const Block& block);
+
+bool names_rounds(const Stmt& stmt) {
+  return std::visit(
+      ast::Overloaded{
+          [](const Let&) { return false; },
+          [](const Set&) { return false; },
+          [](const Return&) { return false; },
+          [](const Fail&) { return false; },
+          [](const Yield&) { return false; },
+          [](const Break&) { return false; },
+          [](const Continue&) { return false; },
+          [](const If& node) {
+            return (node.else_body && names_rounds(*node.else_body)) ||
+                   std::any_of(node.arms.begin(), node.arms.end(),
+                               [](const IfArm& arm) { return names_rounds(arm.body); });
+          },
+          [](const Match& node) {
+            return (node.else_body && names_rounds(*node.else_body)) ||
+                   std::any_of(node.cases.begin(), node.cases.end(),
+                               [](const MatchCase& each) { return names_rounds(each.body); });
+          },
+          [](const Each& node) { return node.limit != nullptr || names_rounds(node.body); },
+          [](const auto&) { return true; },
+      },
+      stmt.node);
+}
+
+bool names_rounds(const Block& block) {
+  return std::any_of(block.statements.begin(), block.statements.end(),
+                     [](const Stmt* stmt) { return names_rounds(*stmt); });
+}
+
 }  // namespace
 
 // ----------------------------------------------------------------------------------------- loops
 
 void FunctionCode::round(const Block& body, RoundKind kind, vm::Label next, vm::Label end) {
   const auto outer = std::exchange(loop_, Loop{next, end});
-  builder_.emit_round(kind, rounds_);
-  ++rounds_;
+  const bool named = names_rounds(body);
+  if (named) builder_.emit_round(kind, rounds_++);
   block(body);
-  --rounds_;
+  if (named) --rounds_;
   loop_ = outer;
 }
 
@@ -40,7 +76,7 @@ void FunctionCode::while_loop(const While& node) {
   if (reachable_) builder_.emit_jump(Op::jump, top);
   // Of `while true` that nobody leaves, nothing comes here: the verifier does not mind.
   bind_label(end);
-  builder_.emit_leave(rounds_);
+  if (names_rounds(node.body)) builder_.emit_leave(rounds_);
 }
 
 void FunctionCode::each(const Each& node) {
@@ -60,49 +96,38 @@ void FunctionCode::each(const Each& node) {
 
 void FunctionCode::each_in_turn(const Each& node) {
   const std::uint32_t mark = builder_.mark();
-  const Register list = builder_.allocate(), index = builder_.allocate(),
-                 variable = builder_.allocate();
-  into(*node.source, list);
-  builder_.emit_imm(Op::load_int, index, 0);
-  bind(node.variable, variable);
-  const vm::Label next = builder_.make_label();
-  const vm::Label end = builder_.make_label();
-  builder_.bind(next);
-  builder_.emit(Op::list_next, variable, list, index);
-  builder_.emit_jump(Op::jump, end);
-  gathering(node, next, end);
-  if (reachable_) builder_.emit_jump(Op::jump, next);
-  bind_label(end);
-  builder_.emit_leave(rounds_);
+  // list_loop: the element, its index, the list.
+  const Register variable = builder_.allocate(3);
+  into(*node.source, {variable.index + 2});
+  builder_.emit_imm(Op::load_int, {variable.index + 1}, 0);
+  loop(node, Op::list_loop, variable);
   builder_.release_to(mark);
 }
 
 // Counts, so that the range is never built as a list.
 void FunctionCode::each_in_range(const Each& node, const RangeValue& range) {
   const std::uint32_t mark = builder_.mark();
-  const Register at = builder_.allocate(), last = builder_.allocate(),
-                 variable = builder_.allocate(), over = builder_.allocate();
-  into(*range.first, at);
-  into(*range.last, last);
+  // int_loop: the number, the next one, the last.
+  const Register variable = builder_.allocate(3);
+  into(*range.first, {variable.index + 1});
+  into(*range.last, {variable.index + 2});
+  loop(node, Op::int_loop, variable);
+  builder_.release_to(mark);
+}
+
+// The rounds of an `each`: `op` at their end sets the variable and begins the next one.
+void FunctionCode::loop(const Each& node, Op op, Register variable) {
   bind(node.variable, variable);
   const vm::Label top = builder_.make_label();
   const vm::Label next = builder_.make_label();
   const vm::Label end = builder_.make_label();
-  builder_.emit(Op::less, over, last, at);
-  builder_.emit_jump(Op::jump_if, over, end);
+  builder_.emit_jump(Op::jump, next);
   builder_.bind(top);
-  builder_.emit(Op::move, variable, at);
   gathering(node, next, end);
   bind_label(next);
-  // The last round is known before the number goes on: it may be the greatest there is.
-  builder_.emit(Op::equal, over, at, last);
-  builder_.emit_jump(Op::jump_if, over, end);
-  builder_.emit_imm(Op::load_int, over, 1);
-  builder_.emit(Op::add_int, at, at, over);
-  builder_.emit_jump(Op::jump, top);
+  builder_.emit_jump(op, variable, top);
   bind_label(end);
-  builder_.emit_leave(rounds_);
-  builder_.release_to(mark);
+  if (names_rounds(node.body)) builder_.emit_leave(rounds_);
 }
 
 // A round whose `yield` adds to the loop's result, if it has one.
@@ -236,7 +261,9 @@ void FunctionCode::try_statement(const Try& node) {
   builder_.emit(Op::mark, since);
   builder_.bind(begin);
   const std::uint32_t from = builder_.pc();
+  ++tries_;
   block(node.body);
+  --tries_;
   builder_.bind(end);
   const bool empty = builder_.pc() == from;
   bool any_end = reachable_;
@@ -254,8 +281,8 @@ void FunctionCode::try_statement(const Try& node) {
       builder_.emit_indexed(Op::get_field, kind, why,
                             static_cast<std::uint32_t>(vm::FailureField::kind));
       constant(vm::Value::string(each.kind), wanted);
-      builder_.emit(Op::equal, kind, kind, wanted);
-      builder_.emit_jump(Op::jump_if_not, kind, next);
+      builder_.emit(Op::skip_if_equal, kind, wanted);
+      builder_.emit_jump(Op::jump, next);
       builder_.release_to(mark);
     }
     undo_since(since);

@@ -28,11 +28,10 @@ std::uint64_t count_blocks(const vm::Function& function) {
   for (std::uint32_t pc = 0; pc < function.code.size(); ++pc) {
     const vm::Instruction& instruction = function.code[pc];
     const vm::OpInfo* row = vm::op_info(instruction.op);
-    const bool jumps =
-        row->operands == vm::OperandKind::target || row->operands == vm::OperandKind::reg_target;
+    const bool jumps = vm::may_jump(instruction.op), skips = vm::may_skip(instruction.op);
     if (jumps) leads[instruction.wide()] = true;
-    if (instruction.op == vm::Op::list_next) leads[pc + 2] = true;
-    if (jumps || instruction.op == vm::Op::list_next || row->effect == vm::Effect::ends) {
+    if (skips) leads[pc + 2] = true;
+    if (jumps || skips || row->effect == vm::Effect::ends) {
       leads[pc + 1] = true;
     }
   }

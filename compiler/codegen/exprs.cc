@@ -1,4 +1,5 @@
 // Expressions: every value in a register of its own, temporaries as a stack.
+#include <algorithm>
 #include <limits>
 
 #include "compiler/check/fold.hpp"
@@ -201,6 +202,8 @@ void FunctionCode::builtin(Builtin which, Register first, Register to) {
 
 void FunctionCode::arithmetic(const Expr& expr, const Arithmetic& node, Register to) {
   const TypeId left_type = node.left->type;
+  if (left_type == kInt && with_small(expr, node, to)) return;
+  if (left_type == kString && joined(expr, node, to)) return;
   const Register left = eval(*node.left);
   const Register right = eval(*node.right);
   Op op = Op::concat;
@@ -219,6 +222,75 @@ void FunctionCode::arithmetic(const Expr& expr, const Arithmetic& node, Register
   }
   at(expr.span);
   builder_.emit(op, to, left, right);
+}
+
+std::optional<std::int64_t> FunctionCode::number_in(const Expr& expr) const {
+  if (expr.type != kInt || !is_literal(expr)) return std::nullopt;
+  const auto value = fold(expr);
+  if (!value || !value->is(vm::Kind::integer)) return std::nullopt;
+  return value->as_int();
+}
+
+namespace {
+
+std::optional<std::int16_t> fitting(std::optional<std::int64_t> number) {
+  if (!number || *number < std::numeric_limits<std::int16_t>::min() ||
+      *number > std::numeric_limits<std::int16_t>::max()) {
+    return std::nullopt;
+  }
+  return static_cast<std::int16_t>(*number);
+}
+
+}  // namespace
+
+bool FunctionCode::with_small(const Expr& expr, const Arithmetic& node, Register to) {
+  auto number = number_in(*node.right);
+  Op op = Op::nop;
+  switch (node.op) {
+    case BinaryOp::kAdd:
+      op = Op::add_imm;
+      break;
+    case BinaryOp::kSubtract:
+      op = Op::add_imm;
+      if (number && *number != std::numeric_limits<std::int64_t>::min()) number = -*number;
+      break;
+    case BinaryOp::kMultiply:
+      op = Op::mul_imm;
+      break;
+    case BinaryOp::kRemainder:
+      op = Op::rem_imm;
+      break;
+    default:
+      return false;
+  }
+  const auto small = fitting(number);
+  if (!small) return false;
+  const Register left = eval(*node.left);
+  at(expr.span);
+  builder_.emit_short(op, to, left, *small);
+  return true;
+}
+
+std::vector<Expr*> FunctionCode::parts_of(const Arithmetic& node) {
+  // The tree of `a + b + c` leans to the left.
+  std::vector<Expr*> parts{node.right};
+  Expr* left = node.left;
+  for (auto* more = as<Arithmetic>(left); more != nullptr; more = as<Arithmetic>(left)) {
+    parts.push_back(more->right);
+    left = more->left;
+  }
+  parts.push_back(left);
+  std::reverse(parts.begin(), parts.end());
+  return parts;
+}
+
+bool FunctionCode::joined(const Expr& expr, const Arithmetic& node, Register to) {
+  const std::vector<Expr*> parts = parts_of(node);
+  if (parts.size() < 3 || parts.size() > kSideBySideMax) return false;
+  const Register first = all(parts);
+  at(expr.span);
+  builder_.emit_indexed(Op::concat_all, to, first, static_cast<std::uint32_t>(parts.size()));
+  return true;
 }
 
 void FunctionCode::compare(const Compare& node, Register to) {
@@ -244,6 +316,50 @@ void FunctionCode::compare(const Compare& node, Register to) {
       builder_.emit(Op::less_equal, to, right, left);
       return;
   }
+}
+
+bool FunctionCode::skip_if_small(const Compare& node, bool when) {
+  auto number = number_in(*node.right);
+  if (!number) return false;
+  const bool above = node.op == BinaryOp::kGreater || node.op == BinaryOp::kLessEqual;
+  if (above && *number < INT16_MAX) ++*number;  // a > 5 is a >= 6
+  const auto small = fitting(number);
+  if (!small || (above && *small == INT16_MAX)) return false;
+  Op op = Op::skip_if_not_equal_imm;
+  switch (node.op) {
+    case BinaryOp::kEqual:
+      op = when ? Op::skip_if_equal_imm : Op::skip_if_not_equal_imm;
+      break;
+    case BinaryOp::kNotEqual:
+      op = when ? Op::skip_if_not_equal_imm : Op::skip_if_equal_imm;
+      break;
+    case BinaryOp::kLess:
+    case BinaryOp::kLessEqual:
+      op = when ? Op::skip_if_less_imm : Op::skip_if_not_less_imm;
+      break;
+    default:
+      op = when ? Op::skip_if_not_less_imm : Op::skip_if_less_imm;
+      break;
+  }
+  builder_.emit_short(op, eval(*node.left), *small);
+  return true;
+}
+
+void FunctionCode::skip_if(const Compare& node, bool when) {
+  if (node.left->type == kInt && skip_if_small(node, when)) return;
+  Register left = eval(*node.left);
+  Register right = eval(*node.right);
+  // a > b is b < a; the opposite of a < b is b <= a, for all that has an order.
+  const bool equality = node.op == BinaryOp::kEqual || node.op == BinaryOp::kNotEqual;
+  if (equality) {
+    const bool same = (node.op == BinaryOp::kEqual) == when;
+    builder_.emit(same ? Op::skip_if_equal : Op::skip_if_not_equal, left, right);
+    return;
+  }
+  const bool strict = node.op == BinaryOp::kLess || node.op == BinaryOp::kGreater;
+  const bool turned = node.op == BinaryOp::kGreater || node.op == BinaryOp::kGreaterEqual;
+  if (turned == when) std::swap(left, right);
+  builder_.emit(strict == when ? Op::skip_if_less : Op::skip_if_less_equal, left, right);
 }
 
 void FunctionCode::logic(const Logic& node, Register to) {
@@ -295,6 +411,9 @@ void FunctionCode::jump_if(const Expr& condition, bool when, vm::Label target) {
     jump_if(*logic->left, !when, past);
     jump_if(*logic->right, when, target);
     builder_.bind(past);
+  } else if (const auto* comparison = as<Compare>(&condition)) {
+    skip_if(*comparison, !when);
+    builder_.emit_jump(Op::jump, target);
   } else {
     builder_.emit_jump(when ? Op::jump_if : Op::jump_if_not, eval(condition), target);
   }
@@ -311,18 +430,16 @@ void FunctionCode::test(const Pattern& pattern, const Expr& subject, Register at
       builder_.emit_jump(Op::jump_if_some, at, otherwise);
       break;
     case Pattern::Kind::kValue: {
-      const Register same = builder_.allocate();
-      builder_.emit(Op::equal, same, at, eval(*pattern.value));
-      builder_.emit_jump(Op::jump_if_not, same, otherwise);
+      builder_.emit(Op::skip_if_equal, at, eval(*pattern.value));
+      builder_.emit_jump(Op::jump, otherwise);
       break;
     }
     case Pattern::Kind::kCase: {
       if (generator_.types().is_optional(subject.type)) {
         builder_.emit_jump(Op::jump_if_none, at, otherwise);
       }
-      const Register same = builder_.allocate();
-      builder_.emit_indexed(Op::is_case, same, at, pattern.which);
-      builder_.emit_jump(Op::jump_if_not, same, otherwise);
+      builder_.emit_indexed(Op::skip_if_case, at, {0}, pattern.which);
+      builder_.emit_jump(Op::jump, otherwise);
       break;
     }
   }
@@ -400,23 +517,30 @@ void FunctionCode::range_value(const RangeValue& node, Register to) {
 }
 
 void FunctionCode::comprehension(const Comprehension& node, Register to) {
-  const Register source = eval(*node.source);
-  const Register next = builder_.allocate();
-  const Register element = builder_.allocate();
+  // As int_loop and list_loop want them: the element, what comes next, all of them.
+  const Register element = builder_.allocate(3);
+  const Register next{element.index + 1}, source{element.index + 2};
+  Op op = Op::list_loop;
+  if (const auto* range = as<RangeValue>(node.source)) {
+    into(*range->first, next);
+    into(*range->last, source);
+    op = Op::int_loop;
+  } else {
+    into(*node.source, source);
+    builder_.emit_imm(Op::load_int, next, 0);
+  }
   bind(node.variable, element);
-  builder_.emit_imm(Op::load_int, next, 0);
   builder_.emit_indexed(Op::make_list, to, to, 0);
-  const vm::Label loop = builder_.make_label();
-  const vm::Label end = builder_.make_label();
-  builder_.bind(loop);
-  builder_.emit(Op::list_next, element, source, next);
-  builder_.emit_jump(Op::jump, end);
-  if (node.filter != nullptr) jump_if(*node.filter, false, loop);
+  const vm::Label top = builder_.make_label();
+  const vm::Label again = builder_.make_label();
+  builder_.emit_jump(Op::jump, again);
+  builder_.bind(top);
+  if (node.filter != nullptr) jump_if(*node.filter, false, again);
   const std::uint32_t mark = builder_.mark();
   builder_.emit(Op::append, to, eval(*node.element));
   builder_.release_to(mark);
-  builder_.emit_jump(Op::jump, loop);
-  builder_.bind(end);
+  builder_.bind(again);
+  builder_.emit_jump(op, element, top);
 }
 
 void FunctionCode::field(const FieldOf& node, Register to) {
@@ -445,21 +569,8 @@ void FunctionCode::with(const With& node, Register to) {
 }
 
 void FunctionCode::interpolation(const Interpolation& node, Register to) {
-  const auto count = static_cast<std::uint32_t>(node.parts.size());
-  const Register first = builder_.allocate(count);
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const Register part{first.index + i};
-    if (node.parts[i]->type == kString) {
-      into(*node.parts[i], part);
-      continue;
-    }
-    const std::uint32_t mark = builder_.mark();
-    const Register value = eval(*node.parts[i]);
-    at(node.parts[i]->span);
-    builder_.emit(Op::to_text, part, value);
-    builder_.release_to(mark);
-  }
-  builder_.emit_indexed(Op::concat_all, to, first, count);
+  builder_.emit_indexed(Op::interpolate, to, all(node.parts),
+                        static_cast<std::uint32_t>(node.parts.size()));
 }
 
 void FunctionCode::pure_body(const Expr& value) {

@@ -97,13 +97,72 @@ void FunctionCode::let(const Let& node) {
   bind(node.local, to);
 }
 
+bool FunctionCode::is_local(const Expr& expr, const Local* local) const {
+  const auto* ref = as<LocalRef>(&expr);
+  return ref != nullptr && ref->local == local;
+}
+
+FunctionCode::Register FunctionCode::apart(const Expr& expr, Register to) {
+  const Register at = eval(expr);
+  if (at.index != to.index) return at;
+  const Register copy = builder_.allocate();
+  builder_.emit(Op::move, copy, at);
+  return copy;
+}
+
+bool FunctionCode::set_fields(const With& with, Register to) {
+  // A `catch` must not find one field changed and the next one not.
+  if (tries_ > 0 && with.fields.size() > 1) return false;
+  std::vector<Register> values;
+  for (const auto& [index, value] : with.fields) values.push_back(apart(*value, to));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    builder_.emit_indexed(Op::set_field, to, values[i], with.fields[i].first);
+  }
+  return true;
+}
+
+bool FunctionCode::set_longer(const Set& node, const Arithmetic& sum, Register to) {
+  std::vector<Expr*> parts = parts_of(sum);
+  if (!is_local(*parts[0], node.local)) return false;
+  const auto* list = as<ListValue>(parts[1]);
+  if (list != nullptr && list->elements.size() == 1 && parts.size() == 2) {
+    const Register item = apart(*list->elements[0], to);
+    at(node.value->span);
+    builder_.emit(Op::append, to, item);
+    return true;
+  }
+  if (sum.left->type != kString || parts.size() == 2) return false;
+  parts.erase(parts.begin());
+  const Register first = all(parts), more = builder_.allocate();
+  at(node.value->span);
+  builder_.emit_indexed(Op::concat_all, more, first, static_cast<std::uint32_t>(parts.size()));
+  builder_.emit(Op::concat, to, to, more);
+  return true;
+}
+
+bool FunctionCode::set_in_place(const Set& node, Register to) {
+  if (const auto* with = as<With>(node.value)) {
+    return is_local(*with->base, node.local) && set_fields(*with, to);
+  }
+  const auto* sum = as<Arithmetic>(node.value);
+  if (sum != nullptr) return sum->op == ast::BinaryOp::kAdd && set_longer(node, *sum, to);
+  const auto* call = as<CallBuiltin>(node.value);
+  if (call == nullptr || static_cast<vm::Builtin>(call->builtin) != vm::Builtin::put) return false;
+  if (!is_local(*call->arguments[0], node.local)) return false;
+  const Register key = apart(*call->arguments[1], to), value = apart(*call->arguments[2], to);
+  at(node.value->span);
+  builder_.emit(Op::map_put, to, key, value);
+  return true;
+}
+
 void FunctionCode::set(const Set& node) {
   const Register to = locals_.at(node.local);
   const std::uint32_t mark = builder_.mark();
-  if (as<Arithmetic>(node.value) != nullptr) {
+  const bool done = set_in_place(node, to);
+  if (!done && as<Arithmetic>(node.value) != nullptr) {
     // Reads all of its operands before it writes, and so may append in place.
     into(*node.value, to);
-  } else {
+  } else if (!done) {
     builder_.emit(Op::move, to, eval(*node.value));
   }
   builder_.release_to(mark);

@@ -137,7 +137,17 @@ class FunctionCode {
   void negate(const ir::Expr& expr, const ir::Negate& node, Register to);
   void as_type(const ir::Expr& expr, const ir::AsType& node, Register to);
   void arithmetic(const ir::Expr& expr, const ir::Arithmetic& node, Register to);
+  // The number, if that is known now.
+  std::optional<std::int64_t> number_in(const ir::Expr& expr) const;
+  // `x + 1`, `x > 1`: false if the number on the right is not known or not small.
+  bool with_small(const ir::Expr& expr, const ir::Arithmetic& node, Register to);
+  bool skip_if_small(const ir::Compare& node, bool when);
+  // `a + b + c` of strings at once: false if it is less than that.
+  bool joined(const ir::Expr& expr, const ir::Arithmetic& node, Register to);
+  static std::vector<ir::Expr*> parts_of(const ir::Arithmetic& node);
   void compare(const ir::Compare& node, Register to);
+  // Goes two instructions on if the comparison is `when`.
+  void skip_if(const ir::Compare& node, bool when);
   void logic(const ir::Logic& node, Register to);
   void membership(const ir::In& node, Register to);
   void builtin(vm::Builtin which, Register first, Register to);
@@ -161,6 +171,14 @@ class FunctionCode {
   void statement(const ir::Stmt& stmt);
   void let(const ir::Let& node);
   void set(const ir::Set& node);
+  // `set x = x with { … }`, `set x = x + [y]`, `set x = x + a + b` of strings and
+  // `set x = put(x, …)` change x where it is: false if it is none of them.
+  bool set_in_place(const ir::Set& node, Register to);
+  bool set_fields(const ir::With& with, Register to);
+  bool set_longer(const ir::Set& node, const ir::Arithmetic& sum, Register to);
+  // The value in a register that a change of `to` does not touch.
+  Register apart(const ir::Expr& expr, Register to);
+  bool is_local(const ir::Expr& expr, const ir::Local* local) const;
   void if_statement(const ir::If& node);
   void match(const ir::Match& node);
   void step(const ir::StepDef& step, Register to);
@@ -175,6 +193,7 @@ class FunctionCode {
   void each(const ir::Each& node);
   void each_in_turn(const ir::Each& node);
   void each_in_range(const ir::Each& node, const ir::RangeValue& range);
+  void loop(const ir::Each& node, Op op, Register variable);
   void each_beside(const ir::Each& node);
   // Head and end of a round; between them the loop's jumps and yields are in force.
   void round(const ir::Block& body, vm::RoundKind kind, vm::Label next, vm::Label end);
@@ -221,6 +240,7 @@ class FunctionCode {
   };
   std::optional<Loop> loop_;
   std::uint32_t rounds_ = 0;  // loops around, within this function
+  std::uint32_t tries_ = 0;   // `try` blocks around, likewise
 };
 
 }  // namespace sluice::compiler

@@ -4,6 +4,7 @@
 
 #include "tests/vm/program_fixture.hpp"
 #include "vm/evaluator.hpp"
+#include "vm/interpreter_ops.hpp"
 
 // Every instruction in a row of its own: what it computes, and what it refuses.
 namespace sluice::vm::testing {
@@ -81,6 +82,37 @@ Body jumping(Op op, Value a) {
     f.bind(away);
     f.emit_flag(Op::load_bool, {0}, true);
     f.bind(end);
+  };
+}
+
+// Skips the jump or not: R(0) is whether it was skipped.
+Body skipping(Op op, Value a, Value b, uint16_t which = 0) {
+  return [=](OpsProgram& p, FunctionBuilder& f) {
+    Label end = f.make_label();
+    f.emit_wide(Op::load_const, {1}, p.constants.add(a));
+    f.emit_wide(Op::load_const, {2}, p.constants.add(b));
+    f.emit_flag(Op::load_bool, {0}, false);
+    f.emit_indexed(op, {1}, {2}, which);
+    f.emit_jump(Op::jump, end);
+    f.emit_flag(Op::load_bool, {0}, true);
+    f.bind(end);
+  };
+}
+// The text of what the loop's variable was in each round, and of what it leaves.
+Body looping(Op op, Value next, Value last) {
+  return [=](OpsProgram& p, FunctionBuilder& f) {
+    Label top = f.make_label(), again = f.make_label();
+    f.emit_wide(Op::load_const, {0}, p.constants.add(Value::string("")));
+    f.emit_wide(Op::load_const, {3}, p.constants.add(next));
+    f.emit_wide(Op::load_const, {4}, p.constants.add(last));
+    f.emit_jump(Op::jump, again);
+    f.bind(top);
+    f.emit(Op::to_text, {5}, {2});
+    f.emit(Op::concat, {0}, {0}, {5});
+    f.bind(again);
+    f.emit_jump(op, {2}, top);
+    f.emit(Op::to_text, {5}, {2});
+    f.emit(Op::concat, {0}, {0}, {5});
   };
 }
 
@@ -230,6 +262,92 @@ std::vector<Row> arithmetic_rows() {
   };
 }
 
+Body with_small(Op op, Value a, int16_t b) {
+  return [=](OpsProgram& p, FunctionBuilder& f) {
+    load(p, f, 1, a);
+    f.emit_short(op, {0}, {1}, b);
+  };
+}
+Body skipping_small(Op op, Value a, int16_t b) {
+  return skipping(op, a, Value(), static_cast<uint16_t>(b));
+}
+
+std::vector<Row> short_rows() {
+  constexpr int64_t kMax = INT64_MAX;
+  Value list = Value::list(std::vector<Value>{number(7), text("x")});
+  Value circle = Value::enumeration(0, 1, std::vector<Value>{number(5)});
+  Value one = Value::floating(1), half = Value::floating(0.5);
+  const char* over = "Overflow: the result does not fit in 64 bits";
+  return {
+      {Op::add_imm, "-5", with_small(Op::add_imm, number(-2), -3)},
+      {Op::add_imm, "32769", with_small(Op::add_imm, number(2), INT16_MAX)},
+      {Op::add_imm, over, with_small(Op::add_imm, number(kMax), 1)},
+      {Op::add_imm, "Fault: instruction add_imm of row found a value of kind string",
+       with_small(Op::add_imm, text("a"), 1)},
+      {Op::mul_imm, "-6", with_small(Op::mul_imm, number(2), -3)},
+      {Op::mul_imm, over, with_small(Op::mul_imm, number(kMax), 2)},
+      {Op::mul_imm, "Fault: instruction mul_imm of row found a value of kind none",
+       with_small(Op::mul_imm, Value(), 1)},
+      {Op::rem_imm, "-1", with_small(Op::rem_imm, number(-7), 3)},
+      {Op::rem_imm, "-1", with_small(Op::rem_imm, number(-7), -3)},
+      {Op::rem_imm, "0", with_small(Op::rem_imm, number(INT64_MIN), -1)},
+      {Op::rem_imm, "Fault: division by zero", with_small(Op::rem_imm, number(1), 0)},
+      {Op::rem_imm, "Fault: instruction rem_imm of row found a value of kind string",
+       with_small(Op::rem_imm, text("7"), 3)},
+      {Op::skip_if_less_imm, "true", skipping_small(Op::skip_if_less_imm, number(-8), -7)},
+      {Op::skip_if_less_imm, "false", skipping_small(Op::skip_if_less_imm, number(-7), -7)},
+      {Op::skip_if_less_imm,
+       "Fault: instruction skip_if_less_imm of row found a value of kind float",
+       skipping_small(Op::skip_if_less_imm, half, 1)},
+      {Op::skip_if_not_less_imm, "true", skipping_small(Op::skip_if_not_less_imm, number(7), 7)},
+      {Op::skip_if_not_less_imm, "false", skipping_small(Op::skip_if_not_less_imm, number(6), 7)},
+      {Op::skip_if_equal_imm, "true", skipping_small(Op::skip_if_equal_imm, number(-1), -1)},
+      {Op::skip_if_equal_imm, "false", skipping_small(Op::skip_if_equal_imm, number(65535), -1)},
+      {Op::skip_if_not_equal_imm, "true", skipping_small(Op::skip_if_not_equal_imm, number(1), 2)},
+      {Op::skip_if_not_equal_imm, "false", skipping_small(Op::skip_if_not_equal_imm, number(2), 2)},
+      {Op::skip_if_less, "true", skipping(Op::skip_if_less, number(1), number(2))},
+      {Op::skip_if_less, "false", skipping(Op::skip_if_less, number(2), number(2))},
+      {Op::skip_if_less, "true", skipping(Op::skip_if_less, half, one)},
+      {Op::skip_if_less, "true", skipping(Op::skip_if_less, text("a"), text("b"))},
+      {Op::skip_if_less, "Fault: instruction less of row found a value of kind string",
+       skipping(Op::skip_if_less, number(1), text("b"))},
+      {Op::skip_if_less_equal, "true", skipping(Op::skip_if_less_equal, number(2), number(2))},
+      {Op::skip_if_less_equal, "false", skipping(Op::skip_if_less_equal, one, half)},
+      {Op::skip_if_equal, "true", skipping(Op::skip_if_equal, list, list)},
+      {Op::skip_if_equal, "false", skipping(Op::skip_if_equal, number(0), Value())},
+      {Op::skip_if_equal, "false", skipping(Op::skip_if_equal, text(""), text("a"))},
+      {Op::skip_if_equal, "true", skipping(Op::skip_if_equal, text(""), text(""))},
+      {Op::skip_if_not_equal, "false", skipping(Op::skip_if_not_equal, half, half)},
+      {Op::skip_if_not_equal, "true", skipping(Op::skip_if_not_equal, circle, list)},
+      {Op::skip_if_case, "true", skipping(Op::skip_if_case, circle, Value(), 1)},
+      {Op::skip_if_case, "false", skipping(Op::skip_if_case, circle, Value(), 0)},
+      {Op::skip_if_case, "Fault: instruction skip_if_case of row found a value of kind int",
+       skipping(Op::skip_if_case, number(1), Value(), 0)},
+      {Op::int_loop, "\"345none\"", looping(Op::int_loop, number(3), number(5))},
+      {Op::int_loop, "\"none\"", looping(Op::int_loop, number(3), number(2))},
+      {Op::int_loop, "\"9223372036854775807none\"",
+       looping(Op::int_loop, number(kMax), number(kMax))},
+      {Op::int_loop, "Fault: instruction int_loop of row found a value of kind string",
+       looping(Op::int_loop, number(3), text("5"))},
+      {Op::int_loop, "Fault: instruction int_loop of row found a value of kind bool",
+       looping(Op::int_loop, Value::boolean(true), number(5))},
+      {Op::list_loop, "\"7xnone\"", looping(Op::list_loop, number(0), list)},
+      {Op::list_loop, "\"none\"", looping(Op::list_loop, number(-1), list)},
+      {Op::list_loop, "Fault: instruction list_loop of row found a value of kind int",
+       looping(Op::list_loop, number(0), number(1))},
+      {Op::list_loop, "Fault: instruction list_loop of row found a value of kind none",
+       looping(Op::list_loop, Value(), list)},
+      {Op::interpolate, "\"a-7[7,\\\"x\\\"]none\"",
+       [=](OpsProgram& p, FunctionBuilder& f) {
+         load(p, f, 1, text("a"));
+         load(p, f, 2, number(-7));
+         load(p, f, 3, list);
+         load(p, f, 4, Value());
+         f.emit_indexed(Op::interpolate, {0}, {1}, 4);
+       }},
+  };
+}
+
 std::vector<Row> container_rows() {
   Value ab = Value::list(std::vector<Value>{text("a"), text("b")});
   Value map = Value::map({{text("k"), number(1)}});
@@ -371,7 +489,7 @@ std::vector<Row> exact_rows() {
 TEST(Ops, every_pure_instruction_does_what_its_row_says) {
   std::set<Op> seen;
   for (const std::vector<Row>& rows :
-       {basic_rows(), arithmetic_rows(), container_rows(), exact_rows()}) {
+       {basic_rows(), arithmetic_rows(), short_rows(), container_rows(), exact_rows()}) {
     for (const Row& row : rows) {
       EXPECT_EQ(evaluate_row(row), row.expected) << op_info(row.op)->name;
       seen.insert(row.op);
@@ -407,6 +525,47 @@ TEST(Ops, changes_in_place_leave_copies_alone) {
   auto value = evaluate(unit, index, std::span<const Value>(&list, 1));
   ASSERT_TRUE(value);
   EXPECT_EQ(describe(p.program.types, *value), "[[1], [1, [1]]]");
+}
+
+// What fails because it would grow too large leaves what was there as it was: a `catch` may read
+// it.
+TEST(Ops, what_would_grow_too_large_stays_as_it_was) {
+  OpsProgram p;
+  const Value half = Value::string(std::string(kValueBytesMax / 2, 'x'));
+  const Value pair = Value::record(1, std::vector<Value>{number(1), half});
+  const struct {
+    Op op;
+    Value whole;
+    uint32_t c;
+  } rows[] = {{Op::concat, half, 1},
+              {Op::append, Value::list(std::vector<Value>{half}), 0},
+              {Op::map_put, Value::map({{text("a"), half}}), 1},
+              {Op::set_field, pair, 0}};
+  for (const auto& row : rows) {
+    Activation act;
+    act.function = &p.program.functions[p.twice];
+    Value whole = row.whole;
+    bool done = true;
+    switch (row.op) {
+      case Op::concat:
+        done = ops::concat(act, &whole, whole, half);
+        break;
+      case Op::append:
+        done = ops::append(act, &whole, half);
+        break;
+      case Op::map_put:
+        done = ops::map_put(act, &whole, text("b"), half);
+        break;
+      default:
+        done = ops::set_field(act, &whole, half, row.c);
+    }
+    EXPECT_FALSE(done) << op_info(row.op)->name;
+    EXPECT_EQ(act.failure.kind, "Fault");
+    EXPECT_EQ(whole, row.whole) << op_info(row.op)->name;
+  }
+  Activation act;
+  Value map = Value::map({{text("a"), half}});
+  EXPECT_TRUE(ops::map_put(act, &map, text("a"), half)) << "what goes makes room";
 }
 
 TEST(Ops, the_stack_is_empty_after_failures_inside_calls) {

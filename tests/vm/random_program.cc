@@ -233,7 +233,8 @@ constexpr Template kTemplates[] = {
     {Op::concat, "lll"},    {Op::to_text, "si"},   {Op::to_text, "sl"},    {Op::append, "li"},
     {Op::append, "ls"},     {Op::append, "ll"},    {Op::index, "ims"},     {Op::map_put, "msi"},
     {Op::list_next, "ili"}, {Op::is_case, "be"},   {Op::get_field, "ir"},  {Op::set_field, "ri"},
-    {Op::case_field, "ie"},
+    {Op::case_field, "ie"}, {Op::skip_if_less, "ii"}, {Op::skip_if_equal, "ss"},
+    {Op::skip_if_case, "ei"},
 };
 
 // Emits one function's random body.
@@ -349,15 +350,16 @@ class BodyMaker {
     const Template& t = kTemplates[random_.below(std::size(kTemplates))];
     Register a = of(t.kinds[0]), b = of(t.kinds[1]);
     OperandKind operands = op_info(t.op)->operands;
-    if (operands == OperandKind::reg_reg_field || operands == OperandKind::reg_reg_case) {
+    if (operands == OperandKind::reg_reg_field || operands == OperandKind::reg_reg_case ||
+        operands == OperandKind::skip_case) {
       f_.emit_indexed(t.op, a, b, random_.one_in(40) ? 1 : 0);
     } else if (t.kinds.size() == 2) {
       f_.emit(t.op, a, b);
     } else {
       f_.emit(t.op, a, b, of(t.kinds[2]));
-      // What follows a list_next may be skipped; it must be there.
-      if (t.op == Op::list_next) f_.emit(Op::nop);
     }
+    // What may be skipped must be there.
+    if (may_skip(t.op)) f_.emit(Op::nop);
   }
 
   void jump(const std::vector<Label>& labels, uint64_t at) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <random>
 #include <string>
+#include <string_view>
 
 #include "vm/artifact.hpp"
 #include "vm/value.hpp"
@@ -13,11 +14,25 @@ namespace sluice::vm::testing {
 class Random {
  public:
   explicit Random(uint64_t seed) : engine_(seed) {}
-  uint64_t below(uint64_t limit) { return limit == 0 ? 0 : engine_() % limit; }
+  // Takes its choices from bytes while there are some, which a fuzzer then steers.
+  explicit Random(std::string_view choices) : choices_(choices) {}
+  uint64_t below(uint64_t limit) {
+    if (limit == 0) return 0;
+    return next(limit <= 0x100 ? 1 : limit <= 0x10000 ? 2 : 8) % limit;
+  }
   bool one_in(uint64_t n) { return below(n) == 0; }
-  uint64_t bits() { return engine_(); }
+  uint64_t bits() { return next(8); }
 
  private:
+  uint64_t next(size_t bytes) {
+    if (choices_.size() < bytes) return engine_();
+    uint64_t value = 0;
+    for (size_t i = 0; i < bytes; ++i) value = value << 8 | static_cast<uint8_t>(choices_[i]);
+    choices_.remove_prefix(bytes);
+    return value;
+  }
+
+  std::string_view choices_;
   std::mt19937_64 engine_;
 };
 
