@@ -264,13 +264,15 @@ void ClientSession::signal_run(const FrameFields& frame) {
   shard().node().find_program(
       tenant_, client_, *run,
       [shard = &shard(), id = WebsocketSession::id(), token, run = *run, event = frame.event,
-       data = std::string(frame.data)](tl::expected<node::RunProgram, node::Refusal> of) {
-        shard->post([shard, id, token, run, event, data, of = std::move(of)] {
+       data = std::string(frame.data),
+       version = frame.version](tl::expected<node::RunProgram, node::Refusal> of) {
+        shard->post([shard, id, token, run, event, data, version, of = std::move(of)] {
           const auto connection = shard->find(id);
           if (!connection || connection->closed()) return;
           auto* session = static_cast<ClientSession*>(connection->owner());
           if (of) {
-            session->send_signal(token, run, event, data, *of);
+            session->send_signal(
+                token, {.run = run, .event = event, .data = data, .version = version}, *of);
           } else {
             session->reject(session->release_pending(token), of.error());
           }
@@ -278,12 +280,11 @@ void ClientSession::signal_run(const FrameFields& frame) {
       });
 }
 
-void ClientSession::send_signal(std::uint64_t token, const core::RunId& run,
-                                const std::string& event, const std::string& data,
+void ClientSession::send_signal(std::uint64_t token, SignalInput input,
                                 const node::RunProgram& of) {
-  auto request = make_signal(
-      shard(),
-      {.client = client_, .run = run, .event = event, .id = pending_[token].id, .data = data}, of);
+  input.client = client_;
+  input.id = pending_[token].id;
+  auto request = make_signal(shard(), input, of);
   if (!request) {
     return reject(release_pending(token), request.error().code, request.error().message,
                   &request.error().errors);

@@ -10,6 +10,7 @@
 #include "gateway/codec/client_frames.hpp"
 #include "gateway/net/delivery_feed.hpp"
 #include "gateway/net/group_feed.hpp"
+#include "gateway/net/publish.hpp"
 #include "gateway/net/stream_feed.hpp"
 #include "gateway/net/websocket_session.hpp"
 
@@ -48,8 +49,7 @@ class ClientSession final : public WebsocketSession,
   void welcome(std::uint64_t offset, bool recovered);
   void send_event(const FrameFields& frame);
   void signal_run(const FrameFields& frame);
-  void send_signal(std::uint64_t token, const core::RunId& run, const std::string& event,
-                   const std::string& data, const node::RunProgram& of);
+  void send_signal(std::uint64_t token, SignalInput input, const node::RunProgram& of);
   void cancel_run(const FrameFields& frame);
   void subscribe(const FrameFields& frame);
   void unsubscribe(const FrameFields& frame);

@@ -147,7 +147,7 @@ tl::expected<node::SignalRequest, InputError> make_signal(Shard& shard, const Si
   if (!type) {
     return tl::unexpected(InputError{ErrorCode::fault, "the artifact lacks the event's type", {}});
   }
-  const auto value = vm::decode_checked(view->unit, *type, input.data);
+  const auto value = vm::decode_event(view->unit, *event, *type, input.data, input.version);
   if (!value) return tl::unexpected(invalid(value.error()));
   node::SignalRequest request;
   request.tenant = of.tenant;

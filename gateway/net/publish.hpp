@@ -55,7 +55,8 @@ struct SignalInput {
   core::RunId run;
   std::string_view event;  // its name
   std::string_view id;
-  std::string_view data;  // JSON
+  std::string_view data;      // JSON
+  std::uint64_t version = 0;  // of the event that the data is in; 0: the newest
 };
 // Checks the data against the event as the run's own program has it. The reply is left to the
 // caller.

@@ -243,14 +243,15 @@ void post_signal(const ExchangePtr& exchange) {
   exchange->node().find_program(
       *tenant, client, *run,
       exchange->callback<node::RunProgram>(
-          [run = *run, client, event = fields->event, data = std::string(fields->data)](
-              Exchange& open, node::RunProgram&& of) {
+          [run = *run, client, event = fields->event, data = std::string(fields->data),
+           version = fields->version](Exchange& open, node::RunProgram&& of) {
             auto request = make_signal(open.shard(),
                                        {.client = client,
                                         .run = run,
                                         .event = event,
                                         .id = open.request().idempotency_key,
-                                        .data = data},
+                                        .data = data,
+                                        .version = version},
                                        of);
             if (!request) return open.problem(request.error().code, details_of(request.error()));
             request->reply = open.reply(0);

@@ -85,5 +85,25 @@ TEST(Checked, json_asks_the_constraints_of_its_type) {
   EXPECT_EQ(value_of("[json]", R"(decode("[1, {}]") as [json])"), "[json 1, json {}]");
 }
 
+TEST(Now, is_captured_by_the_filter_of_a_receive) {
+  const std::string text = R"(
+event Ask { text: string }
+event More { at: timestamp }
+event Answer { text: string }
+topic asks of Ask {}
+flow answer(ask: Ask) -> Answer on asks timeout 30s {
+  receive m: More from client where m.at > now within 5s { return Answer { text: "${m.at}" } }
+  else { return Answer { text: "late" } }
+  return Answer { text: "" }
+}
+on failure (why) { return Answer { text: why.message } }
+)";
+  EXPECT_EQ(play(text, R"({"ask": {"text": "hi"}})",
+                 {R"(More < {"at": "1969-12-31T00:00:00Z"})",
+                  R"(More < {"at": "1971-01-01T00:00:00Z"})"}),
+            "timer 1 receive answer/m 5000ms\ncancel timer 1\n"
+            "finish completed Answer { text: \"1971-01-01T00:00:00Z\" }\n");
+}
+
 }  // namespace
 }  // namespace sluice::compiler::testing
