@@ -78,6 +78,7 @@ class Fold {
                                             record.seq, partition_.last_seq()));
     }
     link_.add(record);  // as it is stored
+    if (other_link_) other_link_->add(record);
     const Override* here = find_override(record.seq);
     if (here != nullptr) batch_overridden_ = true;
     if (here != nullptr && here->mode == OverrideMode::skip) {
@@ -155,6 +156,8 @@ class Fold {
     }
     tip_ = {stored.record.seq, stored.day, stored.chain};
     link_ = core::ChainLink(stored.chain);
+    other_link_.reset();
+    if (chain_ != stored.chain) other_link_.emplace(chain_);
     batch_overridden_ = false;
     return std::nullopt;
   }
@@ -162,12 +165,13 @@ class Fold {
   // What of the batch is not as it was; empty: all is. Of a batch in which a person has overridden
   // a record the stored chain is taken; in the stretch behind it the state is another.
   std::string compare_batch(const StoredRecord& stored) {
-    const core::Hash128 chain = link_.finish();
-    if (chain != stored.chain && !batch_overridden_) {
+    chain_ = link_.finish();
+    if (chain_ != stored.chain && other_link_) chain_ = other_link_->finish();
+    if (chain_ != stored.chain && !batch_overridden_) {
       return fmt::format(
           "the chain is {} and should be {}: a record was altered, or is of another"
           " history",
-          hex(chain), hex(stored.chain));
+          hex(chain_), hex(stored.chain));
     }
     const core::Hash128 digest = partition_.take_digest();
     if (partition_.diverged()) return {};
@@ -197,6 +201,10 @@ class Fold {
   const RecoveryHooks& hooks_;
   const std::vector<Override> overrides_;
   core::ChainLink link_;
+  core::Hash128 chain_;  // of the batch that was closed last, as its records give it
+  // Behind an overridden batch whose chain differs it is not known whether a record of it was
+  // altered or the chain itself: the next one may follow from either.
+  std::optional<core::ChainLink> other_link_;
   core::Effects effects_;
   bool batch_overridden_ = false;
   std::uint64_t records_ = 0;
