@@ -44,6 +44,13 @@ Amount gaps(const Attempts& attempts) {
   return sum;
 }
 
+// The longest time of one attempt.
+Amount of_attempt(const StepDef& step) {
+  if (step.policies.timeout_ms) return ms(step.policies.timeout_ms->value);
+  return unbounded(step.name_span, fmt::format("an attempt of `{}` has no time limit", step.name),
+                   "a `timeout` on the task, or a `within` on the step, bounds it");
+}
+
 void cap_time(Exits& exits, const Amount& limit) {
   for (std::size_t i = 0; i < kExits; ++i) {
     auto& way = exits[static_cast<Exit>(i)];
@@ -90,15 +97,20 @@ Cost Worst::of_task(const StepDef& step) const {
   }
   const Policies& policies = step.policies;
   const Attempts attempts = policies.attempts ? policies.attempts->value : Attempts{};
-  const Amount once =
-      policies.timeout_ms
-          ? ms(policies.timeout_ms->value)
-          : unbounded(step.name_span,
-                      fmt::format("an attempt of `{}` has no time limit", step.name),
-                      "a `timeout` on the task, or a `within` on the step, bounds it");
+  Amount once = of_attempt(step);
+  cost.attempts[step.task] = ms(attempts.count);
+  if (policies.hedge) {
+    // One more attempt for each, which begins later and may end later.
+    const Hedge& hedge = policies.hedge->value;
+    const StepDef& second = hedge.call == nullptr ? step : *hedge.call;
+    once = larger(once, plus(ms(hedge.after_ms), of_attempt(second)));
+    if (second.task != nullptr) {
+      Amount& tried = cost.attempts[second.task];
+      tried = plus(tried, ms(attempts.count));
+    }
+  }
   cost.time = plus(times(once, ms(attempts.count)), gaps(attempts));
   if (policies.within_ms) cost.time = smaller(cost.time, ms(policies.within_ms->value));
-  cost.attempts[step.task] = ms(attempts.count);
   return cost;
 }
 
