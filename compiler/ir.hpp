@@ -18,6 +18,7 @@
 
 #include "compiler/ast.hpp"
 #include "compiler/check/types.hpp"
+#include "compiler/ir_messages.hpp"
 #include "compiler/ir_tests.hpp"
 #include "compiler/source.hpp"
 #include "vm/value.hpp"
@@ -405,6 +406,8 @@ struct FlowDef {
   std::vector<StepDef*> steps;                             // all of them, in the order of the text
   std::vector<const RecordDef*> received;                  // from the client; some perhaps twice
   std::vector<std::pair<std::string, Span>> failed_kinds;  // `fail Kind`
+  // What a step of it gives, if it has several: one case per outcome, with the event.
+  EnumDef* outcome = nullptr;
 };
 
 // ------------------------------------------------------------------------------------- statements
@@ -414,7 +417,8 @@ struct StepDef {
   std::string path;  // below the flow: "hold", "gather/left", "hold/undo/release"
   Span name_span;
   Span span;
-  TaskDef* task = nullptr;       // null after an error
+  TaskDef* task = nullptr;  // null after an error, and where the step runs a flow
+  FlowDef* flow = nullptr;
   std::vector<Expr*> arguments;  // in the order of the parameters
   Policies policies;             // the task's defaults included
   Local* result = nullptr;       // never null
@@ -460,13 +464,6 @@ struct Branch {
 };
 struct Parallel {
   std::vector<Branch> branches;
-};
-struct Notify {
-  using Target = ast::NotifyStmt::Target;
-  const RecordDef* event = nullptr;
-  Expr* value = nullptr;
-  Target target = Target::kRunClient;
-  Expr* to = nullptr;  // a string; null iff kRunClient
 };
 struct Return {
   const RecordDef* event = nullptr;  // null: bare, or after an error
@@ -538,7 +535,7 @@ struct Receive {
 struct Stmt {
   Span span;
   std::variant<Let, Set, If, Match, Step, Parallel, Notify, Return, Fail, Refused, While, Each,
-               Race, Yield, Break, Continue, Try, Deadline, Sleep, Receive>
+               Race, Yield, Break, Continue, Try, Deadline, Sleep, Receive, Publish, Start>
       node;
 };
 

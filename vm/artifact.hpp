@@ -16,10 +16,11 @@
 //
 // Version history of the format (kArtifactFormat):
 //   1  first version
+//   2  step sites that run flows
 namespace sluice::vm {
 
 inline constexpr std::string_view kArtifactMagic{"SLUICE\0\1", 8};
-inline constexpr uint16_t kArtifactFormat = 1;
+inline constexpr uint16_t kArtifactFormat = 2;
 // Features that a program may require; one that is not in this list is refused by name. Append with
 // the issue that executes it.
 inline constexpr std::string_view kFeatures[] = {"core"};
@@ -173,6 +174,11 @@ struct StepSite {
   // What that attempt does, if not the same: its task, `timeout`, `queue` and `heartbeat` count.
   // Its arguments follow the step's (and the key). It has neither key nor hedge of its own.
   std::optional<uint32_t> hedge_site;
+  // A step that runs a flow: `task` is 0 then, and means nothing. Its value is the outcome: of a
+  // flow with one the event's record, with several the case of enum `outcomes` (one per outcome, in
+  // their order, each with the record as its only field), with none nothing.
+  std::optional<uint32_t> flow;
+  std::optional<uint32_t> outcomes;
   friend bool operator==(const StepSite&, const StepSite&) = default;
 };
 

@@ -321,6 +321,8 @@ class Decoder {
       step.retry_on = strings(kTableMax, kNameBytesMax);
       uint64_t flags = reader_.number_up_to(kStepFlagsAll);
       for (const StepFlag& flag : kStepFlags) step.*flag.member = (flags & flag.bit) != 0;
+      step.flow = optional_number();
+      step.outcomes = optional_number();
       step.hedge_after_ms = reader_.number_up_to(kTimeMsMax);
       step.hedge_site = optional_number();
     });

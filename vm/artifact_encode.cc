@@ -158,6 +158,8 @@ void put_steps(std::string& out, const Program& program) {
       if (step.*flag.member) flags |= flag.bit;
     }
     put_number(out, flags);
+    put_optional(out, step.flow);
+    put_optional(out, step.outcomes);
     put_number(out, step.hedge_after_ms);
     put_optional(out, step.hedge_site);
   });

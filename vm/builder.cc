@@ -177,6 +177,19 @@ void FunctionBuilder::emit_finish(Register value, uint32_t event) {
   i.b = operand(event, "events");
 }
 
+void FunctionBuilder::emit_publish(Register value, uint32_t topic) {
+  Instruction& i = push(Op::publish);
+  i.a = reg(value);
+  i.b = operand(topic, "topics");
+}
+void FunctionBuilder::emit_start_run(Register id, Register first, uint32_t flow, bool for_client) {
+  Instruction& i = push(Op::start_run);
+  i.x = for_client ? 1 : 0;
+  i.a = reg(id);
+  i.b = reg(first);
+  i.c = operand(flow, "flows");
+}
+
 void FunctionBuilder::add_handler(Label begin, Label end, Label handler,
                                   std::optional<Register> failure, uint8_t flags) {
   pending_handlers_.push_back({begin, end, handler, failure ? reg(*failure) : kNoRegister, flags});

@@ -80,6 +80,9 @@ class FunctionBuilder {
   void emit_notify(Register value, uint32_t event, NotifyTo to = NotifyTo::run_client,
                    std::optional<Register> target = std::nullopt);
   void emit_finish(Register value, uint32_t event);
+  void emit_publish(Register value, uint32_t topic);
+  // With `for_client` the client's register follows the arguments.
+  void emit_start_run(Register id, Register first, uint32_t flow, bool for_client);
 
   // A handler of everything between the two labels. Add inner ones first.
   void add_handler(Label begin, Label end, Label handler, std::optional<Register> failure,

@@ -193,8 +193,10 @@ class Analysis {
       for (const RegisterRange& range : use.writes) clear_range(state.data(), range);
       for (size_t w = 0; w < words_; ++w) state[w] |= kept[w];
       set_range(state.data(), kept_while_waiting(program_, at(pc)));
-      if (op_info(at(pc).op)->effect == Effect::suspends) wait(pc, state);
+      const bool suspends = op_info(at(pc).op)->effect == Effect::suspends;
+      if (suspends && !waits_before(at(pc).op)) wait(pc, state);
       for (const RegisterRange& range : use.reads) set_range(state.data(), range);
+      if (suspends && waits_before(at(pc).op)) wait(pc, state);
     }
   }
 

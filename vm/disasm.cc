@@ -102,8 +102,15 @@ struct Operands {
     std::string text = reg(i.a) + ", " + site(i.c);
     if (i.c >= program.steps.size()) return text;
     const StepSite& step = program.steps[i.c];
-    text += " = " + name_at(program.tasks, step.task, "task");
+    text += " = " + (step.flow ? "flow " + name_at(program.flows, *step.flow, "flow")
+                               : name_at(program.tasks, step.task, "task"));
     return text + arguments(i.b, step_arguments(program, i.c));
+  }
+  std::string reg_topic() const { return reg(i.a) + ", " + name_at(program.topics, i.b, "topic"); }
+  std::string reg_regs_flow() const {
+    const uint32_t count = start_arguments(program, i);
+    return reg(i.a) + ", " + name_at(program.flows, i.c, "flow") + arguments(i.b, count) +
+           (i.x != 0 ? " for the last" : "");
   }
   std::string reg_regs_receive() const {
     std::string text = reg(i.a) + ", #" + number(i.c) + " ";
@@ -225,6 +232,10 @@ std::string operands_text(const Program& program, const Instruction& i, OperandK
       return operands.race();
     case OperandKind::reg_regs_receive:
       return operands.reg_regs_receive();
+    case OperandKind::reg_topic:
+      return operands.reg_topic();
+    case OperandKind::reg_regs_flow:
+      return operands.reg_regs_flow();
   }
   return "";
 }

@@ -41,19 +41,28 @@ RegisterUse jump_use(const Instruction& i) {
 
 }  // namespace
 
+const std::vector<Parameter>& step_parameters(const Program& program, const StepSite& step) {
+  static const std::vector<Parameter> kNone;
+  if (step.flow) {
+    return *step.flow < program.flows.size() ? program.flows[*step.flow].parameters : kNone;
+  }
+  return step.task < program.tasks.size() ? program.tasks[step.task].parameters : kNone;
+}
+
 uint32_t step_arguments(const Program& program, uint32_t site) {
   if (site >= program.steps.size()) return 0;
   const StepSite& step = program.steps[site];
-  const auto parameters = [&](uint32_t task) {
-    return task < program.tasks.size()
-               ? static_cast<uint32_t>(program.tasks[task].parameters.size())
-               : 0;
+  const auto count = [&](const StepSite& of) {
+    return static_cast<uint32_t>(step_parameters(program, of).size());
   };
-  uint32_t count = parameters(step.task) + (step.has_key_expr ? 1 : 0);
-  if (step.hedge_site && *step.hedge_site < program.steps.size()) {
-    count += parameters(program.steps[*step.hedge_site].task);
-  }
-  return count;
+  const bool hedged = step.hedge_site && *step.hedge_site < program.steps.size();
+  return count(step) + (step.has_key_expr ? 1 : 0) +
+         (hedged ? count(program.steps[*step.hedge_site]) : 0);
+}
+
+uint32_t start_arguments(const Program& program, const Instruction& i) {
+  if (i.c >= program.flows.size()) return 0;
+  return static_cast<uint32_t>(program.flows[i.c].parameters.size()) + (i.x != 0 ? 1 : 0);
 }
 
 bool receives_from_topic(const Program& program, uint32_t site) {
@@ -137,6 +146,10 @@ RegisterUse register_use(const Program& program, const Instruction& i) {
       return {{{a, 1}}, {}};
     case OperandKind::reg_regs_receive:
       return value_of(a, b, receive_arguments(program, i));
+    case OperandKind::reg_topic:
+      return {{{a, 1}}, {}};
+    case OperandKind::reg_regs_flow:
+      return value_of(a, b, start_arguments(program, i));
   }
   return {};
 }

@@ -23,8 +23,12 @@ struct RegisterUse {
 // this.
 RegisterUse register_use(const Program& program, const Instruction& instruction);
 
-// Number of registers that step site `site` reads: its task's parameters and its key.
+// Of the task or flow that the step runs.
+const std::vector<Parameter>& step_parameters(const Program& program, const StepSite& step);
+// Number of registers that step site `site` reads: its task's or flow's parameters and its key.
 uint32_t step_arguments(const Program& program, uint32_t site);
+// Number of registers that a start_run reads.
+uint32_t start_arguments(const Program& program, const Instruction& instruction);
 
 // Whether receive site `site` is one of a topic: its key is read too.
 bool receives_from_topic(const Program& program, uint32_t site);

@@ -54,6 +54,8 @@ enum class OperandKind : uint8_t {
   depth,              // x rounds around
   race,               // a; c branches
   reg_regs_receive,   // a; b first register; c receive site, whose time and values are read
+  reg_topic,          // a read; b topic
+  reg_regs_flow,  // a; b first register; c flow, whose arguments are read, and one more if x is 1
 };
 
 enum class Effect : uint8_t { pure, effect, suspends, ends };
@@ -67,6 +69,12 @@ enum class RoundKind : uint16_t { each = 0, while_ = 1 };
 inline constexpr uint16_t kRoundKinds = 2;
 // The word in the paths of its steps.
 std::string_view round_word(RoundKind kind);
+
+// Whether the instruction acts once it has waited, and not before: where it waits it still needs
+// what it reads.
+constexpr bool waits_before(Op op) {
+  return op == Op::publish || op == Op::start_run;
+}
 
 struct OpInfo {
   Op op;

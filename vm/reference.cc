@@ -71,6 +71,10 @@ const char* operands_words(OperandKind kind) {
       return "a register, c number";
     case OperandKind::reg_regs_receive:
       return "a register, registers from b, c receive site";
+    case OperandKind::reg_topic:
+      return "a register, b topic";
+    case OperandKind::reg_regs_flow:
+      return "a register, registers from b, c flow, x flag";
   }
   return "";
 }

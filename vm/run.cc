@@ -151,6 +151,7 @@ bool RunState::step_succeeded(StepId step, Value result, Commands& commands) {
   Fiber* fiber = waiting_for(step);
   if (fiber == nullptr) return false;
   const Instruction& i = function_of(*fiber).code[fiber->pc];
+  if (program().steps[i.c].flow) return false;  // its run tells
   TypeId type = program().tasks[program().steps[i.c].task].result;
   std::string path;
   if (type == kTypeNone) result = Value();
@@ -234,6 +235,20 @@ bool Run::begin(Commands& commands) {
 }
 bool Run::step_succeeded(StepId step, Value result, Commands& commands) {
   return state_->step_succeeded(step, std::move(result), commands);
+}
+bool Run::child_ended(StepId step, std::optional<uint32_t> event, Value value, Commands& commands) {
+  return state_->child_ended(step, event, std::move(value), commands);
+}
+bool Run::mail_open(Commands& commands) {
+  return state_->mail_open(commands);
+}
+void Run::set_host(Host* host) {
+  state_->host = host;
+}
+bool Run::waits_for_mail() const {
+  const auto& fibers = state_->fibers;
+  return std::any_of(fibers.begin(), fibers.end(),
+                     [](const auto& fiber) { return fiber->status == FiberStatus::at_mail; });
 }
 bool Run::step_failed(StepId step, Failure failure, bool unsure, Commands& commands) {
   return state_->step_failed(step, std::move(failure), unsure, commands);

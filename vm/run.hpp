@@ -34,6 +34,7 @@ struct TimerId {
 enum class TimerUse : uint8_t { sleep = 0, deadline = 1, receive = 2 };
 
 // Begin the step. The driver keeps arguments and key for as long as it may try: the run does not.
+// Where site->flow is set it is a run of that flow, told by child_ended().
 struct StartStep {
   StepId id;
   const StepSite* site = nullptr;  // of the unit's program, valid as long as that
@@ -75,6 +76,18 @@ struct Subscribe {
   uint32_t site_index = 0;  // of Program::receives
   Value key;
 };
+// Append to topic `topic` (index into Program::topics).
+struct Publish {
+  uint32_t topic = 0;
+  Value value;  // conforms to the record of the topic's event
+};
+// Begin a run that this one does not wait for.
+struct StartRun {
+  std::string run;  // its id, as Host::new_run() said
+  uint32_t flow = 0;
+  std::vector<Value> arguments;       // conform to the flow's parameters
+  std::optional<std::string> client;  // of the new run
+};
 // A compensation failed for good. `path` is the compensated step's.
 struct DeadLetter {
   std::string path;
@@ -97,7 +110,7 @@ struct Finish {
 };
 
 using Command = std::variant<StartStep, CancelStep, Notify, DeadLetter, EnterOnFailure, Finish,
-                             StartTimer, CancelTimer, Subscribe>;
+                             StartTimer, CancelTimer, Subscribe, Publish, StartRun>;
 using Commands = std::vector<Command>;
 
 // An event for a `receive`: from a topic, or sent to the run itself.
@@ -121,6 +134,17 @@ enum class Phase : uint8_t {
   compensating = 2,  // undoing, newest first
   failing = 3,       // `on failure`
   ended = 4
+};
+
+// What a run asks its driver while it works. The answers are inputs like any other: the same ones
+// give the same commands.
+class Host {
+ public:
+  virtual ~Host() = default;
+  // Whether a `publish` or `start` may act now; otherwise its fiber waits for mail_open().
+  virtual bool takes_messages() = 0;
+  // The id, as text, of a run that is about to be started for this client.
+  virtual std::string new_run(const std::optional<std::string>& client) = 0;
 };
 
 struct RunInfo {
@@ -149,6 +173,9 @@ class Run {
   // The time of the inputs that follow, which `now` is in the language: microseconds since
   // 1970-01-01T00:00:00Z. Not part of the state: told anew before each input.
   void set_now(int64_t us);
+  // Must outlive the run's inputs; may be null as long as the program neither publishes nor starts
+  // runs. No part of the state.
+  void set_host(Host* host);
 
   // Inputs. Each goes on until every fiber waits or the run has ended, and appends its commands in
   // order. Never throws for what a program does. One that fits nothing (unknown or settled step, a
@@ -159,6 +186,11 @@ class Run {
   // The step has failed for good: all attempts are used. `unsure`: it may have happened. An empty
   // failure.step is filled with the path.
   bool step_failed(StepId step, Failure failure, bool unsure, Commands& commands);
+  // The run that a step had begun has ended: with event `event` (index into Program::events) as its
+  // outcome, or without one.
+  bool child_ended(StepId step, std::optional<uint32_t> event, Value value, Commands& commands);
+  // The host takes messages again: fibers that wait for that go on.
+  bool mail_open(Commands& commands);
   bool timer_fired(TimerId timer, Commands& commands);
   // What a signal of that event and topic, of so many bytes, would meet now.
   SignalFit fits(uint32_t event, std::optional<uint32_t> topic, uint64_t bytes) const;
@@ -185,6 +217,8 @@ class Run {
   // The paths of the receives that fibers wait at, in their order.
   std::vector<std::string> open_receives() const;
   size_t queued_signals() const;
+  // Whether a fiber waits for the host to take messages.
+  bool waits_for_mail() const;
   // The open timers, by id: every one was started, and neither fired nor was cancelled.
   std::vector<TimerId> open_timers() const;
 

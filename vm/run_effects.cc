@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "vm/failure_kinds.hpp"
+#include "vm/operands.hpp"
 #include "vm/run_state.hpp"
 
 // The instructions that act: `effect`, `suspends` and those that end a run.
@@ -29,6 +30,10 @@ RunState::After RunState::perform(Fiber& fiber, Activation& act, Commands& comma
     case Op::now:
       act.registers[i.a] = Value::timestamp(now_us);
       return After::go_on;
+    case Op::publish:
+      return publish(fiber, act, i, commands);
+    case Op::start_run:
+      return start_run(fiber, act, i, commands);
     case Op::run_client:
       act.registers[i.a] = info.client ? Value::string(*info.client) : Value();
       return After::go_on;
@@ -70,32 +75,21 @@ uint32_t RunState::start_name(Fiber& fiber, uint32_t name) {
   return 1;
 }
 
-// The arguments of the site's task, from register `first` on. False: one is not of its type.
-bool RunState::take_arguments(Activation& act, const StepSite& site, size_t first,
-                              std::vector<Value>& into) {
-  const TaskInfo& task = program().tasks[site.task];
-  for (size_t p = 0; p < task.parameters.size(); ++p) {
-    const Value& argument = act.registers[first + p];
-    std::string path;
-    if (!conforms(unit->types(), task.parameters[p].type, argument, &path)) {
-      return act.fault("argument `" + task.parameters[p].name + "`" + path + " of step `" +
-                       site.name + "` is not of its type");
-    }
-    into.push_back(argument);
-  }
-  return true;
-}
-
 RunState::After RunState::start_step(Fiber& fiber, Activation& act, const Instruction& i,
                                      Commands& commands) {
   const StepSite& site = program().steps[i.c];
-  const TaskInfo& task = program().tasks[site.task];
+  const std::vector<Parameter>& parameters = step_parameters(program(), site);
   StartStep start;
-  if (!take_arguments(act, site, i.b, start.arguments)) return After::failed;
+  if (!take_arguments(act, i.b, parameters, "step `" + site.name + "`", start.arguments)) {
+    return After::failed;
+  }
   if (site.hedge_site) {
-    const size_t first = i.b + task.parameters.size() + (site.has_key_expr ? 1 : 0);
     const StepSite& other = program().steps[*site.hedge_site];
-    if (!take_arguments(act, other, first, start.hedge_arguments)) return After::failed;
+    const size_t first = i.b + parameters.size() + (site.has_key_expr ? 1 : 0);
+    if (!take_arguments(act, static_cast<uint32_t>(first), step_parameters(program(), other),
+                        "step `" + other.name + "`", start.hedge_arguments)) {
+      return After::failed;
+    }
   }
   start.path = step_path(fiber, i.c, 1);
   if (start.path.size() > kStepPathBytesMax) {
@@ -103,7 +97,7 @@ RunState::After RunState::start_step(Fiber& fiber, Activation& act, const Instru
     return After::failed;
   }
   if (site.has_key_expr) {
-    append_text(unit->types(), act.registers[i.b + task.parameters.size()], start.key);
+    append_text(unit->types(), act.registers[i.b + parameters.size()], start.key);
   } else {
     start.key = info.run_id + ":" + start.path;
   }
@@ -223,9 +217,8 @@ void RunState::take_results(Fiber& parent, uint16_t first) {
     }
   }
   uint32_t id = parent.id;
-  std::erase_if(fibers, [&](const auto& fiber) {
-    return fiber->parent == id && !is_compensation(*fiber);
-  });
+  std::erase_if(fibers,
+                [&](const auto& fiber) { return fiber->parent == id && !is_compensation(*fiber); });
 }
 
 bool RunState::event_value(Activation& act, uint32_t event, const Value& value) {

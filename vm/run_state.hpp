@@ -22,7 +22,8 @@ enum class FiberStatus : uint8_t {
   at_slot = 6,    // waits for any of its children
   at_gather = 7,  // waits for its children
   at_undo = 8,    // waits for compensations that it handed over
-  at_receive = 9  // waits for a signal
+  at_receive = 9,  // waits for a signal
+  at_mail = 10     // waits for the host to take messages, and acts then
 };
 
 // A function with the values it will run with, taken when it was registered.
@@ -92,7 +93,7 @@ struct Ending {
 struct RunState {
   RunState(Unit& u, uint32_t f) : unit(&u), flow(f) {}
 
-  // State; everything here but `unit`, `fuel` and `now_us` is in the snapshot.
+  // State; everything here but `unit`, `fuel`, `now_us` and `host` is in the snapshot.
   Unit* unit;
   Phase phase = Phase::created;
   uint32_t flow;
@@ -111,6 +112,7 @@ struct RunState {
   Ending ending;
   int64_t fuel = 0;  // of the present activation
   int64_t now_us = 0;  // time of the input that is being taken
+  Host* host = nullptr;
 
   // Inputs (vm/run.hpp).
   void begin(Commands& commands);
@@ -119,6 +121,8 @@ struct RunState {
   bool cancel(CancelKind kind, std::string message, Commands& commands);
   bool on_failure_expired(Commands& commands);
   bool timer_fired(TimerId timer, Commands& commands);
+  bool child_ended(StepId step, std::optional<uint32_t> event, Value value, Commands& commands);
+  bool mail_open(Commands& commands);
 
   // What became of an instruction.
   enum class After : uint8_t { go_on, wait, failed, left };
@@ -196,8 +200,6 @@ struct RunState {
   // Instructions that act (run_effects.cc).
   After perform(Fiber& fiber, Activation& act, Commands& commands);
   After start_step(Fiber& fiber, Activation& act, const Instruction& i, Commands& commands);
-  bool take_arguments(Activation& act, const StepSite& site, size_t first,
-                      std::vector<Value>& into);
   After load_key(Fiber& fiber, Activation& act, const Instruction& i);
   After arm(Fiber& fiber, const Instruction& i);
   After on_undo(Fiber& fiber, Activation& act, const Instruction& i);
@@ -219,6 +221,20 @@ struct RunState {
   After slot(Fiber& fiber, Activation& act, const Instruction& i, Commands& commands);
   After gather(Fiber& fiber, Activation& act, const Instruction& i, Commands& commands);
   bool event_value(Activation& act, uint32_t event, const Value& value);
+
+  // What goes to other partitions (run_messages.cc).
+  After publish(Fiber& fiber, Activation& act, const Instruction& i, Commands& commands);
+  After start_run(Fiber& fiber, Activation& act, const Instruction& i, Commands& commands);
+  // False: a failure is set.
+  bool keeps_constraints(Activation& act, uint32_t event, const Value& value);
+  // Answers false, and the fiber waits, if the host takes no messages.
+  bool may_send(Fiber& fiber, Activation& act, Commands& commands);
+  // Checks and takes what a step or start passes on.
+  bool take_arguments(Activation& act, uint32_t first, const std::vector<Parameter>& parameters,
+                      const std::string& what, std::vector<Value>& out);
+  // The value of a step that ran a flow; nothing: that flow has no such outcome.
+  std::optional<Value> outcome_value(const StepSite& site, std::optional<uint32_t> event,
+                                     Value value) const;
 
   // Paths. `start` counts one more start of the name in this fiber.
   std::string path_of(const Fiber& fiber, uint32_t name, const std::string& last,

@@ -297,7 +297,13 @@ class Restorer {
     return false;
   }
 
-  // The instruction at which a fiber of that status waits; nothing: none waits so.
+  // Whether a fiber of that status may stand at that instruction.
+  static bool stands_at(FiberStatus status, Op op) {
+    return status == FiberStatus::at_mail ? waits_before(op) : waits_at(status) == op;
+  }
+
+  // The instruction at which a fiber of that status waits; nothing: none waits so. One that waits
+  // for mail may wait at several, of which this is one.
   static std::optional<Op> waits_at(FiberStatus status) {
     switch (status) {
       case FiberStatus::at_step:
@@ -316,6 +322,8 @@ class Restorer {
         return Op::settle;
       case FiberStatus::at_receive:
         return Op::receive;
+      case FiberStatus::at_mail:
+        return Op::publish;
       case FiberStatus::runnable:
       case FiberStatus::done:
         break;
@@ -390,7 +398,7 @@ class Restorer {
     bool sleep = fiber.status == FiberStatus::at_sleep;
     bool receive = fiber.status == FiberStatus::at_receive;
     if (reader_.failed() || point == nullptr ||
-        function.code[fiber.pc].op != waits_at(fiber.status) || step != (fiber.step.value != 0) ||
+        !stands_at(fiber.status, function.code[fiber.pc].op) || step != (fiber.step.value != 0) ||
         fiber.step.value >= state.next_step || (!receive && sleep != (fiber.timer.value != 0))) {
       return reader_.fail();
     }

@@ -127,6 +127,11 @@ class CodeCheck {
         return i.b < program_.events.size() ? nullptr : "event out of range";
       case OperandKind::reg_regs_receive:
         return i.c < program_.receives.size() ? nullptr : "receive site out of range";
+      case OperandKind::reg_topic:
+        return i.b < program_.topics.size() ? nullptr : "topic out of range";
+      case OperandKind::reg_regs_flow:
+        if (i.x > 1) return "unknown client of a start";
+        return i.c < program_.flows.size() ? nullptr : "flow out of range";
       case OperandKind::round:
         return i.a < kRoundKinds ? nullptr : "unknown kind of loop";
       default:

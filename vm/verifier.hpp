@@ -14,7 +14,8 @@ namespace sluice::vm {
 // Where a function may wait (a suspends-instruction): what must be kept meanwhile.
 struct SuspensionPoint {
   uint32_t pc = 0;
-  // Registers read on some path after it, rising. The instruction's own results are not among them.
+  // Registers read on some path after it, rising. The instruction's own results are not among them;
+  // what it reads is only where it acts after the wait (waits_before).
   std::vector<uint16_t> live;
 };
 

@@ -157,7 +157,12 @@ class Tables {
     }
     for (const StepSite& step : p.steps) {
       require(is_segment(step.name), "step `" + step.name + "` has a name unfit for a path");
-      require(step.task < p.tasks.size(), "step `" + step.name + "` has no task");
+      if (step.flow) {
+        child(step);
+      } else {
+        require(step.task < p.tasks.size(), "step `" + step.name + "` has no task");
+        require(!step.outcomes, "step `" + step.name + "` has outcomes and no flow");
+      }
       require(step.attempts >= 1, "step `" + step.name + "` has no attempt");
       require(step.backoff_min_ms <= step.backoff_max_ms && step.backoff_factor_milli >= 1000,
               "step `" + step.name + "` has a backoff that shrinks");
@@ -177,6 +182,30 @@ class Tables {
     const StepSite& other = program_.steps[*step.hedge_site];
     require(other.hedge_after_ms == 0 && !other.has_key_expr,
             name + " is hedged by a step with a hedge or key of its own");
+  }
+
+  // A step that runs a flow: one attempt, and a value that says which outcome it was.
+  void child(const StepSite& step) {
+    const Program& p = program_;
+    const std::string name = "step `" + step.name + "`";
+    require(*step.flow < p.flows.size(), name + " has no flow");
+    require(step.task == 0 && step.attempts == 1 && !step.has_key_expr && !step.has_unsure,
+            name + " runs a flow and has policies of a task");
+    if (problem_) return;
+    const std::vector<uint32_t>& events = p.flows[*step.flow].outcomes;
+    require(step.outcomes.has_value() == (events.size() > 1), name + " cannot tell its outcomes");
+    if (problem_ || !step.outcomes) return;
+    const bool known = *step.outcomes < p.types.enums.size() &&
+                       p.types.enums[*step.outcomes].cases.size() == events.size();
+    require(known, name + " has other outcomes than its flow");
+    for (size_t i = 0; i < events.size() && !problem_; ++i) {
+      const EnumCase& which = p.types.enums[*step.outcomes].cases[i];
+      const bool one =
+          events[i] < p.events.size() && which.fields.size() == 1 &&
+          is_type(which.fields[0].type) &&
+          p.types[which.fields[0].type] == Type{Kind::record, p.events[events[i]].record};
+      require(one, name + " has other outcomes than its flow");
+    }
   }
 
   void flows() {

@@ -250,12 +250,16 @@ Expr* Exprs::local_ref(Span span, Local& local) {
         .because(fmt::format("`{}.key` and the step's arguments are known there", local.name));
     return context_.poison(span);
   }
-  if (local.kind == Local::Kind::kStep && local.step != nullptr && local.step->task != nullptr &&
-      !local.step->task->result) {
+  const StepDef* step = local.kind == Local::Kind::kStep ? local.step : nullptr;
+  const bool no_result = step != nullptr && step->task != nullptr && !step->task->result;
+  const bool no_outcome = step != nullptr && step->flow != nullptr &&
+                          step->flow->outcomes.empty() && step->flow->outcomes_known;
+  if (no_result || no_outcome) {
     Diagnostic& diagnostic = context_.diagnostics.report(
         Code::E0317, span, fmt::format("the step `{}` has no result", local.name));
     diagnostic.also(local.span,
-                    fmt::format("`{}` is declared without `-> TYPE`", local.step->task->name));
+                    no_result ? fmt::format("`{}` is declared without `-> TYPE`", step->task->name)
+                              : fmt::format("`{}` is declared without outcomes", step->flow->name));
     return context_.poison(span);
   }
   return context_.expr(span, local.type, LocalRef{&local});

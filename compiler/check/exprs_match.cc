@@ -123,6 +123,12 @@ class PatternChecker {
       enum_case(*pattern.case_name, pattern.bindings, made);
       return;
     }
+    // Outcomes of a flow are named by their events.
+    const bool outcome = info.kind == TypeKind::kEnum && info.enumeration->tree == nullptr;
+    if (outcome && !pattern.case_name && pattern.type.is_simple()) {
+      enum_case(pattern.type.last(), pattern.bindings, made);
+      return;
+    }
     bind_poison(pattern.bindings);
     misfit(made.span, fmt::format("`{}`", pattern.type.text()),
            info.kind == TypeKind::kEnum ? "its cases are written by their names alone" : "");

@@ -187,6 +187,8 @@ Stmt* FlowChecker::statement(const ast::Stmt& tree) {
                         [&](const ast::DeadlineStmt& node) { return deadline(tree, node); },
                         [&](const ast::SleepStmt& node) { return sleep(tree, node); },
                         [&](const ast::ReceiveStmt& node) { return receive(tree, node); },
+                        [&](const ast::PublishStmt& node) { return publish(tree, node); },
+                        [&](const ast::StartStmt& node) { return start(tree, node, nullptr); },
                         [&](const auto&) { return later(tree); },
                     },
                     tree.node);
@@ -206,11 +208,12 @@ bool FlowChecker::is_step_without_its_word(const ast::Stmt& tree, const ast::Exp
   const auto* call = ast::as<ast::CallExpr>(value);
   const auto* name = call == nullptr ? nullptr : ast::as<ast::NameExpr>(*call->callee);
   const Symbol* symbol = name == nullptr ? nullptr : scope_.find(Space::kValue, name->name);
-  if (symbol == nullptr || symbol->as<TaskDef>() == nullptr) return false;
+  const bool is_task = symbol != nullptr && symbol->as<TaskDef>() != nullptr;
+  if (!is_task && (symbol == nullptr || symbol->as<FlowDef>() == nullptr)) return false;
   for (const ast::Argument& argument : call->arguments) exprs_.infer(*argument.value);
   context_.diagnostics
       .report(Code::E0203, call->callee->span,
-              fmt::format("`{}` is a task, not a function", name->name))
+              fmt::format("`{}` is a {}, not a function", name->name, is_task ? "task" : "flow"))
       .also(symbol->span, "declared here")
       .because("a `step` runs it and names its result")
       .mend("write `step`", {{first_three(tree.span), "step"}});
@@ -224,6 +227,9 @@ Stmt* FlowChecker::let(const ast::Stmt& tree, const ast::LetStmt& node) {
     }
     if (const auto* found = ast::as<ast::RaceStmt>(*node.source)) {
       return race(*node.source, *found, &node.name);
+    }
+    if (const auto* found = ast::as<ast::StartStmt>(*node.source)) {
+      return start(*node.source, *found, &node.name);
     }
     Stmt* source = later(*node.source);
     Local* local = context_.local(node.name, kPoison, Local::Kind::kLet);

@@ -52,15 +52,27 @@ class FlowChecker {
   ir::Stmt* step_statement(const ast::Stmt& tree, const ast::StepStmt& node);
   bool is_let_with_a_wrong_word(const ast::Stmt& tree, const ast::StepStmt& node);
   ir::StepDef* step(const ast::Stmt& tree, const ast::StepStmt& node);
-  // The task that a call names; null after a report.
-  ir::TaskDef* task_of(const ast::CallExpr& call);
-  ir::TaskDef* report_no_task(const ast::CallExpr& call, const Symbol& symbol);
+  // The task or flow that a call names; neither after a report. `of`: what wants to run it.
+  struct Work {
+    ir::TaskDef* task = nullptr;
+    ir::FlowDef* flow = nullptr;
+    explicit operator bool() const { return task != nullptr || flow != nullptr; }
+  };
+  Work work_of(const ast::CallExpr& call);
+  Work report_no_work(const ast::CallExpr& call, const Symbol& symbol);
+  // Takes the call's arguments and, of a task, its policies.
+  void take_work(ir::StepDef& step, const ast::CallExpr& call, Span span);
+  // The value of a step that runs that flow; poison if it has none.
+  ir::TypeId outcome_of(ir::FlowDef& flow);
+  // An outcome that stands for the whole: `fallback Failed { … }`.
+  ir::Expr* as_outcome(const ir::StepDef& step, ir::Expr* value);
+  // What a step that runs other work than `step` does not give.
+  void check_other_work(const ir::StepDef& step, const ir::StepDef& other);
   void policies(ir::StepDef& step, const std::vector<ast::Policy>& lines);
   void fallback(ir::StepDef& step, const ast::FallbackPolicy& line, Span span);
   void hedge(ir::StepDef& step, const ast::HedgePolicy& line);
   ir::StepDef& instead(ir::StepDef& step, const ast::CallExpr& call, Span span,
                        std::string_view suffix);
-  void must_give_the_same(const ir::TaskDef& task, const ir::TaskDef& other, Span span);
   ir::Block* compensation(ir::StepDef& step, const ast::Block& tree, bool unsure);
   ir::Stmt* parallel(const ast::Stmt& tree, const ast::ParallelStmt& node);
   ir::Branch branch(const ast::Branch& tree);
@@ -94,7 +106,11 @@ class FlowChecker {
   // What is parsed and not executed yet (flows_later.cc): reported, and checked inside.
   ir::Stmt* later(const ast::Stmt& tree);
   void refuse(Code code, const ast::Stmt& tree, std::string_view word, std::string_view why);
-  ir::Refused start(const ast::Stmt& tree, const ast::StartStmt& node);
+
+  // What goes beyond the run (flows_messages.cc).
+  ir::Stmt* publish(const ast::Stmt& tree, const ast::PublishStmt& node);
+  ir::Stmt* start(const ast::Stmt& tree, const ast::StartStmt& node, const ast::Name* result);
+  ir::FlowDef* started_flow(const ast::CallExpr& call);
   // Reports it as forbidden where it stands; true if it is.
   bool forbidden_in_on_failure(const ast::Stmt& tree, std::string_view word);
 

@@ -182,7 +182,7 @@ void FlowChecker::race_value(const Branch& branch) {
             "`fail`");
     return;
   }
-  if (branch.step->task == nullptr) {
+  if (branch.step->task == nullptr && branch.step->flow == nullptr) {
     gather.type = kPoison;
     gather.any = true;
     return;

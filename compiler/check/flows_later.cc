@@ -33,33 +33,17 @@ bool FlowChecker::forbidden_in_on_failure(const ast::Stmt& tree, std::string_vie
 }
 
 Stmt* FlowChecker::later(const ast::Stmt& tree) {
-  Refused out = std::visit(
-      ast::Overloaded{
-          [&](const ast::StartStmt& node) { return start(tree, node); },
-          [&](const ast::PublishStmt& node) {
-            exprs_.infer(*node.event);
-            context_.resolve(scope_, Space::kTopic, node.topic, "topic");
-            refuse(Code::E0609, tree, "publish", "events come into topics from outside");
-            return Refused{};
-          },
-          [&](const ast::LogStmt& node) {
-            exprs_.infer(*node.value);
-            refuse(Code::E0611, tree, "log", "the history of a run shows each step and its result");
-            return Refused{};
-          },
-          [&](const auto&) { return Refused{}; },
-      },
-      tree.node);
+  Refused out = std::visit(ast::Overloaded{
+                               [&](const ast::LogStmt& node) {
+                                 exprs_.infer(*node.value);
+                                 refuse(Code::E0611, tree, "log",
+                                        "the history of a run shows each step and its result");
+                                 return Refused{};
+                               },
+                               [&](const auto&) { return Refused{}; },
+                           },
+                           tree.node);
   return made(tree, std::move(out));
-}
-
-Refused FlowChecker::start(const ast::Stmt& tree, const ast::StartStmt& node) {
-  refuse(Code::E0610, tree, "start", "a flow is started by its topic or through the API");
-  if (const auto* call = ast::as<ast::CallExpr>(*node.call)) {
-    for (const ast::Argument& argument : call->arguments) exprs_.infer(*argument.value);
-  }
-  if (node.for_client != nullptr) exprs_.want(*node.for_client, {kString});
-  return {};
 }
 
 }  // namespace sluice::compiler

@@ -29,14 +29,10 @@ std::optional<ast::QualifiedName> callee_name(const ast::CallExpr& call) {
 
 }  // namespace
 
-TaskDef* FlowChecker::report_no_task(const ast::CallExpr& call, const Symbol& symbol) {
+FlowChecker::Work FlowChecker::report_no_work(const ast::CallExpr& call, const Symbol& symbol) {
   const Span span = call.callee->span;
-  if (symbol.as<FlowDef>() != nullptr) {
-    context_.diagnostics.report(Code::E0613, span, "a flow as a step is not executed yet")
-        .also(symbol.span, "this is a flow")
-        .because("a step runs a task; what two flows share can be a task of both");
-    return nullptr;
-  }
+  if (TaskDef* task = symbol.as<TaskDef>()) return {task, nullptr};
+  if (FlowDef* flow = symbol.as<FlowDef>()) return {nullptr, flow};
   Diagnostic& diagnostic = context_.diagnostics.report(
       Code::E0203, span,
       fmt::format("a step runs a task, and this is {}", kind_with_article(symbol)));
@@ -44,38 +40,88 @@ TaskDef* FlowChecker::report_no_task(const ast::CallExpr& call, const Symbol& sy
   if (symbol.as<FnDef>() != nullptr) {
     diagnostic.because("a function is pure and needs no step: `let x = f(…)`");
   }
-  return nullptr;
+  return {};
 }
 
-TaskDef* FlowChecker::task_of(const ast::CallExpr& call) {
+FlowChecker::Work FlowChecker::work_of(const ast::CallExpr& call) {
   const auto name = callee_name(call);
-  if (!name) return nullptr;
+  if (!name) return {};
   ModuleScope* where = &scope_;
   if (!name->is_simple()) {
     const Symbol* symbol = context_.resolve(scope_, Space::kValue, *name, "task");
-    if (symbol == nullptr) return nullptr;
-    if (TaskDef* task = symbol->as<TaskDef>()) return task;
-    return report_no_task(call, *symbol);
+    return symbol == nullptr ? Work{} : report_no_work(call, *symbol);
   }
   const std::string& word = name->last().text;
-  if (const Symbol* symbol = where->find(Space::kValue, word)) {
-    if (TaskDef* task = symbol->as<TaskDef>()) return task;
-    return report_no_task(call, *symbol);
-  }
+  if (const Symbol* symbol = where->find(Space::kValue, word)) return report_no_work(call, *symbol);
   if (is_builtin(word)) {
     context_.diagnostics
         .report(Code::E0203, call.callee->span,
                 fmt::format("a step runs a task, and `{}` is built in", word))
         .because("it is pure and needs no step: `let x = f(…)`");
-    return nullptr;
+    return {};
   }
-  std::vector<std::string_view> tasks;
+  std::vector<std::string_view> known_work;
   for (const auto& [known, symbol] : where->spaces[static_cast<std::size_t>(Space::kValue)]) {
-    if (symbol.as<TaskDef>() != nullptr) tasks.push_back(known);
+    if (symbol.as<TaskDef>() != nullptr || symbol.as<FlowDef>() != nullptr) {
+      known_work.push_back(known);
+    }
   }
-  std::sort(tasks.begin(), tasks.end());
-  context_.unknown(Code::E0201, "there is no task", name->last(), tasks);
-  return nullptr;
+  std::sort(known_work.begin(), known_work.end());
+  context_.unknown(Code::E0201, "there is no task or flow", name->last(), known_work);
+  return {};
+}
+
+// The arms of a `match` on it are written `case Answer(a)`: each binds the event whole.
+TypeId FlowChecker::outcome_of(FlowDef& flow) {
+  if (flow.outcomes.empty()) return kPoison;
+  if (flow.outcomes.size() == 1) return flow.outcomes[0]->type;
+  if (flow.outcome == nullptr) {
+    EnumDef& made = context_.program.enums.emplace_back();
+    made.name = flow.name + "'s outcome";
+    made.module = flow.module;
+    made.index = static_cast<std::uint32_t>(context_.program.enums.size() - 1);
+    for (std::size_t i = 0; i < flow.outcomes.size(); ++i) {
+      CaseDef& which = made.cases.emplace_back();
+      which.name = flow.outcomes[i]->name;
+      which.span = flow.tree->name.span;
+      FieldDef& event = which.fields.emplace_back();
+      event.name = "event";
+      event.span = event.type_span = which.span;
+      event.type = flow.outcomes[i]->type;
+      event.module = flow.module;
+      event.state = FieldDef::State::kDone;
+    }
+    made.type = types_.enumeration(made);
+    flow.outcome = &made;
+  }
+  return flow.outcome->type;
+}
+
+Expr* FlowChecker::as_outcome(const StepDef& step, Expr* value) {
+  if (step.flow == nullptr || step.flow->outcome == nullptr) return value;
+  const auto& outcomes = step.flow->outcomes;
+  const auto found = std::find_if(outcomes.begin(), outcomes.end(), [&](const RecordDef* event) {
+    return event->type == value->type;
+  });
+  if (found == outcomes.end()) return value;
+  CaseValue made;
+  made.def = step.flow->outcome;
+  made.which = static_cast<std::uint32_t>(found - outcomes.begin());
+  made.fields = {value};
+  return context_.expr(value->span, step.flow->outcome->type, std::move(made));
+}
+
+void FlowChecker::take_work(StepDef& step, const ast::CallExpr& call, Span span) {
+  if (step.task != nullptr) {
+    step.arguments = exprs_.arguments(call, span, step.task->parameters, step.task->name,
+                                      step.task->tree->name.span);
+    step.policies = step.task->policies;
+  } else if (step.flow != nullptr) {
+    step.arguments = exprs_.arguments(call, span, step.flow->parameters, step.flow->name,
+                                      step.flow->tree->name.span);
+  } else {
+    for (const ast::Argument& argument : call.arguments) exprs_.infer(*argument.value);
+  }
 }
 
 // `step x = f(…)`, where `let` is meant.
@@ -116,17 +162,15 @@ StepDef* FlowChecker::step(const ast::Stmt& tree, const ast::StepStmt& node) {
   def.span = tree.span;
   def.in_on_failure = place_ == Place::kOnFailure;
   def.in_compensation = place_ == Place::kCompensation;
-  def.task = task_of(call);
+  const Work work = work_of(call);
+  def.task = work.task;
+  def.flow = work.flow;
   flow_.steps.push_back(&def);
   scope_.module->steps[tree.id] = &def;
-  if (def.task != nullptr) {
-    def.arguments = exprs_.arguments(call, node.call->span, def.task->parameters, def.task->name,
-                                     def.task->tree->name.span);
-    def.policies = def.task->policies;
-  } else {
-    for (const ast::Argument& argument : call.arguments) exprs_.infer(*argument.value);
-  }
-  const TypeId type = def.task != nullptr && def.task->result ? *def.task->result : kPoison;
+  take_work(def, call, node.call->span);
+  TypeId type = kPoison;
+  if (def.task != nullptr && def.task->result) type = *def.task->result;
+  if (def.flow != nullptr) type = outcome_of(*def.flow);
   def.result = context_.local(node.name, type, Local::Kind::kStep);
   def.result->step = &def;
   policies(def, node.policies);
@@ -136,7 +180,8 @@ StepDef* FlowChecker::step(const ast::Stmt& tree, const ast::StepStmt& node) {
 // Lines of the step over those of its task; declares the step's name on the way, as some lines come
 // before it and some after.
 void FlowChecker::policies(StepDef& step, const std::vector<ast::Policy>& lines) {
-  PolicyReader reader(context_, scope_, PolicyPlace::kStep);
+  PolicyReader reader(context_, scope_,
+                      step.flow != nullptr ? PolicyPlace::kChild : PolicyPlace::kStep);
   const StepLines found = reader.read(lines, step.policies);
   if (found.keyed != nullptr) {
     Expr* key = nullptr;
@@ -189,11 +234,26 @@ void FlowChecker::fallback(StepDef& step, const ast::FallbackPolicy& line, Span 
       symbol != nullptr && (symbol->as<TaskDef>() != nullptr || symbol->as<FlowDef>() != nullptr);
   if (!is_work) {
     const bool has_result = step.task != nullptr && step.task->result;
-    if (step.task != nullptr && !has_result) {
+    const bool has_outcome = step.flow != nullptr && !step.flow->outcomes.empty();
+    if ((step.task != nullptr && !has_result) || (step.flow != nullptr && !has_outcome)) {
       Expr* value = exprs_.infer(*line.value);
       if (value->type != kNone && value->type != kPoison) {
+        const Span where =
+            step.task != nullptr ? step.task->tree->name.span : step.flow->tree->name.span;
+        exprs_.mismatch(
+            line.value->span, value->type,
+            {kNone, where,
+             step.task != nullptr ? "the task has no result" : "the flow has no outcome"});
+      }
+      step.policies.fallback_value = {value, span};
+      return;
+    }
+    if (has_outcome) {
+      Expr* value = as_outcome(step, exprs_.infer(*line.value));
+      if (!types_.fits(value->type, step.result->type)) {
         exprs_.mismatch(line.value->span, value->type,
-                        {kNone, step.task->tree->name.span, "the task has no result"});
+                        {step.result->type, step.flow->tree->name.span,
+                         "the step's value is an outcome of this flow"});
       }
       step.policies.fallback_value = {value, span};
       return;
@@ -208,7 +268,7 @@ void FlowChecker::fallback(StepDef& step, const ast::FallbackPolicy& line, Span 
   step.policies.fallback_step = {&other, span};
 }
 
-// The call of another task whose result stands for the step's.
+// The call of other work whose result stands for the step's.
 StepDef& FlowChecker::instead(StepDef& step, const ast::CallExpr& call, Span span,
                               std::string_view suffix) {
   StepDef& other = context_.program.steps.emplace_back();
@@ -218,37 +278,46 @@ StepDef& FlowChecker::instead(StepDef& step, const ast::CallExpr& call, Span spa
   other.span = span;
   other.in_on_failure = step.in_on_failure;
   other.in_compensation = step.in_compensation;
-  other.task = task_of(call);
+  const Work work = work_of(call);
+  other.task = work.task;
+  other.flow = work.flow;
   other.result = step.result;
-  if (other.task == nullptr) {
-    for (const ast::Argument& argument : call.arguments) exprs_.infer(*argument.value);
-    return other;
-  }
-  other.arguments = exprs_.arguments(call, span, other.task->parameters, other.task->name,
-                                     other.task->tree->name.span);
-  other.policies = other.task->policies;
-  if (step.task != nullptr) must_give_the_same(*step.task, *other.task, span);
+  take_work(other, call, span);
+  if (work && (step.task != nullptr || step.flow != nullptr)) check_other_work(step, other);
   return other;
 }
 
-void FlowChecker::must_give_the_same(const TaskDef& task, const TaskDef& other, Span span) {
-  const bool fits = task.result.has_value() == other.result.has_value() &&
-                    (!task.result || types_.fits(*other.result, *task.result));
-  if (fits) return;
-  const std::string wanted =
-      task.result ? with_article(types_.name(*task.result)) : std::string("no result");
-  const std::string found =
-      other.result ? with_article(types_.name(*other.result)) : std::string("none");
-  context_.diagnostics
-      .report(Code::E0301, span, fmt::format("expected {}, found {}", wanted, found))
-      .also(task.tree->name.span, fmt::format("the step's task gives {}", wanted))
-      .also(other.tree->name.span, fmt::format("this one gives {}", found));
+void FlowChecker::hedge(StepDef& step, const ast::HedgePolicy& line) {
+  const auto& call = std::get<ast::CallExpr>(line.call->node);
+  StepDef& other = instead(step, call, line.call->span, ".hedge");
+  if (other.flow != nullptr) {
+    context_.diagnostics
+        .report(Code::E0203, call.callee->span,
+                fmt::format("`hedge` tries a task, and `{}` is a flow", other.flow->name))
+        .also(other.flow->tree->name.span, "declared here");
+    return;
+  }
+  if (step.policies.hedge && other.task != nullptr) step.policies.hedge->value.call = &other;
 }
 
-void FlowChecker::hedge(StepDef& step, const ast::HedgePolicy& line) {
-  StepDef& other =
-      instead(step, std::get<ast::CallExpr>(line.call->node), line.call->span, ".hedge");
-  if (step.policies.hedge && other.task != nullptr) step.policies.hedge->value.call = &other;
+void FlowChecker::check_other_work(const StepDef& step, const StepDef& other) {
+  const auto result = [&](const StepDef& of) -> std::optional<TypeId> {
+    if (of.task != nullptr) return of.task->result;
+    if (of.flow->outcomes.empty()) return std::nullopt;
+    return outcome_of(*of.flow);
+  };
+  const std::optional<TypeId> wants = result(step), gives = result(other);
+  if (wants.has_value() == gives.has_value() && (!wants || types_.fits(*gives, *wants))) return;
+  const std::string wanted = wants ? with_article(types_.name(*wants)) : std::string("no result");
+  const std::string found = gives ? with_article(types_.name(*gives)) : std::string("none");
+  const auto place = [](const StepDef& of) {
+    return of.task != nullptr ? of.task->tree->name.span : of.flow->tree->name.span;
+  };
+  context_.diagnostics
+      .report(Code::E0301, other.span, fmt::format("expected {}, found {}", wanted, found))
+      .also(place(step),
+            fmt::format("the step's {} gives {}", step.task != nullptr ? "task" : "flow", wanted))
+      .also(place(other), fmt::format("this one gives {}", found));
 }
 
 Block* FlowChecker::compensation(StepDef& step, const ast::Block& tree, bool unsure) {

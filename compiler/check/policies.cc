@@ -59,7 +59,9 @@ StepLines PolicyReader::read(const Lines& lines, Policies& into) {
   step_ = {};
   seen_.clear();
   for (const ast::Policy& line : lines) {
-    if (!is_repeated(line)) apply(line, into);
+    if (is_repeated(line)) continue;
+    if (place_ == PolicyPlace::kChild && !fits_child(line)) continue;
+    apply(line, into);
   }
   return step_;
 }
@@ -77,6 +79,23 @@ bool PolicyReader::is_repeated(const ast::Policy& line) {
     return true;
   }
   seen_.push_back(&line);
+  return false;
+}
+
+bool PolicyReader::fits_child(const ast::Policy& line) {
+  const bool fits = std::holds_alternative<ast::WithinPolicy>(line.node) ||
+                    std::holds_alternative<ast::KeepPolicy>(line.node) ||
+                    std::holds_alternative<ast::FallbackPolicy>(line.node) ||
+                    std::holds_alternative<ast::CompensatePolicy>(line.node);
+  if (fits) return true;
+  const bool unsure = std::holds_alternative<ast::UnsurePolicy>(line.node);
+  context_.diagnostics
+      .report(Code::E0502, line.span,
+              unsure ? "a step that runs a flow is never unsure"
+                     : "this policy belongs to a task, and the step runs a flow")
+      .because(unsure ? "a run that is cancelled undoes itself what it did"
+                      : "the flow's own steps say how they are tried; here stand `within`, "
+                        "`fallback`, `compensate` and `keep`");
   return false;
 }
 
@@ -128,7 +147,7 @@ void PolicyReader::apply(const ast::Policy& line, Policies& into) {
             }
           },
           [&](const ast::KeepPolicy&) {
-            if (place_ == PolicyPlace::kStep) {
+            if (place_ == PolicyPlace::kStep || place_ == PolicyPlace::kChild) {
               into.keep = span;
             } else {
               step_only(span, "keep", "whether an effect is kept is for the flow to say");

@@ -17,7 +17,8 @@ inline constexpr std::int64_t kBudgetCallsMax = 1'000'000'000;
 // The factor between two gaps, at most.
 inline constexpr std::int64_t kBackoffFactorMax = 100;
 
-enum class PolicyPlace : std::uint8_t { kTask, kBundle, kStep };
+// kChild: a step that runs a flow, which has attempts, limits and keys of its own.
+enum class PolicyPlace : std::uint8_t { kTask, kBundle, kStep, kChild };
 
 // Lines that need what is around a step; the reader leaves them to its caller.
 struct StepLines {
@@ -58,6 +59,8 @@ class PolicyReader {
   void apply(const ast::Policy& line, ir::Policies& into);
   void hanging(const ast::Policy& line);
   void later(const ast::Policy& line);
+  // Whether it is a line that a step which runs a flow may have; otherwise it is reported.
+  bool fits_child(const ast::Policy& line);
 
   Context& context_;
   ModuleScope& scope_;

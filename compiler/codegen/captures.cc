@@ -142,8 +142,16 @@ class Collector {
                    },
                    [&](const Sleep& node) { expr(node.value); },
                    [&](const Receive& node) { receive(node); },
+                   [&](const Publish& node) { expr(node.value); },
+                   [&](const Start& node) { start(node); },
                },
                stmt.node);
+  }
+
+  void start(const Start& node) {
+    all(node.arguments);
+    expr(node.client);
+    if (node.result != nullptr) defined_.insert(node.result);
   }
 
   void all(const std::vector<Expr*>& exprs) {

@@ -95,6 +95,9 @@ void Generator::list_sources() {
 
 void Generator::number_functions() {
   for (const FnDef& fn : program_.fns) fns_.emplace(&fn, reserve());
+  for (const FlowDef& flow : program_.flows) {
+    flows_.emplace(&flow, static_cast<std::uint32_t>(flows_.size()));
+  }
 }
 
 void Generator::functions() {

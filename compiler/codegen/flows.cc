@@ -87,6 +87,8 @@ void FunctionCode::statement(const Stmt& stmt) {
                  [&](const Deadline& node) { deadline(node); },
                  [&](const Sleep& node) { sleep(node); },
                  [&](const Receive& node) { receive(node); },
+                 [&](const Publish& node) { publish(node); },
+                 [&](const Start& node) { start(node); },
              },
              stmt.node);
 }
@@ -398,6 +400,25 @@ void FunctionCode::notify(const Notify& node) {
     builder_.emit_notify(value, event, to, eval(*node.to));
   }
   builder_.release_to(mark);
+}
+
+void FunctionCode::publish(const Publish& node) {
+  const std::uint32_t mark = builder_.mark();
+  builder_.emit_publish(eval(*node.value), generator_.topic_of(*node.topic));
+  builder_.release_to(mark);
+}
+
+void FunctionCode::start(const Start& node) {
+  const Register id = builder_.allocate();
+  const std::uint32_t mark = builder_.mark();
+  const auto count = static_cast<std::uint32_t>(node.arguments.size());
+  const bool for_client = node.client != nullptr;
+  const Register first = builder_.allocate(count + (for_client ? 1 : 0));
+  for (std::uint32_t i = 0; i < count; ++i) into(*node.arguments[i], {first.index + i});
+  if (for_client) into(*node.client, {first.index + count});
+  builder_.emit_start_run(id, first, generator_.flow_of(*node.flow), for_client);
+  builder_.release_to(mark);
+  if (node.result != nullptr) bind(node.result, id);
 }
 
 void FunctionCode::return_statement(const Return& node) {

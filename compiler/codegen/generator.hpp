@@ -27,6 +27,8 @@ class Generator {
   std::uint32_t constant(const vm::Value& value) { return constants_.add(value); }
   std::uint32_t function_of(const ir::FnDef& fn) const { return fns_.at(&fn); }
   std::uint32_t event_of(const ir::RecordDef& event) const { return events_.at(&event); }
+  std::uint32_t topic_of(const ir::TopicDef& topic) const { return topics_.at(&topic); }
+  std::uint32_t flow_of(const ir::FlowDef& flow) const { return flows_.at(&flow); }
   // A place in the table of functions, to be filled by put(). So calls may come before bodies.
   std::uint32_t reserve();
   void put(std::uint32_t index, vm::FunctionBuilder& builder, Span span);
@@ -74,6 +76,7 @@ class Generator {
   std::unordered_map<const ir::TopicDef*, std::uint32_t> topics_;
   std::unordered_map<const ir::PoolDef*, std::uint32_t> pools_;
   std::unordered_map<const ir::TaskDef*, std::uint32_t> tasks_;
+  std::unordered_map<const ir::FlowDef*, std::uint32_t> flows_;
   std::unordered_map<const ir::Expr*, std::uint32_t> test_functions_;
 };
 
@@ -211,6 +214,8 @@ class FunctionCode {
   void undo_since(Register mark);
   std::uint32_t branch(const ir::Branch& each, const Captures& captures, bool in_race);
   void notify(const ir::Notify& node);
+  void publish(const ir::Publish& node);
+  void start(const ir::Start& node);
   void return_statement(const ir::Return& node);
   void fail(const ir::Fail& node);
   void fail(std::string_view kind, std::string_view message);

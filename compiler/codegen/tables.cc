@@ -190,7 +190,12 @@ std::uint32_t Generator::add_site(const StepDef& step) {
   const Policies& policies = step.policies;
   vm::StepSite site;
   site.name = step.name;
-  site.task = tasks_.at(step.task);
+  if (step.flow != nullptr) {
+    site.flow = flow_of(*step.flow);
+    if (step.flow->outcome != nullptr) site.outcomes = step.flow->outcome->index;
+  } else {
+    site.task = tasks_.at(step.task);
+  }
   const auto ms = [](const std::optional<Said<std::int64_t>>& said) {
     return said ? static_cast<std::uint64_t>(said->value) : 0;
   };
@@ -269,6 +274,7 @@ bool Generator::check_limits() {
     }
   }
   for (const EnumDef& def : program_.enums) {
+    if (def.tree == nullptr) continue;  // the outcomes of a flow
     at_most(def.tree->name.span, def.cases.size(), vm::kEnumCasesMax, "cases in one enum");
     for (const CaseDef& each : def.cases) {
       at_most(each.span, each.fields.size(), vm::kFieldsMax, "fields in one case");

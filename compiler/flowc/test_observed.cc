@@ -20,12 +20,22 @@ class RunObserver {
   void observe() {
     for (const core::HistoryEntry& entry : history_.entries) {
       entry_ = &entry;
-      if (entry.kind == "done" && entry.verdict == "ok") {
+      if (entry.kind == "done" && is_sound(entry.verdict)) {
         Seen& seen = add(Seen::What::kCompleted, nullptr);
         seen.path = plain_path(entry.step);
         seen.task = task_of_[{entry.step, entry.attempt}];
       }
-      for (const core::Effect& effect : entry.effects) observe(effect);
+      // A step that ran a flow is done when that says so.
+      const bool ended = entry.kind == "message" && !entry.step.empty();
+      if (ended && is_sound(entry.verdict) &&
+          entry.data_json.find("\"outcome\":") != entry.data_json.npos) {
+        add(Seen::What::kCompleted, nullptr).path = plain_path(entry.step);
+      }
+      auto told = entry.messages.begin();
+      for (std::size_t i = 0; i < entry.effects.size(); ++i) {
+        if (told != entry.messages.end() && told->effect == i) observe(*told++);
+        observe(entry.effects[i]);
+      }
     }
   }
 
@@ -55,6 +65,22 @@ class RunObserver {
                dead && dead->run == id) {
       add(Seen::What::kDead, &effect).path = plain_path(dead->path);
     }
+  }
+
+  void observe(const core::HistoryMessage& told) {
+    const core::Effect& effect = entry_->effects[told.effect];
+    if (told.kind == core::MessageKind::publish) {
+      Seen& seen = add(Seen::What::kPublished, &effect);
+      seen.event = told.event;
+      seen.data_json = told.data_json;
+    } else if (told.kind == core::MessageKind::start && !told.step.empty()) {
+      add(Seen::What::kBegun, &effect).path = plain_path(told.step);
+    }
+  }
+
+  // The words of core::is_sound.
+  static bool is_sound(const std::string& verdict) {
+    return verdict == "ok" || verdict == "parked";
   }
 
   void step(Seen::What what, const core::Offer& offer, const core::Effect& effect) {

@@ -11,7 +11,7 @@
 namespace sluice::flowc {
 
 struct Seen {
-  enum class What { kBegun, kAttempt, kCompleted, kReturned, kNotified, kDead };
+  enum class What { kBegun, kAttempt, kCompleted, kReturned, kNotified, kPublished, kDead };
   What what = What::kBegun;
   std::size_t run = 0;  // index in Rehearsal::runs
   core::Seq seq = 0;

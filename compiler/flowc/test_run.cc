@@ -75,6 +75,18 @@ const char* verb(ir::ExpectEvent::Kind kind) {
   return "";
 }
 
+Seen::What seen_as(ir::ExpectEvent::Kind kind) {
+  switch (kind) {
+    case ir::ExpectEvent::Kind::kReturn:
+      return Seen::What::kReturned;
+    case ir::ExpectEvent::Kind::kNotify:
+      return Seen::What::kNotified;
+    case ir::ExpectEvent::Kind::kPublish:
+      return Seen::What::kPublished;
+  }
+  return Seen::What::kReturned;
+}
+
 }  // namespace
 
 TestRunner::TestRunner(const compiler::CompileResult& compiled,
@@ -245,7 +257,7 @@ void TestRunner::judge_event(const ir::ExpectEvent& expect, Scene& scene) {
   std::vector<const Seen*> same_kind, met;
   for (const Seen& seen : scene.seen) {
     const bool returned = seen.what == Seen::What::kReturned;
-    if (returned != (expect.kind == Kind::kReturn) || seen.event.empty()) continue;
+    if (seen.what != seen_as(expect.kind)) continue;
     same_kind.push_back(&seen);
     if (seen.event != expect.event->name || !type) continue;
     const auto value = vm::decode_json(types, *type, seen.data_json);

@@ -5,32 +5,24 @@
 #include "engine/core/retry.hpp"
 #include "engine/core/vm_call.hpp"
 #include "vm/json.hpp"
+#include "vm/operands.hpp"
 
 namespace sluice::core {
 namespace {
 
 constexpr std::string_view kEngineFailed = "sluice.failed";
 
-std::uint32_t clamp32(std::uint64_t v) {
-  return v > 0xffffffffu ? 0xffffffffu : static_cast<std::uint32_t>(v);
-}
-
 // The arguments of a call as a JSON array.
 std::string arguments_json(const vm::Program& program, const vm::StepSite& site,
                            const std::vector<vm::Value>& arguments) {
-  const vm::TaskInfo& task = program.tasks[site.task];
+  const auto& parameters = vm::step_parameters(program, site);
   std::string json = "[";
   for (std::size_t k = 0; k < arguments.size(); ++k) {
     if (k > 0) json += ',';
-    vm::append_json(program.types, task.parameters[k].type, arguments[k], json);
+    vm::append_json(program.types, parameters[k].type, arguments[k], json);
   }
   json += ']';
   return json;
-}
-
-StreamEnd stream_end(StepInput input) {
-  if (input == StepInput::done) return StreamEnd::complete;
-  return input == StepInput::cancel ? StreamEnd::cancelled : StreamEnd::failed;
 }
 
 Fault too_large() {
@@ -69,7 +61,11 @@ std::unique_ptr<RunEntry> Partition::Impl::make_run(const Context& context,
                                                     std::vector<vm::Value> arguments) {
   const Record& record = context.record;
   auto entry = std::make_unique<RunEntry>();
-  entry->id = make_run_id(config.id, record.seq, record.time, origin.index);
+  entry->id = origin.run.is_nil() ? make_run_id(config.id, record.seq, record.time, origin.index)
+                                  : origin.run;
+  entry->hops = origin.hops;
+  entry->parent = origin.parent;
+  entry->parent_step = origin.parent_step;
   entry->tenant = record.tenant;
   entry->deployment = origin.deployment;
   entry->flow = origin.flow;
@@ -87,9 +83,12 @@ std::unique_ptr<RunEntry> Partition::Impl::make_run(const Context& context,
   entry->started = record.time;
   vm::RunInfo info;
   info.run_id = to_text(entry->id);
-  if (!origin.client.empty()) info.client = entry->client;
+  // A flow on a topic has a client in any case: nobody's has the empty name.
+  const bool on_topic = program.program().flows[origin.flow].trigger.has_value();
+  if (!origin.client.empty() || on_topic) info.client = entry->client;
   entry->loaded = &program;
   entry->run.emplace(*program.unit, origin.flow, std::move(arguments), std::move(info));
+  entry->run->set_host(this);
   return entry;
 }
 
@@ -101,6 +100,7 @@ tl::expected<void, Fault> Partition::Impl::render(Activation& activation) const 
   std::size_t steps = activation.entry->steps.size();
   std::size_t open_timers = activation.entry->timers.size();
   std::size_t pairs = activation.entry->subscriptions.size();
+  std::size_t sent = 0;
   activation.json.resize(activation.commands.size());
   for (std::size_t i = 0; i < activation.commands.size(); ++i) {
     const vm::Command& command = activation.commands[i];
@@ -126,6 +126,10 @@ tl::expected<void, Fault> Partition::Impl::render(Activation& activation) const 
       json = event_json(notify->event, notify->value);
     } else if (const auto* finish = std::get_if<vm::Finish>(&command)) {
       if (finish->event) json = event_json(*finish->event, finish->value);
+    }
+    if (auto rendered = render_message(activation, i); !rendered) return rendered;
+    if (!activation.data.empty() && !activation.data[i].empty() && ++sent > kSentAtOnceMax) {
+      return tl::unexpected(Fault{"too many messages are sent at once"});
     }
     if (json.size() > kOutputBytesMax) {
       return tl::unexpected(too_large());
@@ -247,6 +251,8 @@ bool Partition::Impl::has_timer(const RunEntry& entry, TimerNumber number) const
       return step != nullptr && step->hedge_due != 0;
     case TimerNumber::Kind::wait:
       return entry.find_timer(number.step) != nullptr;
+    case TimerNumber::Kind::mail:
+      return entry.run->waits_for_mail();
   }
   return false;
 }
@@ -265,16 +271,22 @@ void Partition::Impl::perform(Context& context, Activation& activation) {
   for (std::size_t i = 0; i < activation.commands.size(); ++i) {
     vm::Command& command = activation.commands[i];
     std::string& json = activation.json[i];
+    const std::string_view data =
+        activation.data.empty() ? std::string_view() : std::string_view(activation.data[i]);
     if (auto* start = std::get_if<vm::StartStep>(&command)) {
       const auto hedge = activation.hedge_json.find(i);
       start_step(context, entry, *start, std::move(json),
-                 hedge == activation.hedge_json.end() ? "" : std::move(hedge->second));
+                 hedge == activation.hedge_json.end() ? "" : std::move(hedge->second), data);
     } else if (auto* cancel = std::get_if<vm::CancelStep>(&command)) {
       cancel_step(context, entry, cancel->id.value, "cancelled");
     } else if (auto* notify = std::get_if<vm::Notify>(&command)) {
       tell(context, entry, *notify, std::move(json));
     } else if (auto* wanted = std::get_if<vm::Subscribe>(&command)) {
       subscribe(context, entry, *wanted, std::move(json));
+    } else if (const auto* event = std::get_if<vm::Publish>(&command)) {
+      publish(context, entry, *event, activation.keys[i], data);
+    } else if (const auto* detached = std::get_if<vm::StartRun>(&command)) {
+      start_detached(context, entry, *detached, data);
     } else if (auto* dead = std::get_if<vm::DeadLetter>(&command)) {
       context.effects.push_back(DeadLettered{context.record.seq, entry.tenant, entry.id,
                                              program.flows[entry.flow].name, dead->path,
@@ -291,6 +303,11 @@ void Partition::Impl::perform(Context& context, Activation& activation) {
       finish(context, entry, *end, std::move(json));
       return;  // the entry is gone
     }
+  }
+  if (entry.run->waits_for_mail()) {
+    parked.insert(entry.id);
+  } else {
+    parked.erase(entry.id);
   }
   if (entry.flow_due != 0 && entry.run->phase() != vm::Phase::running) {
     clear_timer(entry.flow_due, entry.id, {TimerNumber::Kind::flow_timeout, 0});
@@ -325,186 +342,6 @@ void Partition::Impl::tell(Context& context, const RunEntry& entry, const vm::No
 // What a lease names beside its attempt. An early offer may be made for a history that is then
 // lost, and the one that takes its place may open another step under the same numbers: the epoch
 // keeps their reports apart.
-std::uint64_t Partition::Impl::args_digest(const vm::StepSite& site, Seq opened,
-                                           std::string_view json) const {
-  if (!site.readonly) return siphash64(kDigestKey, json);
-  return siphash64({kDigestKey.k0 ^ epoch, kDigestKey.k1 ^ opened}, json);
-}
-
-void Partition::Impl::start_step(Context& context, RunEntry& entry, vm::StartStep& command,
-                                 std::string json, std::string hedge_json) {
-  StepEntry step;
-  step.id = command.id.value;
-  step.site = command.site_index;
-  step.started = context.record.seq;
-  step.compensating = command.compensating;
-  step.args_digest = args_digest(*command.site, context.record.seq, json);
-  step.path = std::move(command.path);
-  step.key = std::move(command.key);
-  step.args_json = std::move(json);
-  step.hedge_digest = hedge_json.empty() ? 0 : siphash64(kDigestKey, hedge_json);
-  step.hedge_json = std::move(hedge_json);
-  if (command.site->within_ms > 0) {
-    step.within_due = context.record.time + static_cast<TimeUs>(command.site->within_ms) * kUsPerMs;
-    set_timer(step.within_due, entry.id, {TimerNumber::Kind::within, step.id});
-  }
-  for (const vm::TimerId deadline : command.deadlines) {
-    const TimerEntry* around = entry.find_timer(deadline.value);
-    SLUICE_CHECK(around != nullptr);
-    step.block_due = step.block_due == 0 ? around->due : std::min(step.block_due, around->due);
-  }
-  transition(step, StepInput::start);
-  entry.steps.push_back(std::move(step));
-  open_first(context, entry, entry.steps.back());
-}
-
-void Partition::Impl::open_first(Context& context, RunEntry& entry, StepEntry& step) {
-  const vm::StepSite& site = entry.loaded->program().steps[step.site];
-  const TimeUs now = context.record.time;
-  step.first = {step.last_attempt, context.record.seq, queue_due(site, now), false};
-  if (site.hedge_after_ms > 0) {
-    step.hedge_due = now + static_cast<TimeUs>(site.hedge_after_ms) * kUsPerMs;
-    set_timer(step.hedge_due, entry.id, {TimerNumber::Kind::hedge, step.id});
-  }
-  context.effects.push_back(make_offer(entry, step, step.first, context.record.seq));
-}
-
-void Partition::Impl::revoke_attempts(Context& context, const RunEntry& entry,
-                                      const StepEntry& step, std::string_view why,
-                                      std::uint32_t kept) {
-  for (const OpenAttempt* attempt : {&step.first, &step.second}) {
-    if (step.find_attempt(attempt->attempt) == nullptr || attempt->attempt == kept) continue;
-    context.effects.push_back(Revoke{
-        context.record.seq, {config.id, entry.id, step.id, attempt->attempt}, std::string(why)});
-  }
-}
-
-void Partition::Impl::cancel_step(Context& context, RunEntry& entry, StepNumber number,
-                                  std::string_view why) {
-  StepEntry* step = entry.find_step(number);
-  SLUICE_CHECK(step != nullptr);
-  revoke_attempts(context, entry, *step, why);
-  end_step(context, entry, number, StepInput::cancel);
-}
-
-void Partition::Impl::end_step(Context& context, RunEntry& entry, StepNumber number,
-                               StepInput input) {
-  StepEntry* step = entry.find_step(number);
-  SLUICE_CHECK(step != nullptr);
-  if (entry.loaded->program().steps[step->site].stream) {
-    context.effects.push_back(
-        StreamEnded{context.record.seq, config.id, entry.id, number, stream_end(input)});
-  }
-  clear_step_timers(entry, *step);
-  if (step->second.attempt != 0) --open_attempts;
-  transition(*step, input);
-  entry.steps.erase(entry.steps.begin() + (step - entry.steps.data()));
-}
-
-void Partition::Impl::start_timer(Context& context, RunEntry& entry, vm::StartTimer& command) {
-  const TimeUs now = context.record.time;
-  TimerEntry timer;
-  timer.id = command.id.value;
-  timer.use = command.use;
-  timer.since = context.record.seq;
-  timer.path = std::move(command.path);
-  if (command.until_us) {
-    timer.due = std::clamp(*command.until_us, now, now + kTimerUsMax);
-  } else {
-    timer.due = now + std::min(command.after_ms.value_or(0), kTimerUsMax / kUsPerMs) * kUsPerMs;
-  }
-  set_timer(timer.due, entry.id, {TimerNumber::Kind::wait, timer.id});
-  entry.timers.push_back(std::move(timer));
-}
-
-void Partition::Impl::end_timer(RunEntry& entry, StepNumber number) {
-  const TimerEntry* timer = entry.find_timer(number);
-  SLUICE_CHECK(timer != nullptr);
-  clear_timer(timer->due, entry.id, {TimerNumber::Kind::wait, number});
-  entry.timers.erase(entry.timers.begin() + (timer - entry.timers.data()));
-}
-
-void Partition::Impl::repeat_later(Context& context, RunEntry& entry, StepEntry& step,
-                                   StepInput input, std::uint32_t retry_after_ms,
-                                   std::string failure) {
-  const vm::StepSite& site = entry.loaded->program().steps[step.site];
-  const std::uint64_t draw = jitter_draw(config.id, context.record.seq, step.id);
-  transition(step, input);
-  clear_timer(step.hedge_due, entry.id, {TimerNumber::Kind::hedge, step.id});
-  step.hedge_due = 0;
-  step.backoff_due = context.record.time + backoff_gap(site, step.tries, retry_after_ms, draw);
-  step.backoff_since = context.record.seq;
-  step.last_failure = std::move(failure);
-  set_timer(step.backoff_due, entry.id, {TimerNumber::Kind::backoff, step.id});
-}
-
-// The other one goes on, alone; it decides what becomes of the step.
-void Partition::Impl::end_one_of_two(Context& context, RunEntry& entry, StepEntry& step,
-                                     const OpenAttempt& attempt, const AttemptEnd& end) {
-  touch(entry);
-  note_record(context, entry, attempt.opened);
-  if (end.remember) entry.remember(*end.remember);
-  step.maybe_happened = step.maybe_happened || end.unanswered;
-  step.last_failure = end.kind + ": " + end.message;
-  transition(step, StepInput::failed_beside);
-  if (step.first.attempt == attempt.attempt) step.first = step.second;
-  step.second = {};
-  --open_attempts;
-}
-
-void Partition::Impl::open_again(Context& context, RunEntry& entry, StepEntry& step) {
-  clear_timer(step.backoff_due, entry.id, {TimerNumber::Kind::backoff, step.id});
-  step.backoff_due = 0;
-  step.backoff_since = 0;
-  ++step.tries;
-  ++step.last_attempt;
-  transition(step, StepInput::backoff_over);
-  open_first(context, entry, step);
-}
-
-const vm::StepSite& Partition::Impl::site_of(const RunEntry& entry, const StepEntry& step,
-                                             const OpenAttempt& attempt) {
-  const vm::Program& program = entry.loaded->program();
-  const vm::StepSite& site = program.steps[step.site];
-  return attempt.hedge && site.hedge_site ? program.steps[*site.hedge_site] : site;
-}
-
-Offer Partition::Impl::make_offer(const RunEntry& entry, const StepEntry& step,
-                                  const OpenAttempt& attempt, Seq at) const {
-  const vm::Program& program = entry.loaded->program();
-  const vm::StepSite& site = site_of(entry, step, attempt);
-  const auto earlier = [](TimeUs a, TimeUs b) { return a == 0 ? b : b == 0 ? a : std::min(a, b); };
-  Offer offer;
-  offer.seq = at;
-  offer.key = {config.id, entry.id, step.id, attempt.attempt};
-  offer.opened = attempt.opened;
-  offer.tenant = entry.tenant;
-  offer.deployment = entry.deployment;
-  offer.task_index = site.task;
-  offer.task = program.tasks[site.task].name;
-  offer.stream = program.steps[step.site].stream;
-  offer.undecided = offer.stream && step.is_undecided();
-  offer.safe = is_safe(program.steps[step.site]);
-  // What it streams must have a history; of a hedge the digest does not tell its own beginning.
-  offer.early = site.readonly && !offer.stream && !attempt.hedge;
-  offer.timeout_ms = clamp32(site.timeout_ms);
-  offer.heartbeat_ms = clamp32(site.heartbeat_ms);
-  const TimeUs run_due = entry.on_failure_due != 0 ? entry.on_failure_due
-                         : step.compensating       ? 0
-                                                   : entry.flow_due;
-  offer.queue_deadline = attempt.queue_due;
-  offer.step_deadline = earlier(earlier(step.within_due, step.block_due), run_due);
-  offer.args_digest = step.digest_of(attempt);
-  offer.path = step.path;
-  offer.step_key = step.key;
-  offer.args_json = attempt.hedge && !step.hedge_json.empty() ? step.hedge_json : step.args_json;
-  offer.client = entry.client;
-  offer.correlation = entry.correlation;
-  offer.traceparent = entry.traceparent;
-  offer.flow = program.flows[entry.flow].name;
-  return offer;
-}
-
 // ---- phase two: deliveries and the end
 
 void Partition::Impl::deliver(Context& context, const RunEntry& entry, PartitionId home,
@@ -550,7 +387,7 @@ void Partition::Impl::finish(Context& context, RunEntry& entry, const vm::Finish
     row.outcome_name = kEngineFailed;
     row.outcome_json = failure_json(program.types, command.why.value_or(vm::Failure{}));
   }
-  end_run(context, entry, std::move(row));
+  end_run(context, entry, std::move(row), {&command, command.why.value_or(vm::Failure{})});
 }
 
 void Partition::Impl::abandon(Context& context, RunEntry& entry, const std::string& why) {
@@ -565,10 +402,10 @@ void Partition::Impl::abandon(Context& context, RunEntry& entry, const std::stri
   }
   context.effects.push_back(DeadLettered{context.record.seq, entry.tenant, entry.id,
                                          program.flows[entry.flow].name, "", failure.kind, why});
-  end_run(context, entry, std::move(row));
+  end_run(context, entry, std::move(row), {nullptr, failure});
 }
 
-void Partition::Impl::end_run(Context& context, RunEntry& entry, RunRow row) {
+void Partition::Impl::end_run(Context& context, RunEntry& entry, RunRow row, const Ending& ending) {
   while (!entry.steps.empty()) {
     cancel_step(context, entry, entry.steps.front().id, run_state_word(row.state));
   }
@@ -576,7 +413,11 @@ void Partition::Impl::end_run(Context& context, RunEntry& entry, RunRow row) {
   for (const Pair& pair : entry.subscriptions) unsubscribe(context, entry, pair);
   clear_timer(entry.flow_due, entry.id, {TimerNumber::Kind::flow_timeout, 0});
   clear_timer(entry.on_failure_due, entry.id, {TimerNumber::Kind::on_failure, 0});
-  if (!row.outcome_name.empty() && !entry.client.empty()) {
+  parked.erase(entry.id);
+  // The answer is for whoever asked: the run whose step this was, or else the client.
+  if (entry.parent_step != 0) {
+    tell_parent(context, entry, ending);
+  } else if (!row.outcome_name.empty() && !entry.client.empty()) {
     deliver(context, entry, entry.home, {entry.client, row.outcome_name, row.outcome_json, true});
   }
   row.as_of = context.record.seq;

@@ -1,4 +1,6 @@
 // What is decided before a record gets its seq.
+#include <algorithm>
+
 #include "engine/core/partition_impl.hpp"
 #include "engine/core/retry.hpp"
 #include "engine/core/vm_call.hpp"
@@ -57,7 +59,9 @@ const char* full(const Partition::Config& config, std::size_t runs, std::uint64_
                  std::uint64_t messages) {
   if (runs >= config.limits.runs) return "too many runs are alive";
   if (entries >= config.limits.dedupe_entries) return "too many ids are remembered";
-  if (messages >= config.limits.outbox_messages) return "too many messages are under way";
+  if (messages >= std::min(config.limits.outbox_messages, config.outbox_messages)) {
+    return "too many messages are under way";
+  }
   return nullptr;
 }
 
@@ -197,6 +201,8 @@ Partition::Needs Partition::Impl::needs(const Record& record) const {
     if (const auto body = decode<Event>(record.body)) want(body->deployment);
   } else if (record.kind == Kind::start) {
     if (const auto body = decode<Start>(record.body)) want(body->deployment);
+  } else if (record.kind == Kind::message) {
+    if (const auto body = decode<Message>(record.body)) need_programs(*body, needs);
   }
   return needs;
 }

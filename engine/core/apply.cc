@@ -49,10 +49,18 @@ tl::expected<Applied, ApplyError> Partition::Impl::apply(const Record& record, R
   const std::size_t before = effects.size();
   Context context{record, reply, effects, {}};
   context.applied.verdict = record.verdict;
+  applying = &record;
+  started = 0;
+  was_parked = false;
+  mail_full =
+      config.one_run ? record.verdict == Verdict::parked : mail.pending() >= config.outbox_messages;
   if (overridden) {
     skip(context);
   } else if (auto done = dispatch(context); !done) {
     return tl::unexpected(done.error());
+  }
+  if (was_parked && context.applied.verdict == Verdict::ok) {
+    context.applied.verdict = Verdict::parked;
   }
   seq = record.seq;
   time = record.time;
@@ -383,11 +391,11 @@ Result Partition::Impl::on_lapsed(Context& context) {
 void Partition::Impl::end_attempt(Context& context, RunEntry& entry, StepEntry& step,
                                   const OpenAttempt& attempt, const AttemptEnd& end) {
   const StepNumber number = step.id;
-  if (step.second.attempt != 0 && context.record.verdict == Verdict::ok) {
+  if (step.second.attempt != 0 && is_sound(context.record.verdict)) {
     end_one_of_two(context, entry, step, attempt, end);
     return;
   }
-  if (end.again && context.record.verdict == Verdict::ok) {
+  if (end.again && is_sound(context.record.verdict)) {
     touch(entry);
     note_record(context, entry, attempt.opened);
     if (end.remember) entry.remember(*end.remember);

@@ -277,6 +277,7 @@ bool Partition::Impl::load_row(const StateRow& row, std::string& why) {
     return false;
   }
   entry->hash_stale = true;
+  entry->run->set_host(this);
   stale.push_back(entry->id);
   const RunId id = entry->id;
   runs.emplace(id, std::move(entry));
@@ -317,6 +318,7 @@ void Partition::Impl::index_loaded_runs() {
     if (entry->on_failure_due != 0) {
       set_timer(entry->on_failure_due, id, {TimerNumber::Kind::on_failure, 0});
     }
+    if (entry->run->waits_for_mail()) parked.insert(id);
     for (const TimerEntry& timer : entry->timers) {
       set_timer(timer.due, id, {TimerNumber::Kind::wait, timer.id});
     }
@@ -330,7 +332,8 @@ void Partition::Impl::index_loaded_runs() {
       if (step.hedge_due != 0) {
         set_timer(step.hedge_due, id, {TimerNumber::Kind::hedge, step.id});
       }
-      if (step.status != StepStatus::backoff) ++open_attempts;
+      const bool open = step.status == StepStatus::open || step.status == StepStatus::granted;
+      if (open) ++open_attempts;
       if (step.second.attempt != 0) ++open_attempts;
     }
   }
@@ -350,7 +353,8 @@ void Partition::Impl::reissue(Effects& effects) const {
   std::vector<Owed> open;
   for (const auto& [id, entry] : runs) {
     for (const StepEntry& step : entry->steps) {
-      if (step.status == StepStatus::backoff) continue;
+      const bool offered = step.status == StepStatus::open || step.status == StepStatus::granted;
+      if (!offered) continue;
       open.push_back({entry.get(), &step, &step.first});
       if (step.second.attempt != 0) open.push_back({entry.get(), &step, &step.second});
     }

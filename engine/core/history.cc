@@ -48,6 +48,8 @@ std::string_view timer_name(TimerNumber::Kind kind) {
       return "hedge";
     case TimerNumber::Kind::wait:
       return "wait";
+    case TimerNumber::Kind::mail:
+      return "outbox";
   }
   return "unknown";
 }
@@ -85,8 +87,11 @@ std::string value_json(const vm::TypeTable& types, vm::TypeId type, std::string_
 
 class HistoryTeller {
  public:
-  HistoryTeller(PartitionId partition, const RunId& run, ProgramSource& programs)
-      : run_(run), partition_(config_of(partition), programs), impl_(*partition_.impl_) {}
+  HistoryTeller(PartitionId partition, unsigned partitions, const RunId& run,
+                ProgramSource& programs)
+      : run_(run),
+        partition_(config_of(partition, partitions), programs),
+        impl_(*partition_.impl_) {}
 
   tl::expected<RunHistory, std::string> tell(const std::vector<Record>& records) {
     RunHistory history;
@@ -100,9 +105,12 @@ class HistoryTeller {
       const auto applied = partition_.apply(record, {}, entry.effects);
       if (!applied) return tl::unexpected(applied.error().message);
       entry.verdict = verdict_name(applied->verdict);
-      if (applied->cause_seq != 0) entry.causation = name_of(applied->cause_seq);
+      if (applied->cause_seq != 0 && record.kind != Kind::message) {
+        entry.causation = name_of(applied->cause_seq);
+      }
       note(record);
-      if (const std::string then = describe_effects(entry.effects); !then.empty()) {
+      note_messages(entry);
+      if (const std::string then = describe_effects(entry); !then.empty()) {
         data.raw("then", then);
       }
       if (!applied->fault.empty()) data.text("fault", applied->fault);
@@ -118,10 +126,10 @@ class HistoryTeller {
   }
 
  private:
-  static Partition::Config config_of(PartitionId partition) {
+  static Partition::Config config_of(PartitionId partition, unsigned partitions) {
     Partition::Config config;
     config.id = partition;
-    config.partitions = kPartitionsMax;  // any: with one_run, homes do not matter
+    config.partitions = partitions;
     config.one_run = true;
     return config;
   }
@@ -149,7 +157,7 @@ class HistoryTeller {
       case Kind::signal:
         return describe_signal(record, data);
       case Kind::message:
-        return describe_message(record, data);
+        return describe_message(record, entry, data);
       case Kind::done:
         return describe_done(record, entry, data);
       case Kind::failed:
@@ -208,14 +216,123 @@ class HistoryTeller {
     data.text("id", body->id);
     if (!body->client.empty()) data.text("client", body->client);
     data.number("deployment", body->deployment);
-    const auto args = vm::decode_value(body->args);
-    if (!args || args->count() != flow.parameters.size()) return;
+    data.raw("args", arguments_json(loaded->program(), flow, body->args));
+  }
+
+  static std::string arguments_json(const vm::Program& program, const vm::FlowInfo& flow,
+                                    std::string_view bytes) {
+    const auto args = vm::decode_value(bytes);
     ObjectWriter named;
+    if (!args || args->count() != flow.parameters.size()) return named.finish();
     for (std::size_t i = 0; i < flow.parameters.size(); ++i) {
       named.raw(flow.parameters[i].name,
-                vm::to_json(loaded->program().types, flow.parameters[i].type, args->elements()[i]));
+                vm::to_json(program.types, flow.parameters[i].type, args->elements()[i]));
     }
-    data.raw("args", named.finish());
+    return named.finish();
+  }
+
+  // What came from another run.
+  void describe_message(const Record& record, HistoryEntry& entry, ObjectWriter& data) {
+    const auto message = decode<Message>(record.body);
+    const auto envelope = message ? decode<Envelope>(message->body) : std::nullopt;
+    if (!envelope) return;
+    entry.causation = envelope->causation;
+    data.text("message", message_kind_name(envelope->kind));
+    if (!envelope->run.is_nil()) data.text("from", to_text(envelope->run));
+    if (envelope->kind == MessageKind::signal) {
+      if (const auto body = decode<SignalMessage>(envelope->body)) {
+        data.text("event", body->name);
+        if (!body->topic.empty()) data.text("topic", body->topic);
+        data.raw("data", body->data_json);
+      }
+    } else if (envelope->kind == MessageKind::ended) {
+      describe_end(*envelope, entry, data);
+    } else if (envelope->kind == MessageKind::cancel) {
+      if (const auto body = decode<CancelMessage>(envelope->body)) {
+        data.text("reason", body->message);
+      }
+    } else if (const auto told = described(*envelope)) {
+      data.text(told->kind == MessageKind::publish ? "topic" : "flow", told->name);
+      data.raw(told->kind == MessageKind::publish ? "data" : "args", told->data_json);
+    }
+  }
+
+  void describe_end(const Envelope& envelope, HistoryEntry& entry, ObjectWriter& data) {
+    const auto body = decode<EndedMessage>(envelope.body);
+    const RunEntry* run = impl_.find_run(run_);
+    if (!body || run == nullptr) return;
+    about_step(entry, body->step);
+    const vm::Program& program = run->loaded->program();
+    if (body->event && *body->event < program.events.size()) {
+      data.text("outcome", program.events[*body->event].name);
+      data.raw("data",
+               value_json(program.types, run->loaded->event_types[*body->event], body->value));
+    } else if (!body->completed) {
+      data.text("failure", body->kind);
+      data.text("reason", body->message);
+    }
+  }
+
+  // A publish or start; nothing for other kinds.
+  std::optional<HistoryMessage> described(const Envelope& envelope) const {
+    HistoryMessage told;
+    told.kind = envelope.kind;
+    if (envelope.kind == MessageKind::publish) {
+      const auto body = decode<PublishMessage>(envelope.body);
+      const LoadedProgram* loaded = body ? impl_.load_program(body->deployment) : nullptr;
+      if (loaded == nullptr || body->topic >= loaded->program().topics.size()) return std::nullopt;
+      const vm::TopicInfo& topic = loaded->program().topics[body->topic];
+      told.name = topic.name;
+      told.event = loaded->program().events[topic.event].name;
+      told.data_json =
+          value_json(loaded->program().types, loaded->event_types[topic.event], body->data);
+      return told;
+    }
+    if (envelope.kind != MessageKind::start) return std::nullopt;
+    const auto body = decode<StartMessage>(envelope.body);
+    const LoadedProgram* loaded = body ? impl_.load_program(body->deployment) : nullptr;
+    if (loaded == nullptr || body->flow >= loaded->program().flows.size()) return std::nullopt;
+    const vm::FlowInfo& flow = loaded->program().flows[body->flow];
+    told.name = flow.name;
+    told.run = body->run;
+    told.data_json = arguments_json(loaded->program(), flow, body->args);
+    const RunEntry* run = impl_.find_run(run_);
+    const StepEntry* step = run == nullptr ? nullptr : run->find_step(body->step);
+    if (step != nullptr) told.step = step->path;
+    return told;
+  }
+
+  // What this run sent: events, starts of runs, and cancels of those.
+  void note_messages(HistoryEntry& entry) const {
+    for (std::size_t i = 0; i < entry.effects.size(); ++i) {
+      const auto* send = std::get_if<Send>(&entry.effects[i]);
+      const auto envelope = send == nullptr ? std::nullopt : decode<Envelope>(send->body);
+      if (!envelope || !(envelope->run == run_)) continue;
+      auto told = described(*envelope);
+      if (envelope->kind == MessageKind::cancel) {
+        told.emplace();
+        told->kind = envelope->kind;
+        if (const auto body = decode<CancelMessage>(envelope->body)) told->run = body->run;
+      }
+      if (!told) continue;
+      told->effect = i;
+      entry.messages.push_back(std::move(*told));
+    }
+  }
+
+  static void describe_sent(const HistoryMessage& told, ObjectWriter& object) {
+    if (told.kind == MessageKind::publish) {
+      object.text("published", told.event);
+      object.text("topic", told.name);
+      object.raw("data", told.data_json);
+    } else if (told.kind == MessageKind::start) {
+      object.text("started", told.name);
+      object.text("run", to_text(told.run));
+      if (!told.step.empty()) object.text("step", told.step);
+      object.raw("args", told.data_json);
+    } else {
+      object.text("called_off", to_text(told.run));
+    }
   }
 
   void describe_signal(const Record& record, ObjectWriter& data) {
@@ -227,19 +344,6 @@ class HistoryTeller {
     data.text("id", body->id);
     if (!body->client.empty()) data.text("client", body->client);
     data.raw("data", value_json(program.types, run->loaded->event_types[body->event], body->data));
-  }
-
-  void describe_message(const Record& record, ObjectWriter& data) {
-    const auto message = decode<Message>(record.body);
-    const auto envelope = message ? decode<Envelope>(message->body) : std::nullopt;
-    if (!envelope) return;
-    data.text("message", message_kind_name(envelope->kind));
-    if (envelope->kind != MessageKind::signal) return;
-    const auto body = decode<SignalMessage>(envelope->body);
-    if (!body) return;
-    data.text("event", body->name);
-    if (!body->topic.empty()) data.text("topic", body->topic);
-    data.raw("data", body->data_json);
   }
 
   void describe_done(const Record& record, HistoryEntry& entry, ObjectWriter& data) {
@@ -284,14 +388,21 @@ class HistoryTeller {
   }
 
   // What the record led to, as a list of objects; empty: nothing of this run.
-  std::string describe_effects(const Effects& effects) const {
+  std::string describe_effects(const HistoryEntry& entry) const {
     std::string out;
     const auto add = [&](ObjectWriter& object) {
       out += out.empty() ? "[" : ",";
       out += object.finish();
     };
-    for (const Effect& effect : effects) {
+    auto sent = entry.messages.begin();
+    for (std::size_t i = 0; i < entry.effects.size(); ++i) {
+      const Effect& effect = entry.effects[i];
       ObjectWriter object;
+      if (sent != entry.messages.end() && sent->effect == i) {
+        describe_sent(*sent++, object);
+        add(object);
+        continue;
+      }
       if (const auto* offer = std::get_if<Offer>(&effect); offer && offer->key.run == run_) {
         object.text("attempt_of", offer->path);
         object.text("task", offer->task);
@@ -340,11 +451,12 @@ class HistoryTeller {
   std::map<Seq, std::string> names_;
 };
 
-tl::expected<RunHistory, std::string> tell_history(PartitionId partition, const RunId& run,
+tl::expected<RunHistory, std::string> tell_history(PartitionId partition, unsigned partitions,
+                                                   const RunId& run,
                                                    const std::vector<Record>& records,
                                                    ProgramSource& programs) {
   if (records.empty()) return tl::unexpected(std::string("there are no records"));
-  return HistoryTeller(partition, run, programs).tell(records);
+  return HistoryTeller(partition, partitions, run, programs).tell(records);
 }
 
 }  // namespace sluice::core

@@ -7,12 +7,12 @@ namespace {
 
 // UUIDv7 with the partition where the standard has twelve bits of the maker's choice.
 template <class Id>
-Id make_id(PartitionId partition, Seq seq, TimeUs time, std::uint64_t index) {
+Id make_id(PartitionId maker, PartitionId partition, Seq seq, TimeUs time, std::uint64_t index) {
   char input[18];
   const auto put = [&](unsigned at, std::uint64_t v, unsigned bytes) {
     for (unsigned i = 0; i < bytes; ++i) input[at + i] = static_cast<char>(v >> (8 * i));
   };
-  put(0, number(partition), 2);
+  put(0, number(maker), 2);
   put(2, seq, 8);
   put(10, index, 8);
   const std::uint64_t hash = siphash64(kIdKey, {input, sizeof input});
@@ -27,6 +27,8 @@ Id make_id(PartitionId partition, Seq seq, TimeUs time, std::uint64_t index) {
 }
 
 constexpr std::uint64_t kEventIndex = ~std::uint64_t{0};
+// Of runs that are started by others; beyond the indices of those that a record begins itself.
+constexpr std::uint64_t kStartedIndex = std::uint64_t{1} << 32;
 
 PartitionId home(char purpose, TenantId tenant, std::string_view name, unsigned partitions) {
   SipHasher128 hasher(kPartitionKey);
@@ -48,11 +50,16 @@ int nibble(char c) {
 }  // namespace
 
 RunId make_run_id(PartitionId partition, Seq seq, TimeUs time, unsigned index) {
-  return make_id<RunId>(partition, seq, time, index);
+  return make_id<RunId>(partition, partition, seq, time, index);
+}
+
+RunId make_started_id(PartitionId source, PartitionId destination, Seq seq, TimeUs time,
+                      unsigned index) {
+  return make_id<RunId>(source, destination, seq, time, kStartedIndex + index);
 }
 
 EventId make_event_id(PartitionId partition, Seq seq, TimeUs time) {
-  return make_id<EventId>(partition, seq, time, kEventIndex);
+  return make_id<EventId>(partition, partition, seq, time, kEventIndex);
 }
 
 PartitionId partition_of(const RunId& run) {

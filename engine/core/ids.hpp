@@ -80,6 +80,9 @@ struct EventId : Id128 {};
 struct RowId : Id128 {};
 
 RunId make_run_id(PartitionId partition, Seq seq, TimeUs time, unsigned index);
+// Of a run that a record of `source` starts in `destination`; `index` among those of the record.
+RunId make_started_id(PartitionId source, PartitionId destination, Seq seq, TimeUs time,
+                      unsigned index);
 EventId make_event_id(PartitionId partition, Seq seq, TimeUs time);
 
 // Where the run lives. Total: a made-up id yields some number, perhaps one beyond the partitions.

@@ -18,8 +18,8 @@ struct Limits {
   std::uint32_t runs = 100'000;
   // Remembered idempotency keys (some 60 bytes each): beyond it `busy`; the window never shrinks.
   std::uint64_t dedupe_entries = 4'000'000;
-  // Messages to other partitions that are not acknowledged: beyond it clients get `busy`; what runs
-  // send is never refused.
+  // Messages that are not acknowledged: beyond it, or beyond kOutboxMessagesMax, clients get
+  // `busy`.
   std::uint64_t outbox_messages = 100'000;
   // What a `busy` tells the client to wait, ms.
   std::uint32_t busy_retry_ms = 500;
@@ -54,6 +54,12 @@ inline constexpr std::size_t kRememberedStepsMax = 64;
 // Messages, each from a run that the one before began, before the next that would begin a run is a
 // dead letter.
 inline constexpr std::uint32_t kHopsMax = 32;
+// Messages that are not acknowledged (some 300 bytes each): while there are so many, a run that
+// wants to publish or to start another waits. What must not wait (deliveries, ends, cancels) goes
+// on.
+inline constexpr std::uint64_t kOutboxMessagesMax = 10'000;
+// Messages that one activation may send; a program that wants more fails with kind Fault.
+inline constexpr std::size_t kSentAtOnceMax = 4096;
 // Messages of one way that are sent again at once when nothing of it is acknowledged.
 inline constexpr std::size_t kResentMessages = 256;
 

@@ -16,6 +16,14 @@ std::string_view message_kind_name(MessageKind kind) {
       return "subscribe";
     case MessageKind::unsubscribe:
       return "unsubscribe";
+    case MessageKind::publish:
+      return "publish";
+    case MessageKind::start:
+      return "start";
+    case MessageKind::ended:
+      return "ended";
+    case MessageKind::cancel:
+      return "cancel";
   }
   return "unknown";
 }
@@ -130,6 +138,90 @@ std::optional<SubscribeMessage> decode<SubscribeMessage>(std::string_view bytes)
     body.topic = reader.bytes();
     body.field = reader.bytes();
     body.value = reader.bytes();
+  });
+}
+
+std::string encode(const PublishMessage& body) {
+  return write_body(body.data.size() + 80, [&](Writer& writer) {
+    writer.varint(body.deployment);
+    writer.varint(body.topic);
+    writer.bytes(body.client);
+    writer.bytes(body.data);
+  });
+}
+
+template <>
+std::optional<PublishMessage> decode<PublishMessage>(std::string_view bytes) {
+  return read_body<PublishMessage>(bytes, [](Reader& reader, PublishMessage& body) {
+    body.deployment = reader.varint32();
+    body.topic = reader.varint32();
+    body.client = reader.bytes();
+    body.data = reader.bytes();
+  });
+}
+
+std::string encode(const StartMessage& body) {
+  return write_body(body.args.size() + 80, [&](Writer& writer) {
+    writer.id(body.run);
+    writer.varint(body.step);
+    writer.varint(body.deployment);
+    writer.varint(body.flow);
+    writer.bytes(body.client);
+    writer.bytes(body.args);
+  });
+}
+
+template <>
+std::optional<StartMessage> decode<StartMessage>(std::string_view bytes) {
+  return read_body<StartMessage>(bytes, [](Reader& reader, StartMessage& body) {
+    body.run = reader.id<RunId>();
+    body.step = reader.varint32();
+    body.deployment = reader.varint32();
+    body.flow = reader.varint32();
+    body.client = reader.bytes();
+    body.args = reader.bytes();
+  });
+}
+
+std::string encode(const EndedMessage& body) {
+  return write_body(body.value.size() + body.message.size() + 80, [&](Writer& writer) {
+    writer.id(body.parent);
+    writer.varint(body.step);
+    writer.flag(body.completed);
+    writer.varint(body.event ? std::uint64_t{*body.event} + 1 : 0);
+    writer.bytes(body.value);
+    writer.bytes(body.kind);
+    writer.bytes(body.message);
+  });
+}
+
+template <>
+std::optional<EndedMessage> decode<EndedMessage>(std::string_view bytes) {
+  return read_body<EndedMessage>(bytes, [](Reader& reader, EndedMessage& body) {
+    body.parent = reader.id<RunId>();
+    body.step = reader.varint32();
+    body.completed = reader.flag();
+    const std::uint64_t event = reader.varint();
+    if (event > 0xffffffffu) reader.fail();
+    if (event != 0) body.event = static_cast<std::uint32_t>(event - 1);
+    body.value = reader.bytes();
+    body.kind = reader.bytes();
+    body.message = reader.bytes();
+  });
+}
+
+std::string encode(const CancelMessage& body) {
+  return write_body(body.message.size() + 40, [&](Writer& writer) {
+    writer.id(body.run);
+    writer.bytes(body.message);
+  });
+}
+
+template <>
+std::optional<CancelMessage> decode<CancelMessage>(std::string_view bytes) {
+  return read_body<CancelMessage>(bytes, [](Reader& reader, CancelMessage& body) {
+    body.run = reader.id<RunId>();
+    body.message = reader.bytes();
   });
 }
 

@@ -19,6 +19,10 @@ namespace sluice::core {
 
 enum class MessageKind : std::uint8_t {
   delivery = 1,      // DeliveryMessage, to the client's home
+  publish = 2,       // PublishMessage, to the home of the event's ordering key
+  start = 3,         // StartMessage, to where the run will live
+  ended = 4,         // EndedMessage, to the run whose step began the one that ended
+  cancel = 5,        // CancelMessage, to a run that a step began
   signal = 20,       // SignalMessage, to a run's partition
   topic_event = 21,  // TopicEventMessage, to the home of a pair that its field makes
   subscribe = 22,    // SubscribeMessage, to the home of the pair
@@ -83,11 +87,55 @@ struct SubscribeMessage {
   std::string_view value;
 };
 
+// An event of a flow for a topic. `topic` is the index in that deployment's program, which is the
+// sender's: the flows that the event starts are of the version that published it.
+struct PublishMessage {
+  static constexpr MessageKind kKind = MessageKind::publish;
+  DeploymentNumber deployment = 0;
+  std::uint32_t topic = 0;
+  std::string_view client;  // of the sender; empty: none
+  std::string_view data;    // encode_value of the event
+};
+
+// A run that another one starts, as a step that waits for it or for itself.
+struct StartMessage {
+  static constexpr MessageKind kKind = MessageKind::start;
+  RunId run;            // its id, made by the sender
+  StepNumber step = 0;  // of the sender's run, which waits for it; 0: nobody does
+  DeploymentNumber deployment = 0;
+  std::uint32_t flow = 0;
+  std::string_view client;  // empty: none
+  std::string_view args;    // encode_value of the list of the parameters
+};
+
+// The run that a step began is over. With an outcome it has an event; without one it is done (a
+// flow that declares none) or has failed.
+struct EndedMessage {
+  static constexpr MessageKind kKind = MessageKind::ended;
+  RunId parent;
+  StepNumber step = 0;  // of the parent
+  bool completed = false;
+  std::optional<std::uint32_t> event;  // index in the program of both
+  std::string_view value;              // encode_value of the event
+  std::string_view kind, message;      // of the failure, unless completed
+};
+
+// Whoever waited for this run does not any more.
+struct CancelMessage {
+  static constexpr MessageKind kKind = MessageKind::cancel;
+  RunId run;
+  std::string_view message;
+};
+
 std::string encode(const Envelope& envelope);
 std::string encode(const DeliveryMessage& body);
 std::string encode(const SignalMessage& body);
 std::string encode(const TopicEventMessage& body);
 std::string encode(const SubscribeMessage& body);
+std::string encode(const PublishMessage& body);
+std::string encode(const StartMessage& body);
+std::string encode(const EndedMessage& body);
+std::string encode(const CancelMessage& body);
 
 template <>
 std::optional<Envelope> decode<Envelope>(std::string_view bytes);
@@ -99,5 +147,13 @@ template <>
 std::optional<TopicEventMessage> decode<TopicEventMessage>(std::string_view bytes);
 template <>
 std::optional<SubscribeMessage> decode<SubscribeMessage>(std::string_view bytes);
+template <>
+std::optional<PublishMessage> decode<PublishMessage>(std::string_view bytes);
+template <>
+std::optional<StartMessage> decode<StartMessage>(std::string_view bytes);
+template <>
+std::optional<EndedMessage> decode<EndedMessage>(std::string_view bytes);
+template <>
+std::optional<CancelMessage> decode<CancelMessage>(std::string_view bytes);
 
 }  // namespace sluice::core

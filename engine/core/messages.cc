@@ -3,6 +3,7 @@
 #include "engine/core/message.hpp"
 #include "engine/core/partition_impl.hpp"
 #include "engine/core/verdicts.hpp"
+#include "vm/failure_kinds.hpp"
 
 namespace sluice::core {
 
@@ -13,7 +14,7 @@ void Partition::Impl::post(Context& context, const RunEntry& from, PartitionId d
   const std::string cause = causation(context);
   Envelope envelope;
   envelope.kind = kind;
-  envelope.hops = 1;
+  envelope.hops = from.hops + 1;
   envelope.run = from.id;
   envelope.correlation = from.correlation;
   envelope.causation = cause;
@@ -39,6 +40,12 @@ tl::expected<void, ApplyError> Partition::Impl::on_message(Context& context) {
   const std::uint64_t taken = mail.taken_from(body->source);
   const bool next = stretch != 0 ? body->n > taken : body->n == taken + 1;
   if (!next && !config.one_run) return {};
+  Needs missing;
+  need_programs(*body, missing);
+  if (!missing.deployments.empty()) {
+    return refuse(ApplyError::Code::missing_deployment,
+                  "deployment " + std::to_string(missing.deployments[0]) + " is not loaded");
+  }
   mail.take(body->source, body->n);
   context.effects.push_back(Acknowledge{record.seq, body->source, body->n});
   context.applied.cause_partition = body->source;
@@ -47,11 +54,15 @@ tl::expected<void, ApplyError> Partition::Impl::on_message(Context& context) {
     lose_message(context, {}, "the message is damaged");
     return {};
   }
-  context.applied.cause_seq = envelope->cause;
   context.applied.correlation = correlation_id(envelope->correlation);
-  std::string why = given_fault(record);
+  // What goes to a run is given to it whatever the verdict: it is the run that a fault ends.
+  const bool to_a_run =
+      envelope->kind == MessageKind::ended || envelope->kind == MessageKind::cancel;
+  std::string why = to_a_run ? std::string() : given_fault(record);
   if (why.empty()) why = take_message(context, *envelope);
   if (!why.empty()) lose_message(context, *envelope, why);
+  context.applied.cause_partition = body->source;
+  context.applied.cause_seq = envelope->cause;
   return {};
 }
 
@@ -66,6 +77,14 @@ std::string Partition::Impl::take_message(Context& context, const Envelope& enve
     case MessageKind::subscribe:
     case MessageKind::unsubscribe:
       return take_subscription(context, envelope);
+    case MessageKind::publish:
+      return take_publish(context, envelope);
+    case MessageKind::start:
+      return take_start(context, envelope);
+    case MessageKind::ended:
+      return take_ended(context, envelope);
+    case MessageKind::cancel:
+      return take_cancel(context, envelope);
   }
   return "this core takes no messages of kind " +
          std::to_string(static_cast<unsigned>(envelope.kind));
@@ -73,10 +92,26 @@ std::string Partition::Impl::take_message(Context& context, const Envelope& enve
 
 void Partition::Impl::lose_message(Context& context, const Envelope& envelope,
                                    const std::string& why) {
+  const std::string reason = public_reason(context.record);
+  const auto start =
+      envelope.kind == MessageKind::start ? decode<StartMessage>(envelope.body) : std::nullopt;
+  if (start && start->step != 0) {  // somebody waits for that run
+    EndedMessage ended;
+    ended.parent = envelope.run;
+    ended.step = start->step;
+    ended.kind = vm::failure_kind::kFault;
+    ended.message = reason;
+    const std::string body = encode(ended);
+    Envelope back = envelope;
+    back.kind = MessageKind::ended;
+    back.run = start->run;
+    back.body = body;
+    post(context, context.record.tenant, partition_of(envelope.run), back);
+  }
   context.applied.verdict = verdict_of(context.record);
   context.applied.fault = why;
   context.effects.push_back(DeadLettered{context.record.seq, context.record.tenant, envelope.run,
-                                         "", "", "Fault", public_reason(context.record)});
+                                         "", "", "Fault", reason});
 }
 
 std::string Partition::Impl::take_delivery(Context& context, const Envelope& envelope) {
@@ -92,6 +127,20 @@ std::string Partition::Impl::take_delivery(Context& context, const Envelope& env
   delivery.outcome = body->outcome;
   deliver_here(context, context.record.tenant, std::move(delivery));
   return {};
+}
+
+void Partition::Impl::need_programs(const Message& message, Needs& needs) const {
+  const auto envelope = decode<Envelope>(message.body);
+  if (!envelope) return;
+  DeploymentNumber wanted = 0;
+  if (envelope->kind == MessageKind::publish) {
+    if (const auto body = decode<PublishMessage>(envelope->body)) wanted = body->deployment;
+  } else if (envelope->kind == MessageKind::start) {
+    if (const auto body = decode<StartMessage>(envelope->body)) wanted = body->deployment;
+  }
+  if (wanted != 0 && programs.unit(wanted) == nullptr) {
+    needs.deployments.push_back(wanted);
+  }
 }
 
 tl::expected<void, ApplyError> Partition::Impl::on_message_ack(Context& context) {

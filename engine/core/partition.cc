@@ -71,22 +71,33 @@ void Partition::pass_over_message(PartitionId source) {
 }
 
 std::optional<Timer> Partition::next_timer() const {
-  if (impl_->timers.empty()) return std::nullopt;
-  const TimerKey& first = *impl_->timers.begin();
-  return Timer{first.due, first.run, TimerNumber::from_n(first.n)};
+  const auto first = impl_->first_timer();
+  if (!first) return std::nullopt;
+  return Timer{first->due, first->run, TimerNumber::from_n(first->n)};
 }
 
 std::optional<TimeUs> Partition::next_due() const {
-  if (impl_->timers.empty()) return std::nullopt;
-  return impl_->timers.begin()->due;
+  const auto first = impl_->first_timer();
+  if (!first) return std::nullopt;
+  return first->due;
 }
 
 Record Partition::make_advance(TimeUs now) const {
-  SLUICE_CHECK(!impl_->timers.empty() && impl_->timers.begin()->due <= now);
-  const TimerKey& first = *impl_->timers.begin();
-  const RunEntry* entry = impl_->find_run(first.run);
+  const auto first = impl_->first_timer();
+  SLUICE_CHECK(first && first->due <= now);
+  const RunEntry* entry = impl_->find_run(first->run);
   SLUICE_CHECK(entry != nullptr);
-  return make_record(entry->tenant, Advance{now, first.run, first.n});
+  return make_record(entry->tenant, Advance{now, first->run, first->n});
+}
+
+// A run that waits for room in the outbox is woken like any other, one record for each, as soon as
+// there is some.
+std::optional<TimerKey> Partition::Impl::first_timer() const {
+  if (!parked.empty() && mail.pending() < config.outbox_messages) {
+    return TimerKey{time, *parked.begin(), TimerNumber{TimerNumber::Kind::mail, 0}.n()};
+  }
+  if (timers.empty()) return std::nullopt;
+  return *timers.begin();
 }
 
 Hash128 Partition::state_hash() {
@@ -174,6 +185,7 @@ PartitionStats Partition::stats() const {
   stats.dedupe_entries = impl_->dedupe.size();
   stats.outbox = impl_->mail.pending();
   stats.subscriptions = impl_->subscriptions.size();
+  stats.parked = impl_->parked.size();
   stats.dirty_rows = impl_->dirty.size() + impl_->erased.size() + impl_->clients.changed_rows() +
                      impl_->dedupe.changed_rows();
   stats.step_transitions = impl_->transitions;
@@ -193,7 +205,10 @@ std::vector<StuckRun> Partition::stuck_runs() const {
 }
 
 std::string Partition::Impl::why_stuck(const RunEntry& entry) const {
-  if (entry.steps.empty() && entry.timers.empty() && entry.run->open_receives().empty()) {
+  const bool in_line = parked.contains(entry.id);
+  if (in_line != entry.run->waits_for_mail()) return "it waits for room in the outbox, or seems to";
+  const bool nothing = entry.steps.empty() && entry.timers.empty() && !in_line;
+  if (nothing && entry.run->open_receives().empty()) {
     return "no step is open, no timer, and it waits for no signal";
   }
   const auto waiting = entry.run->open_steps();
@@ -243,11 +258,13 @@ RunRow Partition::Impl::run_row(const RunEntry& entry) const {
                         std::all_of(entry.steps.begin(), entry.steps.end(), [](const StepEntry& s) {
                           return s.status == StepStatus::backoff;
                         });
+  const bool works = std::any_of(entry.steps.begin(), entry.steps.end(),
+                                 [](const StepEntry& s) { return s.status != StepStatus::run; });
   row.state = phase == vm::Phase::compensating || phase == vm::Phase::failing
                   ? RunState::compensating
-              : retrying            ? RunState::retrying
-              : entry.steps.empty() ? RunState::waiting
-                                    : RunState::running;
+              : retrying ? RunState::retrying
+              : works    ? RunState::running
+                         : RunState::waiting;
   const auto wake = [&](TimeUs due) {
     if (due != 0 && (row.wake == 0 || due < row.wake)) row.wake = due;
   };

@@ -90,6 +90,7 @@ struct PartitionStats {
   std::uint64_t dedupe_entries = 0;
   std::uint64_t outbox = 0;         // unacknowledged messages
   std::uint64_t subscriptions = 0;  // of runs, to pairs whose home this is
+  std::uint64_t parked = 0;         // runs that wait for room in the outbox
   // How often each row of kStepRows (step_table.hpp) was taken in this process.
   std::array<std::uint64_t, kStepRowCount> step_transitions{};
   std::uint64_t dirty_rows = 0;  // what the next checkpoint will write
@@ -110,6 +111,8 @@ class Partition {
     // For history.hpp alone: the records of one run without the others. Seqs have gaps, timers fire
     // by name, and every delivery is numbered here.
     bool one_run = false;
+    // The same for ever; another number is for tests.
+    std::uint64_t outbox_messages = kOutboxMessagesMax;
   };
 
   // Empty: before the first record. `programs` must outlive the partition.

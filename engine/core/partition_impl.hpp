@@ -47,6 +47,8 @@ struct Activation {
   RunEntry* entry = nullptr;
   vm::Commands commands;
   std::vector<std::string> json;  // same indices; empty where a command has none
+  // Likewise: what a message carries, and the ordering key of an event that is published.
+  std::vector<std::string> data, keys;
   std::map<std::size_t, std::string> hedge_json;  // of steps that another task hedges
 };
 
@@ -66,7 +68,7 @@ struct Fault {
 // By which a signal that comes again is known.
 Hash128 signal_key(TenantId tenant, const Signal& signal);
 
-class Partition::Impl {
+class Partition::Impl final : private vm::Host {
  public:
   Impl(const Config& config, ProgramSource& programs);
 
@@ -136,6 +138,8 @@ class Partition::Impl {
   void fire_backoff(Context& context, RunEntry& entry, StepNumber number);
   void fire_hedge(Context& context, RunEntry& entry, StepNumber number);
   void fire_wait(Context& context, RunEntry& entry, StepNumber number);
+  void fire_mail(Context& context, RunEntry& entry);
+  std::optional<TimerKey> first_timer() const;
 
   // ---- messages.cc
   // Puts a message on its way: an obligation until it is acknowledged. Never refused.
@@ -152,6 +156,12 @@ class Partition::Impl {
   std::string take_signal(Context& context, const Envelope& envelope);
   std::string take_topic_event(Context& context, const Envelope& envelope);
   std::string take_subscription(Context& context, const Envelope& envelope);
+  std::string take_publish(Context& context, const Envelope& envelope);
+  std::string take_start(Context& context, const Envelope& envelope);
+  std::string take_ended(Context& context, const Envelope& envelope);
+  std::string take_cancel(Context& context, const Envelope& envelope);
+  // What such a message needs that is not loaded.
+  void need_programs(const Message& message, Needs& needs) const;
   // It counts as taken, and is a dead letter.
   void lose_message(Context& context, const Envelope& envelope, const std::string& why);
 
@@ -173,6 +183,26 @@ class Partition::Impl {
   static std::string pair_value(const LoadedProgram& program, std::uint32_t site,
                                 const vm::Value& key);
 
+  // ---- children.cc: events that runs publish, and runs that they start
+  bool takes_messages() override;
+  std::string new_run(const std::optional<std::string>& client) override;
+  RunId next_started(const std::optional<std::string>& client);
+  tl::expected<void, Fault> render_message(Activation& activation, std::size_t index) const;
+  void publish(Context& context, const RunEntry& entry, const vm::Publish& command,
+               std::string_view key, std::string_view data);
+  void start_detached(Context& context, const RunEntry& entry, const vm::StartRun& command,
+                      std::string_view data);
+  void start_child(Context& context, RunEntry& entry, StepEntry& step, std::string_view data);
+  // The step's run, or its attempt, is no longer wanted.
+  void call_off(Context& context, const RunEntry& entry, const StepEntry& step,
+                std::string_view why);
+  // How a run came to its end, for the one whose step began it.
+  struct Ending {
+    const vm::Finish* finish = nullptr;  // null: it was given up
+    vm::Failure why;                     // without an outcome
+  };
+  void tell_parent(Context& context, const RunEntry& entry, const Ending& ending);
+
   // ---- vm_call.hpp
   template <class Input, class Before>
   void work(Context& context, RunEntry& entry, Seq cause, Input input, Before before_commands);
@@ -188,6 +218,10 @@ class Partition::Impl {
     std::string_view correlation;
     std::string_view traceparent;
     unsigned index = 0;  // among the record's runs
+    RunId run;           // nil: to be made of the record and index
+    std::uint32_t hops = 0;
+    RunId parent;
+    StepNumber parent_step = 0;
   };
   std::unique_ptr<RunEntry> make_run(const Context& context, const LoadedProgram& loaded,
                                      const Origin& origin, std::vector<vm::Value> arguments);
@@ -206,7 +240,7 @@ class Partition::Impl {
   std::uint64_t args_digest(const vm::StepSite& site, Seq opened, std::string_view json) const;
   void tell(Context& context, const RunEntry& entry, const vm::Notify& command, std::string json);
   void start_step(Context& context, RunEntry& entry, vm::StartStep& command, std::string json,
-                  std::string hedge_json);
+                  std::string hedge_json, std::string_view data);
   // Opens the step's next attempt, and sets when it is hedged.
   void open_first(Context& context, RunEntry& entry, StepEntry& step);
   // Takes the step's open attempts back from the dispatcher, but for that of number `kept`.
@@ -219,7 +253,7 @@ class Partition::Impl {
   void finish(Context& context, RunEntry& entry, const vm::Finish& command, std::string json);
   // Ends a run whose VM state is lost: nothing is compensated, and whoever asked is answered.
   void abandon(Context& context, RunEntry& entry, const std::string& why);
-  void end_run(Context& context, RunEntry& entry, RunRow row);
+  void end_run(Context& context, RunEntry& entry, RunRow row, const Ending& ending);
   void settle_faulted(Context& context, RunEntry& entry, const std::string& why);
   struct Parcel {
     std::string_view client;
@@ -290,6 +324,15 @@ class Partition::Impl {
   DedupeTable dedupe;
   Mailbox mail;
   Subscriptions subscriptions;
+
+  std::set<RunId> parked;  // that wait for room in the outbox; follows from runs
+
+  // ---- of the record that is being applied
+  const Record* applying = nullptr;
+  const RunEntry* at_work = nullptr;  // the run that the VM executes
+  unsigned started = 0;               // runs that were given an id
+  bool mail_full = false;
+  bool was_parked = false;  // somebody was told that it is
 
   // ---- bookkeeping
   Seq stretch = 0;  // where the overridden stretch that is being folded began; 0: none

@@ -86,6 +86,8 @@ std::string_view verdict_name(Verdict verdict) {
       return "suspect";
     case Verdict::overridden:
       return "overridden";
+    case Verdict::parked:
+      return "parked";
   }
   return "unknown";
 }

@@ -53,9 +53,14 @@ std::string_view kind_name(Kind kind);
 
 // What became of the record. `apply` finds `faulted` by itself; the shell gives `suspect` to an
 // input that was being applied when the process died twice. The fold obeys whatever is stored, and
-// gives `overridden` to a record that a person has decided to skip: it is never stored.
-enum class Verdict : std::uint8_t { ok = 0, faulted = 1, suspect = 2, overridden = 3 };
+// gives `overridden` to a record that a person has decided to skip: it is never stored. `parked` is
+// as good as ok: it says that a run which wanted to send waits, because the outbox was full, so
+// that the run's history can be told without the partition's.
+enum class Verdict : std::uint8_t { ok = 0, faulted = 1, suspect = 2, overridden = 3, parked = 4 };
 std::string_view verdict_name(Verdict verdict);
+constexpr bool is_sound(Verdict verdict) {
+  return verdict == Verdict::ok || verdict == Verdict::parked;
+}
 
 struct Record {
   Seq seq = 0;
@@ -181,7 +186,8 @@ struct TimerNumber {
     within = 2,
     backoff = 3,
     hedge = 4,
-    wait = 8  // the program's own: sleep, deadline
+    wait = 8,  // the program's own: sleep, deadline
+    mail = 9   // the outbox has room: a run that waits for that goes on
   };
   Kind kind = Kind::flow_timeout;
   StepNumber step =

@@ -83,6 +83,8 @@ std::string_view step_status_name(StepStatus status) {
       return "failed";
     case StepStatus::cancelled:
       return "cancelled";
+    case StepStatus::run:
+      return "run";
   }
   return "unknown";
 }
@@ -91,6 +93,8 @@ std::string_view step_input_name(StepInput input) {
   switch (input) {
     case StepInput::start:
       return "start";
+    case StepInput::start_run:
+      return "start_run";
     case StepInput::granted:
       return "granted";
     case StepInput::done:

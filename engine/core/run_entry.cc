@@ -7,7 +7,7 @@
 namespace sluice::core {
 namespace {
 
-constexpr std::uint8_t kRowVersion = 1;
+constexpr std::uint8_t kRowVersion = 2;
 
 void write_attempt(Writer& writer, const OpenAttempt& attempt) {
   writer.varint(attempt.attempt);
@@ -39,6 +39,7 @@ void write_step(Writer& writer, const StepEntry& step, bool texts) {
   writer.svarint(step.block_due);
   writer.fixed64(step.args_digest);
   writer.bytes(step.last_failure);
+  if (step.status == StepStatus::run) writer.id(step.child);
   // Most steps are never hedged.
   const bool hedged =
       step.hedge_due != 0 || step.hedge_digest != 0 || step.last_attempt != step.tries;
@@ -62,8 +63,9 @@ StepEntry read_step(Reader& reader) {
   step.id = reader.varint32();
   step.site = reader.varint32();
   const std::uint8_t status = reader.u8();
-  if (status < 1 || status > 3) reader.fail();  // only open steps are kept
   step.status = static_cast<StepStatus>(status);
+  const bool kept = (status >= 1 && status <= 3) || step.status == StepStatus::run;
+  if (!kept) reader.fail();  // only open steps are
   step.first = read_attempt(reader);
   step.last_attempt = step.tries = step.first.attempt;
   step.started = reader.varint();
@@ -75,6 +77,7 @@ StepEntry read_step(Reader& reader) {
   step.block_due = reader.svarint();
   step.args_digest = reader.fixed64();
   step.last_failure = reader.bytes();
+  if (step.status == StepStatus::run) step.child = reader.id<RunId>();
   if (reader.flag()) {
     step.second = read_attempt(reader);
     step.last_attempt = reader.varint32();
@@ -119,6 +122,9 @@ void write_run(Writer& writer, const RunEntry& entry, bool texts) {
   writer.bytes(entry.client);
   writer.bytes(entry.correlation);
   writer.bytes(entry.traceparent);
+  writer.varint(entry.hops);
+  writer.varint(entry.parent_step);
+  if (entry.parent_step != 0) writer.id(entry.parent);
   writer.varint(entry.first_seq);
   writer.varint(entry.last_seq);
   writer.svarint(entry.started);
@@ -153,6 +159,9 @@ void read_run(Reader& reader, RunEntry& entry) {
   entry.client = reader.bytes();
   entry.correlation = reader.bytes();
   entry.traceparent = reader.bytes();
+  entry.hops = reader.varint32();
+  entry.parent_step = reader.varint32();
+  if (entry.parent_step != 0) entry.parent = reader.id<RunId>();
   entry.first_seq = reader.varint();
   entry.last_seq = reader.varint();
   entry.started = reader.svarint();
@@ -198,7 +207,8 @@ std::optional<std::string_view> checked(std::string_view row) {
 }  // namespace
 
 const OpenAttempt* StepEntry::find_attempt(std::uint32_t attempt) const {
-  if (attempt == 0 || status == StepStatus::backoff) return nullptr;
+  const bool open = status == StepStatus::open || status == StepStatus::granted;
+  if (attempt == 0 || !open) return nullptr;
   if (first.attempt == attempt) return &first;
   return second.attempt == attempt ? &second : nullptr;
 }
@@ -316,9 +326,12 @@ std::unique_ptr<RunEntry> decode_run(std::string_view row, const LoadedProgram& 
   entry->run.emplace(std::move(*run));
   const vm::Program& program = loaded.program();
   entry->loaded = &loaded;
-  const bool fits = entry->flow < program.flows.size() &&
-                    std::all_of(entry->steps.begin(), entry->steps.end(),
-                                [&](const StepEntry& s) { return s.site < program.steps.size(); });
+  const bool fits =
+      entry->flow < program.flows.size() &&
+      std::all_of(entry->steps.begin(), entry->steps.end(), [&](const StepEntry& s) {
+        return s.site < program.steps.size() &&
+               program.steps[s.site].flow.has_value() == (s.status == StepStatus::run);
+      });
   if (!fits) {
     why = "it names parts that its program does not have";
     return nullptr;

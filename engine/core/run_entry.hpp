@@ -63,6 +63,7 @@ struct StepEntry {
   std::string args_json;
   std::string hedge_json;    // arguments of the other task that hedges; empty: the same task does
   std::string last_failure;  // "Kind: message" of the attempt before
+  RunId child;               // of status run
 
   // The open attempt of that number; null: it is not open.
   const OpenAttempt* find_attempt(std::uint32_t attempt) const;
@@ -99,6 +100,9 @@ struct RunEntry {
   std::string client;  // empty: none
   std::string correlation;
   std::string traceparent;
+  std::uint32_t hops = 0;      // Envelope::hops of the message that began it; 0: none did
+  RunId parent;                // whose step began it; nil: none's
+  StepNumber parent_step = 0;  // of parent
   Seq first_seq = 0;
   Seq last_seq = 0;
   TimeUs started = 0;

@@ -20,10 +20,12 @@ enum class StepStatus : std::uint8_t {
   done = 4,
   failed = 5,
   cancelled = 6,
+  run = 7,  // not a task: the run that it began goes on
 };
 
 enum class StepInput : std::uint8_t {
   start,
+  start_run,
   granted,
   done,
   failed_again,  // a report of failure that allows another attempt
@@ -67,6 +69,11 @@ inline constexpr StepRow kStepRows[] = {
     {StepStatus::backoff, StepInput::backoff_over, StepStatus::open},
     {StepStatus::backoff, StepInput::within_over, StepStatus::failed},
     {StepStatus::backoff, StepInput::cancel, StepStatus::cancelled},
+    {StepStatus::none, StepInput::start_run, StepStatus::run},
+    {StepStatus::run, StepInput::done, StepStatus::done},
+    {StepStatus::run, StepInput::failed_last, StepStatus::failed},
+    {StepStatus::run, StepInput::within_over, StepStatus::failed},
+    {StepStatus::run, StepInput::cancel, StepStatus::cancelled},
 };
 inline constexpr std::size_t kStepRowCount = std::size(kStepRows);
 

@@ -19,8 +19,8 @@ bool Partition::Impl::fires(const Advance& advance, const Record& record) const 
     const RunEntry* named = find_run(advance.run);
     return named != nullptr && has_timer(*named, TimerNumber::from_n(advance.timer));
   }
-  return !timers.empty() && timers.begin()->run == advance.run &&
-         timers.begin()->n == advance.timer && timers.begin()->due <= advance.to;
+  const auto next = first_timer();
+  return next && next->run == advance.run && next->n == advance.timer && next->due <= advance.to;
 }
 
 Result Partition::Impl::on_advance(Context& context) {
@@ -53,6 +53,9 @@ Result Partition::Impl::on_advance(Context& context) {
       break;
     case TimerNumber::Kind::wait:
       fire_wait(context, entry, timer.step);
+      break;
+    case TimerNumber::Kind::mail:
+      fire_mail(context, entry);
       break;
   }
   return {};
@@ -101,7 +104,7 @@ void Partition::Impl::fire_within(Context& context, RunEntry& entry, StepNumber 
         must_wait(run.step_failed({number}, failure, unsure, commands));
       },
       [&] {
-        revoke_attempts(context, entry, *entry.find_step(number), "timed_out");
+        call_off(context, entry, *entry.find_step(number), "timed_out");
         end_step(context, entry, number, StepInput::within_over);
       });
 }
@@ -149,6 +152,12 @@ void Partition::Impl::fire_wait(Context& context, RunEntry& entry, StepNumber nu
         }
       },
       [&] { end_timer(entry, number); });
+}
+
+void Partition::Impl::fire_mail(Context& context, RunEntry& entry) {
+  work(context, entry, entry.last_seq, [&](vm::Run& run, vm::Commands& commands) {
+    if (!run.mail_open(commands)) throw BadInput("the run does not wait for the outbox");
+  });
 }
 
 }  // namespace sluice::core

@@ -19,13 +19,13 @@ inline tl::unexpected<ApplyError> bad_body(const Record& record) {
 
 // What a verdict that came with the record says of it; empty: it is to be worked on.
 inline std::string given_fault(const Record& record) {
-  if (record.verdict == Verdict::ok) return {};
+  if (is_sound(record.verdict)) return {};
   return "the record is " + std::string(verdict_name(record.verdict));
 }
 
 // The verdict to be journaled: the one given, or else that the work faulted now.
 inline Verdict verdict_of(const Record& record) {
-  return record.verdict == Verdict::ok ? Verdict::faulted : record.verdict;
+  return is_sound(record.verdict) ? Verdict::faulted : record.verdict;
 }
 
 // What those outside are told. It follows from the verdict alone, for the fold knows no more; the

@@ -19,6 +19,7 @@ tl::expected<Activation, Fault> Partition::Impl::activate(const Context& context
                                                           Input input) {
   Activation activation;
   activation.entry = &entry;
+  at_work = &entry;
   try {
     entry.run->set_now(context.record.time);
     input(*entry.run, activation.commands);
@@ -44,7 +45,7 @@ void Partition::Impl::work(Context& context, RunEntry& entry, Seq cause, Input i
                            Before before_commands) {
   touch(entry);
   note_record(context, entry, cause);
-  if (context.record.verdict != Verdict::ok) {
+  if (!is_sound(context.record.verdict)) {
     settle_faulted(context, entry,
                    "the record is " + std::string(verdict_name(context.record.verdict)));
     return;

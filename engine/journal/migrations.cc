@@ -132,7 +132,13 @@ exception when insufficient_privilege or undefined_object then null;
 end $$;
 )sql";
 
-constexpr Migration kMigrations[] = {{1, kFirst}, {2, kOverrides}};
+constexpr const char* kParked = R"sql(
+create or replace function verdict_word(verdict int2) returns text language sql immutable as $$
+  select coalesce((array['ok','faulted','suspect','overridden','parked'])[verdict + 1], 'unknown')
+  $$;
+)sql";
+
+constexpr Migration kMigrations[] = {{1, kFirst}, {2, kOverrides}, {3, kParked}};
 
 }  // namespace
 

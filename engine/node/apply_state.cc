@@ -34,7 +34,7 @@ void ApplyThread::adopt_next() {
   if (shared_.notebook != nullptr) {
     hooks.applying = [&](const core::Record& record) {
       const core::Hash128 name = Notebook::name(config.id, record);
-      if (record.verdict == core::Verdict::ok && shared_.notebook->poisonous(name)) return false;
+      if (core::is_sound(record.verdict) && shared_.notebook->poisonous(name)) return false;
       shared_.notebook->begin(index_, name);
       return true;
     };

@@ -202,7 +202,8 @@ tl::expected<History, Refusal> tell(Node::Impl& impl, const ReadPool::Desk& mine
   history.run = impl.present(row);
   history.complete = records->complete;
   if (!records->complete) return history;  // without its beginning a run cannot be told
-  auto told = core::tell_history(partition, row.run, records->records, *mine.programs);
+  auto told = core::tell_history(partition, impl.shared->cluster.partitions, row.run,
+                                 records->records, *mine.programs);
   if (!told) {
     return tl::unexpected(Refusal{"internal", "the history cannot be told: " + told.error(), 0});
   }

@@ -92,7 +92,7 @@ tl::expected<FoldReport, StartError> Repair::fold_snapshot(core::PartitionId par
   journal::RecoveryHooks hooks;
   if (notebook_ != nullptr) {
     hooks.applying = [&](const core::Record& record) {
-      return record.verdict != core::Verdict::ok ||
+      return !core::is_sound(record.verdict) ||
              !notebook_->poisonous(Notebook::name(partition, record));
     };
   }

@@ -50,8 +50,17 @@ std::uint64_t fingerprint(const core::Record& record) {
   return core::siphash64(key, record.body) ^ (kind << 8 | verdict);
 }
 
-Checkers::Checkers(const Database& database, core::ProgramSource& programs)
-    : database_(database), programs_(programs) {}
+Checkers::Checkers(const Database& database, core::ProgramSource& programs,
+                   std::uint64_t outbox_messages)
+    : database_(database), programs_(programs), outbox_messages_(outbox_messages) {}
+
+core::Partition::Config Checkers::config_of(core::PartitionId partition) const {
+  core::Partition::Config config;
+  config.id = partition;
+  config.partitions = static_cast<unsigned>(database_.stored().size());
+  config.outbox_messages = outbox_messages_;
+  return config;
+}
 
 void Checkers::violation(unsigned invariant, std::string text) {
   violations_.push_back({invariant, false, std::move(text)});
@@ -223,8 +232,7 @@ std::string fold(core::Partition& partition, const std::vector<JournalRow>& rows
 }  // namespace
 
 void Checkers::check_fold(core::PartitionId partition, const Database::Stored& stored) {
-  const unsigned partitions = static_cast<unsigned>(database_.stored().size());
-  core::Partition folded({partition, partitions, {}}, programs_);
+  core::Partition folded(config_of(partition), programs_);
   Random random(core::number(partition));
   std::vector<core::Send> sent;
   const std::string difference = fold(folded, stored.journal, 0, random, &sent);
@@ -251,9 +259,8 @@ void Checkers::check_checkpoint(core::PartitionId partition, const Database::Sto
   }
   const std::string name =
       fmt::format("checkpoint {} of partition {}", checkpoint.generation, core::number(partition));
-  const unsigned partitions = static_cast<unsigned>(database_.stored().size());
   auto restored =
-      core::Partition::restore({partition, partitions, {}}, programs_, checkpoint.checkpoint, rows);
+      core::Partition::restore(config_of(partition), programs_, checkpoint.checkpoint, rows);
   if (!restored) {
     violation(3, fmt::format("{} cannot be restored: {}", name, restored.error()));
     return;
@@ -277,7 +284,7 @@ void Checkers::check_input(core::PartitionId partition, const JournalRow& row) {
   const core::Record& record = row.record;
   const auto event = core::decode<core::Event>(record.body);
   if (!event) return violation(1, at(partition, record.seq) + " is damaged");
-  if (record.verdict != core::Verdict::ok) return;
+  if (!core::is_sound(record.verdict)) return;
   const Key key{core::number(record.tenant), event->topic, std::string(event->client),
                 std::string(event->order_key), std::string(event->id)};
   const auto [last, first] = journaled_.try_emplace(key, record.time);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "engine/core/effect.hpp"
+#include "engine/core/partition.hpp"
 #include "engine/core/programs.hpp"
 #include "engine/core/record.hpp"
 #include "engine/sim/database.hpp"
@@ -39,7 +40,8 @@ std::uint64_t fingerprint(const core::Record& record);
 class Checkers {
  public:
   // Both must outlive the checkers.
-  Checkers(const Database& database, core::ProgramSource& programs);
+  // `outbox_messages` is that of every partition's configuration.
+  Checkers(const Database& database, core::ProgramSource& programs, std::uint64_t outbox_messages);
 
   // ---- while the run goes on
   void violation(unsigned invariant, std::string text);
@@ -71,6 +73,7 @@ class Checkers {
   const std::vector<Violation>& violations() const { return violations_; }
 
  private:
+  core::Partition::Config config_of(core::PartitionId partition) const;
   void check_journal(core::PartitionId partition, const Database::Stored& stored);
   void check_observations();
   void check_fold(core::PartitionId partition, const Database::Stored& stored);
@@ -105,6 +108,7 @@ class Checkers {
 
   const Database& database_;
   core::ProgramSource& programs_;
+  const std::uint64_t outbox_messages_;
   std::vector<Violation> violations_;
   std::vector<Observation> observations_;
   std::map<Key, First> accepted_;

@@ -330,7 +330,7 @@ void Node::apply(Slot& slot, Input&& input) {
                        applied.error().message));
   }
   record.verdict = applied->verdict;
-  if (record.verdict != core::Verdict::ok) {
+  if (!core::is_sound(record.verdict)) {
     world_.checkers.violation(0, "a record faulted: " + applied->fault);
   }
   if (record.kind == core::Kind::done) {

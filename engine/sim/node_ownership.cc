@@ -88,7 +88,10 @@ void Node::recover(core::PartitionId partition, Epoch epoch) {
 }
 
 void Node::serve(core::PartitionId partition, Epoch epoch, const Recovery& recovery) {
-  const core::Partition::Config config{partition, world_.options.partitions, {}};
+  core::Partition::Config config;
+  config.id = partition;
+  config.partitions = world_.options.partitions;
+  config.outbox_messages = world_.outbox_messages();
   core::Partition fresh(config, world_.programs);
   if (recovery.checkpoint) {
     auto restored = core::Partition::restore(config, world_.programs,

@@ -96,6 +96,7 @@ Options draw_options(std::uint64_t seed) {
   o.client_leaves = sometimes(random, 150);
   o.client_repeats = sometimes(random, 300);
   o.client_cancels = sometimes(random, 100);
+  o.outbox_messages = random.chance(400) ? pick(1, 6) : 0;
   return o;
 }
 
@@ -109,6 +110,7 @@ std::string describe(const Options& o) {
   const auto add = [&](const char* name, auto value) {
     if (value != 0) text += fmt::format(" {} {}", name, value);
   };
+  add("outbox", o.outbox_messages);
   add("crash", o.crash);
   add("crash_at", o.crash_at);
   add("statement_lost", o.statement_lost);

@@ -59,6 +59,7 @@ struct Options {
   unsigned credit = 1;
   unsigned batch_max = 1;         // records of one statement
   unsigned checkpoint_every = 0;  // records; 0: never
+  unsigned outbox_messages = 0;   // beyond which runs wait to send; 0: as in production
   TimeUs database_us = 0;         // a statement takes up to this
   TimeUs network_us = 0;          // a frame takes up to this
   TimeUs work_us = 0;             // a task takes up to this, if nothing is wrong

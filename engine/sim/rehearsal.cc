@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "engine/core/message.hpp"
 #include "engine/sim/rehearsal_stage.hpp"
 #include "vm/evaluator.hpp"
 
@@ -66,7 +67,8 @@ Rehearsal Stage::play() {
 }
 
 bool Stage::going_on() const {
-  return inputs_left_ > 0 || partition_.stats().runs > 0 || !to_take_.empty() || died_;
+  const core::PartitionStats stats = partition_.stats();
+  return inputs_left_ > 0 || stats.runs > 0 || stats.outbox > 0 || !to_take_.empty() || died_;
 }
 
 std::string Stage::why_not() const {
@@ -152,6 +154,7 @@ void Stage::give_cancel(const Input& input) {
   const std::vector<core::RunId> runs = runs_;
   for (const core::RunId& run : runs) {
     const auto live = partition_.run(run);
+    if (is_step(run)) continue;  // it is cancelled with the run that waits for it
     if (!live || (!input.client.empty() && live->client != input.client)) continue;
     const core::Cancel cancel{run, {}, "rehearsal", "cancelled"};
     if (!partition_.admit(kTenant, cancel, {})) take(core::make_record(kTenant, cancel));
@@ -178,6 +181,16 @@ void Stage::give_signal(std::size_t index, const std::string& id) {
     }
   }
   if (!reached) told_.refused.emplace_back(index, why);
+}
+
+// Whether another run began it as its step.
+bool Stage::is_step(const core::RunId& run) const {
+  const core::Record& first = of_run_.at(run).front();
+  if (first.kind != core::Kind::message) return false;
+  const auto message = core::decode<core::Message>(first.body);
+  const auto envelope = core::decode<core::Envelope>(message->body);
+  const auto start = core::decode<core::StartMessage>(envelope->body);
+  return envelope->kind == core::MessageKind::start && start && start->step != 0;
 }
 
 // ---- the journal
@@ -208,7 +221,8 @@ void Stage::note(const core::Record& record, const core::Applied& applied, const
   std::vector<core::RunId> begun;
   for (const core::Effect& effect : effects) {
     if (const auto* accepted = std::get_if<core::Accepted>(&effect)) {
-      if (record.kind == core::Kind::event || record.kind == core::Kind::start) {
+      if (record.kind == core::Kind::event || record.kind == core::Kind::start ||
+          record.kind == core::Kind::message) {
         begun.insert(begun.end(), accepted->runs.begin(), accepted->runs.end());
       }
     } else if (const auto* delivery = std::get_if<core::Delivery>(&effect)) {
@@ -278,16 +292,22 @@ void Stage::perform(const dispatch::Actions& actions) {
   }
 }
 
-bool Stage::still_counts(const core::Record& record) const {
-  if (record.kind == core::Kind::granted) {
-    return partition_.admit(*core::decode<core::Granted>(record.body));
-  }
+bool Stage::still_counts(const core::Record& record) {
+  using Admission = core::Partition::MessageAdmission;
   if (record.kind == core::Kind::message) {
-    return partition_.admit(*core::decode<core::Message>(record.body)) ==
-           core::Partition::MessageAdmission::fresh;
+    const auto message = core::decode<core::Message>(record.body);
+    const Admission admission = partition_.admit(*message);
+    if (admission == Admission::repeated) {
+      carry(core::Acknowledge{partition_.last_seq(), message->source,
+                              partition_.taken_from(message->source)});
+    }
+    return admission == Admission::fresh;
   }
   if (record.kind == core::Kind::message_ack) {
     return partition_.admit(*core::decode<core::MessageAck>(record.body));
+  }
+  if (record.kind == core::Kind::granted) {
+    return partition_.admit(*core::decode<core::Granted>(record.body));
   }
   return partition_.admit(*core::decode<core::Lapsed>(record.body));
 }
@@ -346,7 +366,7 @@ void Stage::act(const Planned& planned) {
 
 Rehearsal Stage::tell() {
   for (const core::RunId& run : runs_) {
-    auto history = core::tell_history(partition_.id(), run, of_run_[run], programs_);
+    auto history = core::tell_history(partition_.id(), 1, run, of_run_[run], programs_);
     if (!history) {
       told_.stopped = history.error();
       told_.broken = true;

@@ -65,7 +65,8 @@ class Stage {
   void leave(const core::Effects& effects);
   void carry(const core::Effect& effect);
   void perform(const dispatch::Actions& actions);
-  bool still_counts(const core::Record& record) const;
+  bool still_counts(const core::Record& record);
+  bool is_step(const core::RunId& run) const;
   void begin_run(const core::RunId& run, const core::Record& record);
   Rehearsal tell();
 

@@ -40,14 +40,43 @@ std::string_view arguments(std::string_view array) {
   return array.size() >= 2 ? array.substr(1, array.size() - 2) : array;
 }
 
+// What came from another run.
+std::string message_text(const core::HistoryEntry& entry) {
+  const std::string_view data = entry.data_json;
+  const std::string_view kind = word(data, "message");
+  if (kind == "publish") return fmt::format("{} {}", word(data, "topic"), field(data, "data"));
+  if (kind == "start") return fmt::format("{} {}", word(data, "flow"), field(data, "args"));
+  if (kind == "cancel") return fmt::format("called off: {}", word(data, "reason"));
+  if (kind == "signal") return fmt::format("{} {}", word(data, "event"), field(data, "data"));
+  if (kind != "ended") return std::string(kind);
+  if (field(data, "failure").empty()) {
+    return fmt::format("{} = {} {}", entry.step, word(data, "outcome"), field(data, "data"));
+  }
+  return fmt::format("{} {} {}", entry.step, word(data, "failure"), field(data, "reason"));
+}
+
+// What went to another run.
+std::string message_text(const core::HistoryMessage& told) {
+  if (told.kind == core::MessageKind::publish) {
+    return fmt::format("=> publishes {} {} to {}", told.event, told.data_json, told.name);
+  }
+  if (told.kind == core::MessageKind::start) {
+    return fmt::format("-> {}: {} {}, run {}", told.step.empty() ? "started" : told.step, told.name,
+                       told.data_json, to_text(told.run));
+  }
+  return fmt::format("-> called off: run {}", to_text(told.run));
+}
+
 // What the record said.
 std::string input_text(const core::HistoryEntry& entry) {
   const std::string_view data = entry.data_json;
   std::string text;
   if (entry.kind == "event") {
     text = fmt::format("{} {}", word(data, "topic"), field(data, "data"));
-  } else if (entry.kind == "signal" || entry.kind == "message") {
+  } else if (entry.kind == "signal") {
     text = fmt::format("{} {}", word(data, "event"), field(data, "data"));
+  } else if (entry.kind == "message") {
+    text = message_text(entry);
   } else if (entry.kind == "done") {
     text = fmt::format("{} = {}", entry.step, field(data, "result"));
   } else if (entry.kind == "failed") {
@@ -65,7 +94,8 @@ std::string input_text(const core::HistoryEntry& entry) {
     text = entry.step;
   }
   if (entry.attempt > 1) text += fmt::format("  (attempt {})", entry.attempt);
-  if (entry.verdict != "ok") text += fmt::format("  [{}: {}]", entry.verdict, word(data, "fault"));
+  if (entry.verdict != "ok" && entry.verdict != "parked")
+    text += fmt::format("  [{}: {}]", entry.verdict, word(data, "fault"));
   return text;
 }
 
@@ -100,8 +130,11 @@ void append_run(const Rehearsal& rehearsal, const core::RunHistory& history, con
     out += fmt::format("{}{:>{}}  {:<{}}  {}\n", margin(entry, nullptr),
                        after(entry.time - rehearsal.start), kTimeWidth - 1, entry.kind, kKindWidth,
                        input_text(entry));
-    for (const core::Effect& effect : entry.effects) {
-      const std::string text = effect_text(effect, row.run);
+    auto told = entry.messages.begin();
+    for (std::size_t i = 0; i < entry.effects.size(); ++i) {
+      const core::Effect& effect = entry.effects[i];
+      const bool sent = told != entry.messages.end() && told->effect == i;
+      const std::string text = sent ? message_text(*told++) : effect_text(effect, row.run);
       if (text.empty()) continue;
       out += fmt::format("{}{:{}}    {:{}}{}\n", margin(entry, &effect), "", kTimeWidth - 1, "",
                          kKindWidth, text);

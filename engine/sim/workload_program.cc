@@ -33,7 +33,9 @@ enum Site : std::uint32_t {
   kLeftSite,
   kRightSite,
   kMemoLookupSite,
-  kFileSite
+  kFileSite,
+  kReviewSite,  // runs the flow of that name
+  kReviewLookupSite
 };
 enum Index : std::uint32_t {
   kAnswerFlow,
@@ -43,8 +45,11 @@ enum Index : std::uint32_t {
   kOnFailure,
   kMemoFlow,
   kMemoFailure,
-  kOrderKey
+  kOrderKey,
+  kReviewFlow,
+  kEchoFlow
 };
+enum Flow : std::uint32_t { kAnswerFlowInfo, kMemoFlowInfo, kReviewFlowInfo, kEchoFlowInfo };
 
 class Assembler {
  public:
@@ -57,7 +62,8 @@ class Assembler {
     const vm::TypeId ask = program_.types.record_type(kAsk);
     const vm::TypeId note = program_.types.record_type(kNote);
     program_.topics = {{"asks", kAskEvent, std::nullopt, kAsksDedupeMs, 86'400'000},
-                       {"notes", kNoteEvent, kOrderKey, kNotesDedupeMs, 86'400'000}};
+                       {"notes", kNoteEvent, kOrderKey, kNotesDedupeMs, 86'400'000},
+                       {"echoes", kNoteEvent, kOrderKey, kNotesDedupeMs, 86'400'000}};
     program_.flows = {
         {"answer",
          {{"ask", ask}},
@@ -73,6 +79,14 @@ class Assembler {
          {kAnswerEvent, kFailedEvent},
          kTopicNotes,
          60'000},
+        {"review",
+         {{"note", note}},
+         kReviewFlow,
+         std::nullopt,
+         {kAnswerEvent},
+         std::nullopt,
+         50'000},
+        {"echo", {{"note", note}}, kEchoFlow, std::nullopt, {kAnswerEvent}, kTopicEchoes, 50'000},
     };
     return std::move(program_);
   }
@@ -127,6 +141,13 @@ class Assembler {
     vm::StepSite& file = add("file", kFile, 1);
     file.keep = true;
     file.within_ms = 15'000;
+    vm::StepSite review;
+    review.name = "review";
+    review.flow = kReviewFlowInfo;
+    review.keep = true;
+    review.within_ms = 40'000;
+    program_.steps.push_back(std::move(review));
+    add("lookup", kLookup, 5).idempotent = true;
   }
 
   void functions() {
@@ -138,6 +159,8 @@ class Assembler {
     add(memo_flow());
     add(on_failure("memo/failure"));
     add(order_key());
+    add(looking_flow("review"));
+    add(looking_flow("echo"));
   }
 
   void add(FunctionBuilder&& builder) {
@@ -172,15 +195,31 @@ class Assembler {
     FunctionBuilder f("memo", FunctionKind::flow, 1, "memo");
     const Register text = f.allocate();
     f.emit_indexed(Op::get_field, text, f.parameter(0), 0);
-    const Register parts = f.allocate(2);
+    const Register parts = f.allocate(3);
     f.emit_indexed(Op::step, parts, text, kMemoLookupSite);
     const Register event = f.allocate();
     f.emit_indexed(Op::make_record, event, parts, kProgress);
     f.emit_notify(event, kProgressEvent);
     f.emit_indexed(Op::step, {parts.index + 1}, text, kFileSite);
+    f.emit_publish(f.parameter(0), kTopicEchoes);
+    f.emit_start_run(event, f.parameter(0), kReviewFlowInfo, false);
+    f.emit_indexed(Op::step, event, f.parameter(0), kReviewSite);
+    f.emit_indexed(Op::get_field, {parts.index + 2}, event, 0);
     const Register all = f.allocate();
-    f.emit_indexed(Op::concat_all, all, parts, 2);
+    f.emit_indexed(Op::concat_all, all, parts, 3);
     f.emit_indexed(Op::make_record, event, all, kAnswer);
+    f.emit_finish(event, kAnswerEvent);
+    return f;
+  }
+
+  // Of a note, by one step.
+  static FunctionBuilder looking_flow(const char* name) {
+    FunctionBuilder f(name, FunctionKind::flow, 1, name);
+    const Register text = f.allocate();
+    f.emit_indexed(Op::get_field, text, f.parameter(0), 0);
+    f.emit_indexed(Op::step, text, text, kReviewLookupSite);
+    const Register event = f.allocate();
+    f.emit_indexed(Op::make_record, event, text, kAnswer);
     f.emit_finish(event, kAnswerEvent);
     return f;
   }
@@ -243,6 +282,7 @@ std::string answer_json(std::uint32_t topic, std::string_view text) {
     for (const char* task : {"charge", "left", "right"}) all += task_result(task, text);
   } else {
     all += task_result("file", text);
+    all += task_result("lookup", text);  // the review's
   }
   return fmt::format("{{\"text\":\"{}\"}}", all);
 }

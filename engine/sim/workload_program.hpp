@@ -13,8 +13,9 @@
 namespace sluice::sim {
 
 // Indices in the program.
-inline constexpr std::uint32_t kTopicAsks = 0;   // event Ask { text }, by client
-inline constexpr std::uint32_t kTopicNotes = 1;  // event Note { text, key }, by key
+inline constexpr std::uint32_t kTopicAsks = 0;    // event Ask { text }, by client
+inline constexpr std::uint32_t kTopicNotes = 1;   // event Note { text, key }, by key
+inline constexpr std::uint32_t kTopicEchoes = 2;  // event Note, by key; only flows publish there
 // How long their ids are remembered. The second is short enough to end within a run.
 inline constexpr std::int64_t kAsksDedupeMs = 24ll * 3600 * 1000;
 inline constexpr std::int64_t kNotesDedupeMs = 8'000;

@@ -26,7 +26,7 @@ World::World(const Options& o, std::shared_ptr<const vm::VerifiedProgram> progra
       faults(*this, Random(o.seed).split("faults")),
       database(options),
       programs(std::move(program)),
-      checkers(database, programs) {
+      checkers(database, programs, outbox_messages()) {
   const Random seed(o.seed);
   for (unsigned i = 0; i < o.nodes; ++i) {
     nodes.push_back(std::make_unique<Node>(*this, static_cast<int>(i)));
@@ -40,6 +40,10 @@ World::World(const Options& o, std::shared_ptr<const vm::VerifiedProgram> progra
 }
 
 World::~World() = default;
+
+std::uint64_t World::outbox_messages() const {
+  return options.outbox_messages == 0 ? core::kOutboxMessagesMax : options.outbox_messages;
+}
 
 void World::note(const std::string& line) {
   if (!tracing) return;

@@ -69,6 +69,8 @@ class World {
   bool planted = false;           // a planted bug in the shell has done its work
   std::string trace;              // what happened, one line each, if `tracing`
   bool tracing = false;
+  // Of every partition's configuration.
+  std::uint64_t outbox_messages() const;
   void note(const std::string& line);
 
  private:

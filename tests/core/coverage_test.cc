@@ -5,6 +5,7 @@
 #include <iterator>
 #include <string>
 
+#include "tests/core/cluster.hpp"
 #include "tests/core/driver.hpp"
 #include "tests/core/random_work.hpp"
 
@@ -24,6 +25,19 @@ TEST(StepTable, EveryRowIsTaken) {
     work.drain();
     const auto transitions = driver.partition.stats().step_transitions;
     for (std::size_t row = 0; row < kStepRowCount; ++row) taken[row] += transitions[row];
+  }
+  std::uint32_t state_of_family = 54321;
+  for (unsigned shape = 0; shape < 40; ++shape) {
+    Cluster cluster(1 + shape % 3);
+    for (int i = 0; i < 300; ++i) {
+      state_of_family = state_of_family * 1664525 + 1013904223;
+      cluster.step(state_of_family >> 4);
+    }
+    cluster.drain();
+    for (const auto& member : cluster.members) {
+      const auto transitions = member->partition.stats().step_transitions;
+      for (std::size_t row = 0; row < kStepRowCount; ++row) taken[row] += transitions[row];
+    }
   }
   for (std::size_t row = 0; row < kStepRowCount; ++row) {
     EXPECT_GT(taken[row], 0u) << step_status_name(kStepRows[row].from) << " --"

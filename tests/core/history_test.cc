@@ -33,7 +33,8 @@ TEST(History, IsToldFromTheRunsRecordsAlone) {
   offer = only<Offer>(driver.advance(100 * kMs));
   driver.done(offer, "r2");
 
-  const auto history = tell_history(PartitionId{0}, run, records_of(driver, run), driver.programs);
+  const auto history =
+      tell_history(PartitionId{0}, 1, run, records_of(driver, run), driver.programs);
   ASSERT_TRUE(history.has_value()) << history.error();
   const struct {
     const char* kind;
@@ -73,7 +74,8 @@ TEST(History, OfALiveRunEndsWhereItIs) {
   const Effects made = driver.publish("ada", "1");
   const RunId run = only<Accepted>(made).runs[0];
   driver.done(only<Offer>(made), "r");
-  const auto history = tell_history(PartitionId{0}, run, records_of(driver, run), driver.programs);
+  const auto history =
+      tell_history(PartitionId{0}, 1, run, records_of(driver, run), driver.programs);
   ASSERT_TRUE(history.has_value());
   EXPECT_EQ(history->row.state, RunState::running);
   EXPECT_EQ(history->row.step, "answer/s2");
@@ -85,10 +87,10 @@ TEST(History, RecordsThatAreNotTheRunsAreRefused) {
   const RunId run = only<Accepted>(made).runs[0];
   driver.done(only<Offer>(made), "r");
   auto records = records_of(driver, run);
-  EXPECT_FALSE(tell_history(PartitionId{0}, run, {}, driver.programs));
-  EXPECT_FALSE(tell_history(PartitionId{0}, run, {records[1]}, driver.programs));
-  EXPECT_FALSE(tell_history(PartitionId{0}, run, {records[1], records[0]}, driver.programs));
-  EXPECT_FALSE(tell_history(PartitionId{1}, run, records, driver.programs));
+  EXPECT_FALSE(tell_history(PartitionId{0}, 1, run, {}, driver.programs));
+  EXPECT_FALSE(tell_history(PartitionId{0}, 1, run, {records[1]}, driver.programs));
+  EXPECT_FALSE(tell_history(PartitionId{0}, 1, run, {records[1], records[0]}, driver.programs));
+  EXPECT_FALSE(tell_history(PartitionId{1}, 2, run, records, driver.programs));
 }
 
 }  // namespace

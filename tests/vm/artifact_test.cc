@@ -128,11 +128,12 @@ TEST(Artifact, refuses_what_it_does_not_execute_by_name) {
 
 TEST(Artifact, a_newer_format_is_told_from_a_broken_one) {
   std::string body = unsealed(encode_artifact(full_program()));
-  body[8] = 2;
+  const uint16_t next = kArtifactFormat + 1;
+  body[8] = static_cast<char>(next);
   auto result = decode_artifact(sealed(body));
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, Code::unsupported);
-  EXPECT_NE(result.error().message.find("format 2"), std::string::npos);
+  EXPECT_NE(result.error().message.find("format " + std::to_string(next)), std::string::npos);
 }
 
 TEST(Artifact, load_is_decode_and_verify) {

@@ -502,7 +502,9 @@ TEST(Ops, every_pure_instruction_does_what_its_row_says) {
                 Op::sleep, Op::start_deadline, Op::round, Op::leave, Op::mark, Op::undo, Op::settle,
                 Op::rethrow, Op::race, Op::slot, Op::gather, Op::now,
                 // and tests/compiler/execute_signals_test this:
-                Op::receive}) {
+                Op::receive,
+                // and run_messages_test these:
+                Op::publish, Op::start_run}) {
     seen.insert(op);
   }
   for (const OpInfo& info : kOps)
