@@ -143,11 +143,10 @@ RegisterUse register_use(const Program& program, const Instruction& i) {
       if (i.x == static_cast<uint8_t>(NotifyTo::run_client)) return {{{a, 1}}, {}};
       return {{{a, 1}, {c, 1}}, {}};
     case OperandKind::reg_event:
+    case OperandKind::reg_topic:
       return {{{a, 1}}, {}};
     case OperandKind::reg_regs_receive:
       return value_of(a, b, receive_arguments(program, i));
-    case OperandKind::reg_topic:
-      return {{{a, 1}}, {}};
     case OperandKind::reg_regs_flow:
       return value_of(a, b, start_arguments(program, i));
   }
