@@ -170,25 +170,26 @@ void PolicyReader::apply(const ast::Policy& line, Policies& into) {
 // What hangs on one step, and is none of its task's.
 void PolicyReader::hanging(const ast::Policy& line) {
   const Span span = line.span;
+  const bool on_step = place_ == PolicyPlace::kStep || place_ == PolicyPlace::kChild;
   std::visit(ast::Overloaded{
                  [&](const ast::FallbackPolicy& p) {
                    step_.fallback = &p;
                    step_.fallback_span = span;
-                   if (place_ != PolicyPlace::kStep) {
+                   if (!on_step) {
                      step_only(span, "fallback", "what stands in for a result depends on the flow");
                    }
                  },
                  [&](const ast::CompensatePolicy& p) {
                    step_.compensate = &p;
                    step_.compensate_span = span;
-                   if (place_ != PolicyPlace::kStep) {
+                   if (!on_step) {
                      step_only(span, "compensate", "it undoes one step, and reads its result");
                    }
                  },
                  [&](const ast::UnsurePolicy& p) {
                    step_.unsure = &p;
                    step_.unsure_span = span;
-                   if (place_ != PolicyPlace::kStep) {
+                   if (!on_step) {
                      step_only(span, "unsure", "it cleans up after one step, and reads its key");
                    }
                  },
