@@ -7,6 +7,7 @@ namespace sluice::compiler {
 void analyse_flows(const ir::Program& program, Diagnostics& diagnostics) {
   analyse::check_task_repeats(program, diagnostics);
   analyse::check_labels(program, diagnostics);
+  analyse::Children children;
   for (const ir::FlowDef& flow : program.flows) {
     const analyse::View view(program, flow);
     analyse::check_answers(view, diagnostics);
@@ -15,7 +16,7 @@ void analyse_flows(const ir::Program& program, Diagnostics& diagnostics) {
     analyse::check_undoing(view, diagnostics);
     analyse::check_loops(view, diagnostics);
     analyse::check_hanging(view, diagnostics);
-    analyse::check_limits(view, diagnostics);
+    analyse::check_limits(view, children, diagnostics);
   }
 }
 

@@ -12,9 +12,6 @@ using namespace ir;
 
 namespace {
 
-// The time that `on failure` has; engine/core/limits.hpp.
-constexpr std::int64_t kOnFailureMs = 10'000;
-
 void check_timeout(const View& view, Worst& worst, Diagnostics& diagnostics) {
   const auto& timeout = view.flow().timeout_ms;
   if (!timeout || timeout->value <= 0) return;
@@ -161,8 +158,8 @@ void check_budget_of_time(const View& view, const Cost& body, Diagnostics& diagn
 
 }  // namespace
 
-void check_limits(const View& view, Diagnostics& diagnostics) {
-  Worst worst(view);
+void check_limits(const View& view, Children& children, Diagnostics& diagnostics) {
+  Worst worst(view, children);
   check_timeout(view, worst, diagnostics);
   check_on_failure_time(view, worst, diagnostics);
   check_deadlines(view, view.tree().body, diagnostics);

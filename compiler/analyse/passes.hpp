@@ -2,6 +2,7 @@
 #pragma once
 
 #include "compiler/analyse/view.hpp"
+#include "compiler/analyse/worst.hpp"
 #include "compiler/diagnostics.hpp"
 
 namespace sluice::compiler::analyse {
@@ -26,7 +27,7 @@ void check_undoing(const View& view, Diagnostics& diagnostics);
 void check_loops(const View& view, Diagnostics& diagnostics);
 void check_hanging(const View& view, Diagnostics& diagnostics);
 // Deadlines add up, and budgets hold.
-void check_limits(const View& view, Diagnostics& diagnostics);
+void check_limits(const View& view, Children& children, Diagnostics& diagnostics);
 // What is marked `pii` or `secret` stays where it may be.
 void check_labels(const ir::Program& program, Diagnostics& diagnostics);
 void check_on_failure(const View& view, Diagnostics& diagnostics);

@@ -90,6 +90,12 @@ Way Exits::most() const {
 
 Cost Worst::of_task(const StepDef& step) const {
   Cost cost;
+  if (step.task == nullptr && step.flow != nullptr) {
+    cost = children_.of(view_.program(), step);
+    const auto& within = step.policies.within_ms;
+    if (within) cost.time = smaller(cost.time, ms(within->value));
+    return cost;
+  }
   if (step.task == nullptr) {
     cost.time = unbounded(step.name_span, fmt::format("what `{}` runs is not known", step.name),
                           "a step names a task");
@@ -111,6 +117,28 @@ Cost Worst::of_task(const StepDef& step) const {
   }
   cost.time = plus(times(once, ms(attempts.count)), gaps(attempts));
   if (policies.within_ms) cost.time = smaller(cost.time, ms(policies.within_ms->value));
+  return cost;
+}
+
+Cost Children::of(const Program& program, const StepDef& step) {
+  const FlowDef& flow = *step.flow;
+  const auto [place, fresh] = known_.try_emplace(&flow);
+  if (!fresh && place->second) return *place->second;
+  Cost cost;
+  if (!fresh) {
+    cost.time = unbounded(step.name_span, fmt::format("`{}` runs itself in the end", flow.name),
+                          "a loop, or a list of work, needs no run of its own");
+    return cost;
+  }
+  const View view(program, flow);
+  Worst worst(view, *this);
+  const FlowCost found = cost_of_flow(view, worst);
+  cost = found.body;
+  if (flow.timeout_ms) cost.time = smaller(cost.time, ms(flow.timeout_ms->value));
+  Cost answer = found.on_failure;
+  answer.time = smaller(answer.time, ms(kOnFailureMs));
+  cost.then(found.undo).then(answer);
+  known_[&flow] = cost;
   return cost;
 }
 

@@ -43,10 +43,23 @@ struct Rounds {
   Amount turns;
 };
 
+// The time that `on failure` has; engine/core/limits.hpp.
+inline constexpr std::int64_t kOnFailureMs = 10'000;
+
+// What runs of other flows cost a step that waits for them: undoing and `on failure` included, as
+// their answer comes after both. One table for a program, so that each flow is looked at once.
+class Children {
+ public:
+  Cost of(const ir::Program& program, const ir::StepDef& step);
+
+ private:
+  std::unordered_map<const ir::FlowDef*, std::optional<Cost>> known_;  // nothing: under way
+};
+
 class Worst {
  public:
-  // The view outlives it.
-  explicit Worst(const View& view) : view_(view) {}
+  // Both outlive it.
+  Worst(const View& view, Children& children) : view_(view), children_(children) {}
 
   // Remembered, as are those of all statements inside.
   const Exits& statement(const ast::Stmt& stmt);
@@ -71,6 +84,7 @@ class Worst {
   Exits of_branch(const ast::Branch& branch);
 
   const View& view_;
+  Children& children_;
   std::unordered_map<const ast::Stmt*, Exits> seen_;
 };
 

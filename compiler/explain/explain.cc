@@ -28,9 +28,10 @@ std::string count_json(const Amount& amount) {
 }
 
 std::vector<FlowExplanation> all_flows(const ir::Program& program, const SourceSet& sources) {
+  analyse::Children children;
   std::vector<FlowExplanation> flows;
   for (const ir::FlowDef& flow : program.flows) {
-    if (!flow.module->is_standard) flows.push_back(explain_flow(program, flow, sources));
+    if (!flow.module->is_standard) flows.push_back(explain_flow(program, flow, children, sources));
   }
   return flows;
 }
@@ -106,7 +107,7 @@ std::string steps_text(const FlowExplanation& flow) {
   Table table;
   table.row({"step", "task", "longest", "attempts", "rounds", "fallback", "undone by"});
   for (const StepRow& row : flow.steps) {
-    table.row({row.path, row.step->task->name, time_text(row.time), count_text(row.attempts),
+    table.row({row.path, row.runs, time_text(row.time), count_text(row.attempts),
                count_text(row.rounds), row.fallback, row.undo});
   }
   return "\n" + table.text();
@@ -135,12 +136,11 @@ std::string open_text(const FlowExplanation& flow, const SourceSet& sources) {
 std::string steps_json(const FlowExplanation& flow) {
   std::string out;
   for (const StepRow& row : flow.steps) {
-    out +=
-        fmt::format(R"({}{{"path":{},"task":{},"longest_ms":{},"attempts":{},"rounds":{},)"
-                    R"("fallback":{},"undo":{}}})",
-                    out.empty() ? "" : ",", json_quote(row.path), json_quote(row.step->task->name),
-                    count_json(row.time), count_json(row.attempts), count_json(row.rounds),
-                    json_quote(row.fallback), json_quote(row.undo));
+    out += fmt::format(R"({}{{"path":{},"task":{},"longest_ms":{},"attempts":{},"rounds":{},)"
+                       R"("fallback":{},"undo":{}}})",
+                       out.empty() ? "" : ",", json_quote(row.path), json_quote(row.runs),
+                       count_json(row.time), count_json(row.attempts), count_json(row.rounds),
+                       json_quote(row.fallback), json_quote(row.undo));
   }
   return out;
 }

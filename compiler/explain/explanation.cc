@@ -61,9 +61,14 @@ class Rows {
 
   void step(const ast::Stmt& stmt, const ast::StepStmt& node, const Amount& rounds) {
     const StepDef* def = view_.step(stmt);
-    if (def == nullptr || def->task == nullptr) return;
-    StepRow row{.path = def->path, .step = def, .time = worst_.of_step(*def).time};
-    row.attempts = worst_.of_task(*def).attempts[def->task];
+    if (def == nullptr || (def->task == nullptr && def->flow == nullptr)) return;
+    StepRow row{.path = def->path, .time = worst_.of_step(*def).time, .attempts = {1, nullptr}};
+    if (def->task != nullptr) {
+      row.runs = def->task->name;
+      row.attempts = worst_.of_task(*def).attempts[def->task];
+    } else {
+      row.runs = fmt::format("flow {}", def->flow->name);
+    }
     row.rounds = rounds;
     if (def->policies.fallback_value) row.fallback = "a value";
     if (def->policies.fallback_step && def->policies.fallback_step->value->task != nullptr) {
@@ -137,10 +142,10 @@ class Rows {
 }  // namespace
 
 FlowExplanation explain_flow(const ir::Program& program, const ir::FlowDef& flow,
-                             const SourceSet& sources) {
+                             Children& children, const SourceSet& sources) {
   FlowExplanation out;
   const View view(program, flow);
-  Worst worst(view);
+  Worst worst(view, children);
   out.flow = &flow;
   out.cost = cost_of_flow(view, worst);
   for (const ir::RecordDef* outcome : flow.outcomes) out.answers.push_back(outcome->name);

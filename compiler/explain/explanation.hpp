@@ -10,10 +10,10 @@
 namespace sluice::compiler::explain {
 
 struct StepRow {
-  std::string path;  // below the flow: "answer/sizes/n"
-  const ir::StepDef* step = nullptr;
+  std::string path;          // below the flow: "answer/sizes/n"
+  std::string runs;          // the task, or "flow NAME"
   analyse::Amount time;      // of one round, fallbacks included
-  analyse::Amount attempts;  // of its own task, in one round
+  analyse::Amount attempts;  // of its own task, in one round; 1 of a flow
   analyse::Amount rounds;    // how often a run comes here
   std::string fallback;      // "" | "a value" | the task
   std::string undo;          // "compensate: release(hold.id)"; "" where there is none
@@ -35,6 +35,6 @@ struct FlowExplanation {
 };
 
 FlowExplanation explain_flow(const ir::Program& program, const ir::FlowDef& flow,
-                             const SourceSet& sources);
+                             analyse::Children& children, const SourceSet& sources);
 
 }  // namespace sluice::compiler::explain
