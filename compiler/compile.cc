@@ -51,6 +51,16 @@ class Loader {
   std::set<std::string> loaded_;
 };
 
+void refuse_unexecuted(const ir::Program& program, Diagnostics& diagnostics) {
+  for (const ir::Unexecuted& each : program.unexecuted) {
+    diagnostics
+        .report(each.code, each.span,
+                "the engine does not execute `" + std::string(each.feature) + "` yet")
+        .because("it would be ignored, so a deployment that says it is refused; `flowc check`, "
+                 "`flowc test` and `flowc sim` take it");
+  }
+}
+
 }  // namespace
 
 CompileResult compile(SourceSet& sources, Diagnostics& diagnostics, const CompileOptions& options) {
@@ -59,7 +69,9 @@ CompileResult compile(SourceSet& sources, Diagnostics& diagnostics, const Compil
   loader.run();
   // What could not be read would be missed everywhere else, so its absence proves nothing.
   if (loader.ok) {
-    result.program = check(sources, loader.standard, std::move(loader.trees), diagnostics);
+    result.program = check(sources, loader.standard, std::move(loader.trees), diagnostics,
+                           options.zones);
+    if (options.deploying) refuse_unexecuted(*result.program, diagnostics);
     if (!diagnostics.has_errors()) {
       result.artifact =
           generate(*result.program, sources, diagnostics, options, &result.test_functions);

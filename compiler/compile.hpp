@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "compiler/diagnostics.hpp"
 #include "compiler/ir.hpp"
@@ -15,6 +16,10 @@ namespace sluice::compiler {
 struct CompileOptions {
   bool debug_lines = true;  // keep the way from an instruction to its line
   bool tests = false;       // code for the values and conditions of test and invariant blocks too
+  bool deploying = false;   // what the engine does not execute yet is an error
+  // Names of the zones that schedules may name, sorted: asked for only if there is a schedule. Null
+  // or an empty list: whatever zone is named is taken.
+  const std::vector<std::string>& (*zones)() = nullptr;
 };
 
 struct CompileResult {

@@ -19,8 +19,10 @@
 #include "compiler/ast.hpp"
 #include "compiler/check/types.hpp"
 #include "compiler/ir_messages.hpp"
+#include "compiler/ir_policies.hpp"
 #include "compiler/ir_tests.hpp"
 #include "compiler/source.hpp"
+#include "vm/artifact.hpp"
 #include "vm/value.hpp"
 
 namespace sluice::compiler::ir {
@@ -290,12 +292,8 @@ struct TopicDef {
   Expr* key = nullptr;           // null: order by client
   std::int64_t dedupe_ms = 0;
   std::int64_t retain_ms = 0;
-};
-
-struct PoolDef {
-  std::string name;
-  const Module* module = nullptr;
-  const ast::Decl* tree = nullptr;
+  std::int64_t ttl_ms = 0;  // 0: none
+  std::optional<LimitDef> limit;
 };
 
 // A policy's value and the place that said so.
@@ -303,16 +301,6 @@ template <typename T>
 struct Said {
   T value{};
   Span span;
-};
-
-struct Attempts {
-  std::int64_t count = 1;
-  std::int64_t backoff_from_ms = 0;
-  std::int64_t backoff_to_ms = 0;
-  std::int64_t factor_milli = 2000;
-  bool jitter = false;
-  bool has_kinds = false;
-  std::vector<std::pair<std::string, Span>> kinds;
 };
 
 // One more attempt of a step that is slow.
@@ -331,7 +319,7 @@ struct Policies {
   std::optional<Said<Hedge>> hedge;
   std::optional<Said<PoolDef*>> pool;
   std::optional<Span> idempotent;
-  std::optional<Span> readonly;         // then `idempotent` is said, too
+  std::optional<Span> readonly;      // then `idempotent` is said, too
   std::optional<Said<Expr*>> keyed;  // null expression: the engine's own key
   std::optional<Span> keep;
   std::optional<Span> stream;
@@ -339,6 +327,8 @@ struct Policies {
   std::optional<Said<StepDef*>> fallback_step;
   std::optional<Said<Block*>> compensate;
   std::optional<Said<Block*>> unsure;
+  std::optional<Said<std::uint8_t>> priority;  // number of vm::kPriorities
+  std::optional<Said<vm::Breaker>> breaker;
 };
 
 struct PolicyDef {
@@ -400,6 +390,10 @@ struct FlowDef {
   };
   std::vector<CallBudget> call_budgets;
   std::optional<Said<std::int64_t>> budget_ms;  // budget D
+  std::int64_t ttl_ms = 0;                      // 0: none
+  std::optional<ConcurrencyDef> concurrency;
+  std::optional<LimitDef> limit;
+  std::optional<vm::Schedule> schedule;
   Block body;
   Local* why = nullptr;
   std::optional<Block> on_failure;
@@ -531,11 +525,14 @@ struct Receive {
   std::optional<Block> body;
   std::optional<Block> else_body;
 };
+struct Log {
+  Expr* value = nullptr;
+};
 
 struct Stmt {
   Span span;
   std::variant<Let, Set, If, Match, Step, Parallel, Notify, Return, Fail, Refused, While, Each,
-               Race, Yield, Break, Continue, Try, Deadline, Sleep, Receive, Publish, Start>
+               Race, Yield, Break, Continue, Try, Deadline, Sleep, Receive, Publish, Start, Log>
       node;
 };
 
@@ -569,6 +566,7 @@ struct Program {
   std::deque<FlowDef> flows;
   std::deque<TestDef> tests;
   std::deque<InvariantDef> invariants;
+  std::vector<Unexecuted> unexecuted;
 
   // Nodes.
   std::deque<Expr> exprs;

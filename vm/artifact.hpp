@@ -23,9 +23,19 @@ inline constexpr std::string_view kArtifactMagic{"SLUICE\0\1", 8};
 inline constexpr uint16_t kArtifactFormat = 2;
 // Features that a program may require; one that is not in this list is refused by name. Append with
 // the issue that executes it.
-inline constexpr std::string_view kFeatures[] = {"core"};
+inline constexpr std::string_view kFeatures[] = {"breaker", "core",     "limit",
+                                                 "migrate", "priority", "slots"};
+// Those of them that the engine executes. A program that needs another is well-formed; a deployment
+// of it is refused, by the feature's name.
+inline constexpr std::string_view kExecutedFeatures[] = {"core"};
 
 inline constexpr uint16_t kNoRegister = 0xffff;
+
+// Words of `priority`, by number; on the wire they are words. Numbers are stored: append only.
+inline constexpr std::string_view kPriorities[] = {"low", "normal", "high"};
+inline constexpr uint8_t kPriorityNormal = 1;
+// Runs that wait under `concurrency` without a mode.
+inline constexpr uint32_t kWaitingMax = 1000;
 
 // Numbers are stored: append only.
 enum class FunctionKind : uint8_t {
@@ -108,6 +118,48 @@ struct EventInfo {
   friend bool operator==(const EventInfo&, const EventInfo&) = default;
 };
 
+// By what a bound counts. Numbers are stored: append only.
+enum class Per : uint8_t { client = 0, tenant = 1, key = 2 };
+
+// So many in so much time.
+struct RateLimit {
+  uint64_t count = 0;
+  uint64_t per_ms = 0;
+  uint64_t burst = 0;  // 0: `count`
+  Per per = Per::client;
+  // Of Per::key: the pure function of the event, or of the flow's parameters -> string or int.
+  std::optional<uint32_t> key_function;
+  friend bool operator==(const RateLimit&, const RateLimit&) = default;
+};
+
+// What becomes of one more when `runs` of its key go on. Numbers are stored: append only.
+enum class Overload : uint8_t { wait = 0, newest_wins = 1, queue = 2, reject = 3, joins = 4 };
+
+// How many runs of a flow go on at once for one client, tenant or key.
+struct Concurrency {
+  uint32_t runs = 1;
+  Overload overload = Overload::wait;
+  uint32_t waiting = kWaitingMax;  // so many wait at most
+  Per per = Per::client;
+  std::optional<uint32_t> key_function;  // as RateLimit's
+  friend bool operator==(const Concurrency&, const Concurrency&) = default;
+};
+
+// By the clock: five fields of cron (vm/cron.hpp) in a zone of the IANA database.
+struct Schedule {
+  std::string cron;
+  std::string zone;
+  friend bool operator==(const Schedule&, const Schedule&) = default;
+};
+
+struct Breaker {
+  uint32_t percent = 0;
+  uint32_t calls = 0;
+  uint64_t within_ms = 0;
+  uint64_t cooldown_ms = 0;
+  friend bool operator==(const Breaker&, const Breaker&) = default;
+};
+
 struct TopicInfo {
   std::string name;
   uint32_t event = 0;
@@ -116,6 +168,8 @@ struct TopicInfo {
   std::optional<uint32_t> order_function;
   uint64_t dedupe_ms = 0;
   uint64_t retain_ms = 0;
+  uint64_t ttl_ms = 0;  // 0: none
+  std::optional<RateLimit> limit;
   friend bool operator==(const TopicInfo&, const TopicInfo&) = default;
 };
 
@@ -142,6 +196,10 @@ struct FlowInfo {
   std::vector<uint32_t> outcomes;      // events; empty: none
   std::optional<uint32_t> trigger;     // topic; its event's record is then the only parameter
   uint64_t timeout_ms = 0;             // 0: none
+  uint64_t ttl_ms = 0;                 // 0: none
+  std::optional<Concurrency> concurrency;
+  std::optional<Schedule> schedule;  // then it has neither trigger nor parameters
+  std::optional<RateLimit> limit;
   friend bool operator==(const FlowInfo&, const FlowInfo&) = default;
 };
 
@@ -179,6 +237,8 @@ struct StepSite {
   // their order, each with the record as its only field), with none nothing.
   std::optional<uint32_t> flow;
   std::optional<uint32_t> outcomes;
+  uint8_t priority = kPriorityNormal;
+  std::optional<Breaker> breaker;
   friend bool operator==(const StepSite&, const StepSite&) = default;
 };
 
@@ -224,6 +284,9 @@ struct ArtifactError {
   Code code = Code::malformed;
   std::string message;  // a sentence: what, and where
 };
+
+// The features that the program needs and the engine does not execute, in the order of their names.
+std::vector<std::string> unexecuted_features(const Program& program);
 
 // Bytes of the artifact; the same program gives the same bytes. It ends with SHA-256 over the rest.
 // REQUIRES: the program keeps to vm/limits.hpp (decode would refuse it).

@@ -253,6 +253,50 @@ class Decoder {
     });
   }
 
+  Per per() {
+    const uint8_t number = reader_.u8();
+    if (number > static_cast<uint8_t>(Per::key)) reader_.fail();
+    return static_cast<Per>(number);
+  }
+
+  void limit(std::optional<RateLimit>& into) {
+    if (!flag()) return;
+    RateLimit& made = into.emplace();
+    made.count = reader_.number_up_to(kRateMax);
+    made.per_ms = reader_.number_up_to(kTimeMsMax);
+    made.burst = reader_.number_up_to(kRateMax);
+    made.per = per();
+    made.key_function = optional_number();
+  }
+
+  void concurrency(std::optional<Concurrency>& into) {
+    if (!flag()) return;
+    Concurrency& made = into.emplace();
+    made.runs = number();
+    const uint8_t overload = reader_.u8();
+    if (overload > static_cast<uint8_t>(Overload::joins)) reader_.fail();
+    made.overload = static_cast<Overload>(overload);
+    made.waiting = number();
+    made.per = per();
+    made.key_function = optional_number();
+  }
+
+  void schedule(std::optional<Schedule>& into) {
+    if (!flag()) return;
+    Schedule& made = into.emplace();
+    made.cron = text();
+    made.zone = text();
+  }
+
+  void breaker(std::optional<Breaker>& into) {
+    if (!flag()) return;
+    Breaker& made = into.emplace();
+    made.percent = number();
+    made.calls = number();
+    made.within_ms = reader_.number_up_to(kTimeMsMax);
+    made.cooldown_ms = reader_.number_up_to(kTimeMsMax);
+  }
+
   void events() {
     list(program_.events, kTableMax, "events", [&](EventInfo& event) {
       event.name = text();
@@ -274,6 +318,8 @@ class Decoder {
       topic.order_function = optional_number();
       topic.dedupe_ms = reader_.number_up_to(kTimeMsMax);
       topic.retain_ms = reader_.number_up_to(kTimeMsMax);
+      topic.ttl_ms = reader_.number_up_to(kTimeMsMax);
+      limit(topic.limit);
     });
   }
 
@@ -303,6 +349,10 @@ class Decoder {
       list(flow.outcomes, kTableMax, "outcomes", [&](uint32_t& event) { event = number(); });
       flow.trigger = optional_number();
       flow.timeout_ms = reader_.number_up_to(kTimeMsMax);
+      flow.ttl_ms = reader_.number_up_to(kTimeMsMax);
+      concurrency(flow.concurrency);
+      schedule(flow.schedule);
+      limit(flow.limit);
     });
   }
 
@@ -325,6 +375,8 @@ class Decoder {
       step.outcomes = optional_number();
       step.hedge_after_ms = reader_.number_up_to(kTimeMsMax);
       step.hedge_site = optional_number();
+      step.priority = reader_.u8();
+      breaker(step.breaker);
     });
   }
 
@@ -345,6 +397,15 @@ class Decoder {
 };
 
 }  // namespace
+
+std::vector<std::string> unexecuted_features(const Program& program) {
+  std::vector<std::string> found;
+  for (const std::string& feature : program.features) {
+    const auto* end = std::end(kExecutedFeatures);
+    if (std::find(std::begin(kExecutedFeatures), end, feature) == end) found.push_back(feature);
+  }
+  return found;
+}
 
 tl::expected<Program, ArtifactError> decode_artifact(std::string_view bytes) {
   constexpr size_t kHashBytes = sizeof(Sha256);

@@ -90,6 +90,42 @@ void put_parameters(std::string& out, const std::vector<Parameter>& parameters) 
   });
 }
 
+void put_limit(std::string& out, const std::optional<RateLimit>& limit) {
+  put_u8(out, limit ? 1 : 0);
+  if (!limit) return;
+  put_number(out, limit->count);
+  put_number(out, limit->per_ms);
+  put_number(out, limit->burst);
+  put_u8(out, static_cast<uint8_t>(limit->per));
+  put_optional(out, limit->key_function);
+}
+
+void put_concurrency(std::string& out, const std::optional<Concurrency>& concurrency) {
+  put_u8(out, concurrency ? 1 : 0);
+  if (!concurrency) return;
+  put_number(out, concurrency->runs);
+  put_u8(out, static_cast<uint8_t>(concurrency->overload));
+  put_number(out, concurrency->waiting);
+  put_u8(out, static_cast<uint8_t>(concurrency->per));
+  put_optional(out, concurrency->key_function);
+}
+
+void put_schedule(std::string& out, const std::optional<Schedule>& schedule) {
+  put_u8(out, schedule ? 1 : 0);
+  if (!schedule) return;
+  put_string(out, schedule->cron);
+  put_string(out, schedule->zone);
+}
+
+void put_breaker(std::string& out, const std::optional<Breaker>& breaker) {
+  put_u8(out, breaker ? 1 : 0);
+  if (!breaker) return;
+  put_number(out, breaker->percent);
+  put_number(out, breaker->calls);
+  put_number(out, breaker->within_ms);
+  put_number(out, breaker->cooldown_ms);
+}
+
 void put_events(std::string& out, const Program& program) {
   put_list(out, program.events, [&](const EventInfo& event) {
     put_string(out, event.name);
@@ -111,6 +147,8 @@ void put_topics(std::string& out, const Program& program) {
     put_optional(out, topic.order_function);
     put_number(out, topic.dedupe_ms);
     put_number(out, topic.retain_ms);
+    put_number(out, topic.ttl_ms);
+    put_limit(out, topic.limit);
   });
 }
 
@@ -140,6 +178,10 @@ void put_flows(std::string& out, const Program& program) {
     put_list(out, flow.outcomes, [&](uint32_t event) { put_number(out, event); });
     put_optional(out, flow.trigger);
     put_number(out, flow.timeout_ms);
+    put_number(out, flow.ttl_ms);
+    put_concurrency(out, flow.concurrency);
+    put_schedule(out, flow.schedule);
+    put_limit(out, flow.limit);
   });
 }
 
@@ -162,6 +204,8 @@ void put_steps(std::string& out, const Program& program) {
     put_optional(out, step.outcomes);
     put_number(out, step.hedge_after_ms);
     put_optional(out, step.hedge_site);
+    put_u8(out, step.priority);
+    put_breaker(out, step.breaker);
   });
 }
 

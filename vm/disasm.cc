@@ -297,6 +297,35 @@ void append_types(const Program& program, std::string& out) {
   }
 }
 
+std::string per_text(const Program& program, Per per, const std::optional<uint32_t>& function) {
+  switch (per) {
+    case Per::client:
+      return " per client";
+    case Per::tenant:
+      return " per tenant";
+    case Per::key:
+      return " per " + (function ? name_at(program.functions, *function, "function") : "key");
+  }
+  return " per ?";
+}
+
+std::string limit_text(const Program& program, const std::optional<RateLimit>& limit) {
+  if (!limit) return {};
+  std::string text = " limit " + number(limit->count) + "/" + duration_text(limit->per_ms) +
+                     per_text(program, limit->per, limit->key_function);
+  if (limit->burst != 0) text += " burst " + number(limit->burst);
+  return text;
+}
+
+std::string concurrency_text(const Program& program, const Concurrency& concurrency) {
+  static constexpr const char* kWords[] = {"", " newest wins", " queue ", " reject", " joins"};
+  std::string text = " concurrency " + number(concurrency.runs) +
+                     per_text(program, concurrency.per, concurrency.key_function) +
+                     kWords[static_cast<size_t>(concurrency.overload)];
+  if (concurrency.overload == Overload::queue) text += number(concurrency.waiting);
+  return text;
+}
+
 void append_tables(const Program& program, std::string& out) {
   for (const EventInfo& event : program.events) {
     out += "event " + event.name + " v" + number(event.version) + "\n";
@@ -310,10 +339,16 @@ void append_tables(const Program& program, std::string& out) {
     out += topic.order_function
                ? " ordered by " + name_at(program.functions, *topic.order_function, "function")
                : " ordered by client";
-    out += " dedupe " + duration_text(topic.dedupe_ms) + " retain " +
-           duration_text(topic.retain_ms) + "\n";
+    out +=
+        " dedupe " + duration_text(topic.dedupe_ms) + " retain " + duration_text(topic.retain_ms);
+    if (topic.ttl_ms != 0) out += " ttl " + duration_text(topic.ttl_ms);
+    out += limit_text(program, topic.limit) + "\n";
   }
-  for (const PoolInfo& pool : program.pools) out += "pool " + pool.name + "\n";
+  for (const PoolInfo& pool : program.pools) {
+    out += "pool " + pool.name;
+    if (pool.slots != 0) out += " slots " + number(pool.slots);
+    out += "\n";
+  }
   for (const TaskInfo& task : program.tasks) {
     out += "task " + task.name + parameters_text(program, task.parameters) + " -> " +
            program.types.name_of(task.result) + " in " + name_at(program.pools, task.pool, "pool") +
@@ -329,6 +364,14 @@ void append_tables(const Program& program, std::string& out) {
            : step.idempotent ? ", idempotent"
            : step.keyed      ? ", keyed"
                              : "";
+    if (step.priority != kPriorityNormal) {
+      out += ", priority " + std::string(kPriorities[step.priority]);
+    }
+    if (const auto& breaker = step.breaker) {
+      out += ", breaker " + number(breaker->percent) + "% of " + number(breaker->calls) +
+             " within " + duration_text(breaker->within_ms) + " cooldown " +
+             duration_text(breaker->cooldown_ms);
+    }
     out += "\n";
   }
   for (size_t i = 0; i < program.receives.size(); ++i) {
@@ -342,7 +385,13 @@ void append_tables(const Program& program, std::string& out) {
   for (const FlowInfo& flow : program.flows) {
     out += "flow " + flow.name + parameters_text(program, flow.parameters);
     if (flow.trigger) out += " on " + name_at(program.topics, *flow.trigger, "topic");
+    if (flow.schedule) {
+      out += " on schedule \"" + flow.schedule->cron + "\" in \"" + flow.schedule->zone + "\"";
+    }
     if (flow.timeout_ms != 0) out += " timeout " + duration_text(flow.timeout_ms);
+    if (flow.ttl_ms != 0) out += " ttl " + duration_text(flow.ttl_ms);
+    if (flow.concurrency) out += concurrency_text(program, *flow.concurrency);
+    out += limit_text(program, flow.limit);
     out += "\n";
   }
 }

@@ -215,8 +215,12 @@ tl::expected<Value, std::vector<JsonProblem>> decode_event(Unit& unit, uint32_t 
 }
 
 tl::expected<std::string, Failure> order_key(Unit& unit, uint32_t topic, const Value& event) {
-  uint32_t function = *unit.program().topics[topic].order_function;
-  auto key = evaluate(unit, function, std::span<const Value>(&event, 1));
+  return key_text(unit, *unit.program().topics[topic].order_function, {&event, 1});
+}
+
+tl::expected<std::string, Failure> key_text(Unit& unit, uint32_t function,
+                                            std::span<const Value> arguments) {
+  auto key = evaluate(unit, function, arguments);
   if (!key) return tl::unexpected(std::move(key.error()));
   std::string text;
   append_text(unit.types(), *key, text);

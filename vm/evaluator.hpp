@@ -43,6 +43,10 @@ tl::expected<Value, std::vector<JsonProblem>> decode_event(Unit& unit, uint32_t 
                                                            std::string_view text,
                                                            uint64_t version = 0);
 
+// The key that a pure function makes of its arguments, as text. REQUIRES: as evaluate().
+tl::expected<std::string, Failure> key_text(Unit& unit, uint32_t function,
+                                            std::span<const Value> arguments);
+
 // The ordering key of an event on a topic with an order function, as text. REQUIRES: the topic has
 // one.
 tl::expected<std::string, Failure> order_key(Unit& unit, uint32_t topic, const Value& event);

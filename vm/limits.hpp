@@ -46,6 +46,7 @@ inline constexpr uint32_t kStepPathBytesMax = 1000;    // `answer/hold/undo/rele
 inline constexpr uint32_t kStepKeyBytesMax = 512;      // an idempotency key handed to a worker
 inline constexpr uint32_t kFailureTextBytesMax =
     4096;  // kind and message of a failure, cut at a code point
+inline constexpr uint32_t kLogTextBytesMax = 4096;  // a line of `log`, cut likewise
 
 // An artifact. Sections over these are refused with the name of the limit.
 inline constexpr size_t kArtifactBytesMax = 16U << 20;
@@ -61,6 +62,7 @@ inline constexpr uint32_t kFunctionsMax = 65535;  // fits a 16-bit operand
 inline constexpr uint32_t kRegistersMax = 65535;
 inline constexpr uint32_t kCodeMax = 1U << 20;  // instructions of one function
 inline constexpr uint32_t kHandlersMax = 4096;  // of one function
+inline constexpr uint64_t kRateMax = 1'000'000'000;  // of a rate and its burst
 inline constexpr uint32_t kTableMax = 65535;    // events, topics, tasks, flows, step sites
 inline constexpr uint32_t kCapturesMax = 255;   // values of a compensation closure (the x operand)
 // Calls of pure functions inside each other; the call graph is acyclic, so this is known when

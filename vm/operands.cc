@@ -21,7 +21,8 @@ RegisterUse value_of(uint32_t a, uint32_t first, uint32_t count) {
 
 // Of the instructions with one register: whether it is read; the others write it.
 bool reads_its_register(Op op) {
-  return op == Op::ret || op == Op::sleep || op == Op::undo || op == Op::rethrow || op == Op::slot;
+  return op == Op::ret || op == Op::sleep || op == Op::undo || op == Op::rethrow ||
+         op == Op::slot || op == Op::log;
 }
 
 // Of what may go on elsewhere than behind itself.

@@ -21,7 +21,7 @@ enum class Op : uint8_t {
 enum class OperandKind : uint8_t {
   none,
   reg,  // a. Written by load_none, run_client, run_id, now, mark, gather; read by ret, sleep, undo,
-        // rethrow, slot
+        // rethrow, slot, log
   reg_reg,            // a, b. jump-free; `append` reads and writes a, `fail` only reads both
   reg_reg_reg,        // a, b, c. map_put reads and writes a; list_next writes a and c
   reg_const,          // a; w constant

@@ -34,7 +34,9 @@ Fiber& RunState::add_fiber(uint32_t parent, uint32_t function, std::string path,
   return *fibers.back();
 }
 
-void RunState::begin(Commands& commands) {
+// Takes the arguments in: from here on the run goes on. The values for the flow's own code, or why
+// they are none. Of the arguments only those stay that `on failure` will ask for.
+tl::expected<std::vector<Value>, Failure> RunState::take_arguments() {
   const FlowInfo& info_of_flow = program().flows[flow];
   const TypeTable& types = unit->types();
   std::optional<Failure> refused;
@@ -51,7 +53,6 @@ void RunState::begin(Commands& commands) {
   }
   phase = Phase::running;
   std::vector<Value> values = arguments;
-  // Of the arguments only those stay that `on failure` will ask for.
   std::vector<Value> kept(info_of_flow.on_failure ? arguments.size() : 0);
   if (info_of_flow.on_failure && !refused) {
     for (uint16_t r : unit->verified().facts(*info_of_flow.on_failure).live_parameters) {
@@ -59,11 +60,17 @@ void RunState::begin(Commands& commands) {
     }
   }
   arguments = std::move(kept);
-  if (refused) {
-    fail_run(RunStatus::failed, std::move(*refused), commands);
+  if (refused) return tl::unexpected(std::move(*refused));
+  return values;
+}
+
+void RunState::begin(Commands& commands) {
+  auto values = take_arguments();
+  if (!values) {
+    fail_run(RunStatus::failed, std::move(values.error()), commands);
   } else {
-    add_fiber(0, info_of_flow.function, program().functions[info_of_flow.function].segment,
-              std::move(values));
+    const uint32_t function = program().flows[flow].function;
+    add_fiber(0, function, program().functions[function].segment, std::move(*values));
   }
   drive(commands);
 }
@@ -185,7 +192,11 @@ bool RunState::step_failed(StepId step, Failure failure, bool unsure, Commands& 
 }
 
 bool RunState::cancel(CancelKind kind, std::string message, Commands& commands) {
-  if (phase != Phase::running) return false;
+  if (phase == Phase::created) {
+    (void)take_arguments();  // those that do not conform are none, as for a run that begins so
+  } else if (phase != Phase::running) {
+    return false;
+  }
   RunStatus status = RunStatus::cancelled;
   std::string_view word = failure_kind::kCancelled;
   if (kind == CancelKind::timed_out) {
@@ -194,6 +205,9 @@ bool RunState::cancel(CancelKind kind, std::string message, Commands& commands) 
   } else if (kind == CancelKind::superseded) {
     status = RunStatus::superseded;
     word = failure_kind::kSuperseded;
+  } else if (kind == CancelKind::busy) {
+    status = RunStatus::failed;
+    word = failure_kind::kBusy;
   }
   fail_run(status, {std::string(word), std::move(message), "", 0}, commands);
   drive(commands);

@@ -44,7 +44,7 @@ struct StartStep {
   std::vector<Value> arguments;        // conform to the task's parameters
   std::vector<Value> hedge_arguments;  // of site->hedge_site, likewise
   bool compensating = false;           // belongs to a compensation
-  std::vector<TimerId> deadlines;  // open around it: the step is of no use when one is up
+  std::vector<TimerId> deadlines;      // open around it: the step is of no use when one is up
 };
 // The answer to this step no longer matters; nothing more is to be reported for it.
 struct CancelStep {
@@ -88,6 +88,11 @@ struct StartRun {
   std::vector<Value> arguments;       // conform to the flow's parameters
   std::optional<std::string> client;  // of the new run
 };
+// A line for the history of the run, and for its operators. `path` is where in the run.
+struct Log {
+  std::string path;
+  std::string text;
+};
 // A compensation failed for good. `path` is the compensated step's.
 struct DeadLetter {
   std::string path;
@@ -110,7 +115,7 @@ struct Finish {
 };
 
 using Command = std::variant<StartStep, CancelStep, Notify, DeadLetter, EnterOnFailure, Finish,
-                             StartTimer, CancelTimer, Subscribe, Publish, StartRun>;
+                             StartTimer, CancelTimer, Subscribe, Publish, StartRun, Log>;
 using Commands = std::vector<Command>;
 
 // An event for a `receive`: from a topic, or sent to the run itself.
@@ -125,7 +130,8 @@ enum class SignalFit : uint8_t {
   full         // kSignalsMax wait already, or too many bytes, and no fiber waits for just that
 };
 
-enum class CancelKind : uint8_t { cancelled = 0, timed_out = 1, superseded = 2 };
+// busy: there was no place for it.
+enum class CancelKind : uint8_t { cancelled = 0, timed_out = 1, superseded = 2, busy = 3 };
 
 // Stored in snapshots: append only.
 enum class Phase : uint8_t {
@@ -198,7 +204,8 @@ class Run {
   // the value is not of the event's type.
   bool signal(Signal signal, Commands& commands);
   // Cancel, the flow's own timeout, superseded by a newer run: compensates, then `on failure` (not
-  // if superseded). Only while running.
+  // if superseded). Only while running, or before begin(): then it never begins, and the flow's own
+  // code does nothing.
   bool cancel(CancelKind kind, std::string message, Commands& commands);
   bool on_failure_expired(Commands& commands);
 

@@ -3,6 +3,7 @@
 #include "vm/failure_kinds.hpp"
 #include "vm/operands.hpp"
 #include "vm/run_state.hpp"
+#include "vm/text.hpp"
 
 // The instructions that act: `effect`, `suspends` and those that end a run.
 namespace sluice::vm::detail {
@@ -24,6 +25,8 @@ RunState::After RunState::perform(Fiber& fiber, Activation& act, Commands& comma
       return join(fiber, act, i, commands);
     case Op::notify:
       return notify(fiber, act, i, commands);
+    case Op::log:
+      return log(fiber, act, i, commands);
     case Op::finish:
     case Op::finish_bare:
       return leave(fiber, act, i, commands);
@@ -244,6 +247,17 @@ RunState::After RunState::notify(Fiber&, Activation& act, const Instruction& i,
   // A superseded run sends nothing: its successor speaks.
   bool silent = phase == Phase::compensating && ending.status == RunStatus::superseded;
   if (!silent) commands.emplace_back(std::move(command));
+  return After::go_on;
+}
+
+RunState::After RunState::log(Fiber& fiber, Activation& act, const Instruction& i,
+                              Commands& commands) {
+  const Value& text = act.registers[i.a];
+  if (!text.is(Kind::string)) {
+    act.fault("what is logged is no string");
+    return After::failed;
+  }
+  commands.emplace_back(Log{fiber.path, std::string(cut_text(text.as_text(), kLogTextBytesMax))});
   return After::go_on;
 }
 

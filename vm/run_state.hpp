@@ -110,11 +110,12 @@ struct RunState {
   std::vector<Undo> pending;
   std::vector<Signal> signals;  // that nobody took yet, oldest first
   Ending ending;
-  int64_t fuel = 0;  // of the present activation
+  int64_t fuel = 0;    // of the present activation
   int64_t now_us = 0;  // time of the input that is being taken
   Host* host = nullptr;
 
   // Inputs (vm/run.hpp).
+  tl::expected<std::vector<Value>, Failure> take_arguments();
   void begin(Commands& commands);
   bool step_succeeded(StepId step, Value result, Commands& commands);
   bool step_failed(StepId step, Failure failure, bool unsure, Commands& commands);
@@ -208,6 +209,7 @@ struct RunState {
   After join(Fiber& fiber, Activation& act, const Instruction& i, Commands& commands);
   void take_results(Fiber& parent, uint16_t first);
   After notify(Fiber& fiber, Activation& act, const Instruction& i, Commands& commands);
+  After log(Fiber& fiber, Activation& act, const Instruction& i, Commands& commands);
   After leave(Fiber& fiber, Activation& act, const Instruction& i, Commands& commands);
   After perform_block(Fiber& fiber, Activation& act, const Instruction& i, Commands& commands);
   After sleep(Fiber& fiber, Activation& act, const Instruction& i, Commands& commands);

@@ -1,6 +1,9 @@
 #include "vm/verifier_tables.hpp"
 
+#include <iterator>
 #include <set>
+
+#include "vm/cron.hpp"
 
 namespace sluice::vm {
 namespace {
@@ -127,6 +130,33 @@ class Tables {
     }
   }
 
+  void counted(const std::string& what, Per per, const std::optional<uint32_t>& function,
+               size_t parameters) {
+    require((per == Per::key) == function.has_value(),
+            what + " counts by a key without a function, or has one without a key");
+    if (!function) return;
+    require(is_function(*function, FunctionKind::pure, parameters),
+            what + " counts by what is no function of that many parameters");
+  }
+
+  void limit(const std::string& what, const std::optional<RateLimit>& limit, size_t parameters) {
+    if (!limit) return;
+    require(limit->count > 0 && limit->per_ms > 0, what + " has a rate of nothing");
+    counted("the rate of " + what, limit->per, limit->key_function, parameters);
+  }
+
+  void admission(const std::string& what, const FlowInfo& flow) {
+    limit(what, flow.limit, flow.parameters.size());
+    if (flow.concurrency) {
+      require(flow.concurrency->runs > 0, what + " lets no run go on");
+      counted("the concurrency of " + what, flow.concurrency->per, flow.concurrency->key_function,
+              flow.parameters.size());
+    }
+    if (!flow.schedule) return;
+    require(!flow.trigger && flow.parameters.empty(), what + " is scheduled, and wants an event");
+    require(parse_cron(flow.schedule->cron).has_value(), what + " has a schedule that is none");
+  }
+
   void edge() {
     const Program& p = program_;
     for (const EventInfo& event : p.events) {
@@ -136,6 +166,7 @@ class Tables {
     }
     for (const TopicInfo& topic : p.topics) {
       require(topic.event < p.events.size(), "topic `" + topic.name + "` has no event");
+      limit("topic `" + topic.name + "`", topic.limit, 1);
       if (!topic.order_function) continue;
       require(is_function(*topic.order_function, FunctionKind::pure, 1),
               "topic `" + topic.name + "` is ordered by what is no function of one parameter");
@@ -166,6 +197,7 @@ class Tables {
       require(step.attempts >= 1, "step `" + step.name + "` has no attempt");
       require(step.backoff_min_ms <= step.backoff_max_ms && step.backoff_factor_milli >= 1000,
               "step `" + step.name + "` has a backoff that shrinks");
+      require(step.priority < std::size(kPriorities), "step `" + step.name + "` has no priority");
     }
     for (const StepSite& step : p.steps) hedge(step);
   }
@@ -224,6 +256,7 @@ class Tables {
       for (uint32_t event : flow.outcomes) {
         require(event < p.events.size(), name + " has an outcome that is no event");
       }
+      admission(name, flow);
       if (problem_ || !flow.trigger) continue;
       require(*flow.trigger < p.topics.size(), name + " is triggered by no topic");
       if (problem_) continue;

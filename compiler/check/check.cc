@@ -7,10 +7,11 @@ namespace sluice::compiler {
 
 std::unique_ptr<ir::Program> check(const SourceSet& sources, const std::set<FileId>& standard,
                                    std::vector<std::unique_ptr<ast::Module>> trees,
-                                   Diagnostics& diagnostics) {
+                                   Diagnostics& diagnostics, ZoneNames zones) {
   auto program = std::make_unique<ir::Program>();
   program->trees = std::move(trees);
   Context context(*program, diagnostics);
+  context.zones = zones;
   load_modules(context, sources, standard);
   collect(context);
   check_wire_names(context);

@@ -66,6 +66,8 @@ class Context {
   std::unordered_map<const ir::Module*, ModuleScope*> scope_of;
   // Kinds of failure that tasks declare and flows fail with.
   std::set<std::string> declared_kinds;
+  // Names of the zones that schedules may name; null: any.
+  const std::vector<std::string>& (*zones)() = nullptr;
 
   // The named thing, or null after reporting that there is none (or that its module is missing,
   // which was reported at the import). `what` names what is wanted: "topic", "task".
@@ -87,6 +89,11 @@ class Context {
   void unknown(Code code, std::string_view lacks, const ast::Name& name,
                const std::vector<std::string_view>& candidates);
 
+  // Notes a use of what the engine does not execute yet.
+  void unexecuted(Code code, Span span, std::string_view feature) {
+    program.unexecuted.push_back({code, span, feature});
+  }
+
   ir::Expr* expr(Span span, ir::TypeId type, decltype(ir::Expr::node) node);
   ir::Expr* poison(Span span);
   ir::Local* local(const ast::Name& name, ir::TypeId type, ir::Local::Kind kind);
@@ -107,12 +114,12 @@ class Context {
 // The passes, in their order. Each goes on after errors.
 // Modules, imports, and the cycles among them.
 void load_modules(Context& context, const SourceSet& sources, const std::set<FileId>& standard);
-void collect(Context& context);                        // declarations into scopes
-void check_wire_names(Context& context);               // clashes across modules
-void check_declarations(Context& context);             // everything outside bodies
-void check_bodies(Context& context);                   // fns and flows
-void check_upgrades(Context& context);                 // between versions of events
-void check_cycles(Context& context);                   // records, fns
+void collect(Context& context);             // declarations into scopes
+void check_wire_names(Context& context);    // clashes across modules
+void check_declarations(Context& context);  // everything outside bodies
+void check_bodies(Context& context);        // fns and flows
+void check_upgrades(Context& context);      // between versions of events
+void check_cycles(Context& context);        // records, fns
 void check_edge_events(Context& context);
 void check_tests(Context& context);  // test and invariant blocks
 void check_imports_used(Context& context);

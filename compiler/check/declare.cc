@@ -121,11 +121,13 @@ class Declarations {
     }
   }
 
-  void pool(const PoolDef& def) {
+  void pool(PoolDef& def) {
     const auto& node = std::get<ast::PoolDecl>(def.tree->node);
     if (node.slots == nullptr) return;
-    context_.diagnostics.report(Code::E0630, node.slots->span, "`slots` is not executed yet")
-        .because("a pool hands out as many tasks as its workers have credit for");
+    PolicyReader reader(context_, scope_, PolicyPlace::kBundle);
+    const auto slots = reader.integer(*node.slots, "the number of slots", 1, kSlotsMax);
+    def.slots = slots.value_or(0);
+    context_.unexecuted(Code::E0630, node.slots->span, "slots");
   }
 
  private:
@@ -167,25 +169,25 @@ class Declarations {
 
   void topic_setting(TopicDef& def, const ast::TopicSetting& setting) {
     PolicyReader reader(context_, scope_, PolicyPlace::kBundle);
-    std::visit(
-        ast::Overloaded{
-            [&](const ast::OrderSetting& order) { order_by(def, setting, order); },
-            [&](const ast::DedupeSetting& dedupe) {
-              def.dedupe_ms = reader.duration(*dedupe.window, "a window").value_or(0);
-            },
-            [&](const ast::RetainSetting& retain) {
-              def.retain_ms = reader.duration(*retain.duration, "a retention").value_or(0);
-            },
-            [&](const ast::LimitSetting&) {
-              context_.diagnostics.report(Code::E0627, setting.span, "`limit` is not executed yet")
-                  .because("a full engine answers `busy` with a time to come back");
-            },
-            [&](const ast::TtlSetting&) {
-              context_.diagnostics.report(Code::E0628, setting.span, "`ttl` is not executed yet")
-                  .because("a client may send `ttl_ms` with each event");
-            },
-        },
-        setting.node);
+    std::visit(ast::Overloaded{
+                   [&](const ast::OrderSetting& order) { order_by(def, setting, order); },
+                   [&](const ast::DedupeSetting& dedupe) {
+                     def.dedupe_ms = reader.duration(*dedupe.window, "a window").value_or(0);
+                   },
+                   [&](const ast::RetainSetting& retain) {
+                     def.retain_ms = reader.duration(*retain.duration, "a retention").value_or(0);
+                   },
+                   [&](const ast::LimitSetting& limit) {
+                     def.limit = reader.limit(limit, setting.span);
+                     def.limit->per = per_of(limit.scope);
+                     if (limit.scope.key != nullptr)
+                       def.limit->key = event_key(def, *limit.scope.key);
+                   },
+                   [&](const ast::TtlSetting& ttl) {
+                     def.ttl_ms = reader.duration(*ttl.duration, "a ttl").value_or(0);
+                   },
+               },
+               setting.node);
   }
 
   void order_by(TopicDef& def, const ast::TopicSetting& setting, const ast::OrderSetting& order) {
@@ -200,19 +202,26 @@ class Declarations {
       case ast::Scope::Kind::kKey:
         break;
     }
-    if (def.event == nullptr) return;
-    def.event_local =
-        context_.local({"event", setting.span}, def.event->type, Local::Kind::kParameter);
+    def.key = event_key(def, *order.scope.key);
+  }
+
+  // A key over the fields of the topic's event; null after an error of the event's.
+  Expr* event_key(TopicDef& def, const ast::Expr& tree) {
+    if (def.event == nullptr) return nullptr;
+    if (def.event_local == nullptr) {
+      def.event_local =
+          context_.local({"event", tree.span}, def.event->type, Local::Kind::kParameter);
+    }
     Exprs exprs(context_, scope_, World::kOrderKey, locals_);
     exprs.set_event(def.event_local);
-    def.key = exprs.infer(*order.scope.key);
-    const TypeId type = def.key->type;
-    if (type == kString || type == kInt || type == kPoison) return;
+    Expr* key = exprs.infer(tree);
+    if (key->type == kString || key->type == kInt || key->type == kPoison) return key;
     context_.diagnostics
-        .report(Code::E0301, order.scope.key->span,
+        .report(Code::E0301, tree.span,
                 fmt::format("events are ordered by a `string` or an `int`, not by {}",
-                            with_article(context_.types.name(type))))
+                            with_article(context_.types.name(key->type))))
         .also(def.event->tree->name.span, "the event");
+    return key;
   }
 
   Context& context_;
@@ -316,7 +325,7 @@ void check_declarations(Context& context) {
   for (TaskDef& def : program.tasks) at(def.module).values(def.parameters, false);
   for (FnDef& def : program.fns) at(def.module).values(def.parameters, false);
   for (FlowDef& def : program.flows) at(def.module).values(def.parameters, false);
-  for (const PoolDef& def : program.pools) at(def.module).pool(def);
+  for (PoolDef& def : program.pools) at(def.module).pool(def);
   for (PolicyDef& def : program.policies) context.ensure_policy(def);
   for (TaskDef& def : program.tasks) at(def.module).task(def);
   for (TopicDef& def : program.topics) at(def.module).topic(def);

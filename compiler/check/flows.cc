@@ -18,9 +18,9 @@ FlowChecker::FlowChecker(Context& context, ModuleScope& scope, FlowDef& flow)
       exprs_(context, scope, World::kFlow, locals_) {}
 
 void FlowChecker::run() {
-  settings();
   locals_.open();
   parameters();
+  settings();
   flow_.body = block(tree_.body);
   if (tree_.on_failure) {
     place_ = Place::kOnFailure;
@@ -41,106 +41,6 @@ void FlowChecker::parameters() {
     locals_.declare(local);
     flow_.locals.push_back(local);
   }
-}
-
-void FlowChecker::settings() {
-  std::vector<const ast::FlowSetting*> seen;
-  for (const ast::FlowSetting& each : tree_.settings) {
-    // Each task may have a budget of its own.
-    const bool many = std::holds_alternative<ast::BudgetCallsSetting>(each.node);
-    const auto same = std::find_if(seen.begin(), seen.end(), [&](const auto* other) {
-      return !many && other->node.index() == each.node.index();
-    });
-    if (same != seen.end()) {
-      context_.diagnostics.report(Code::E0501, each.span, "this setting is given twice")
-          .also((*same)->span, "first here")
-          .mend("remove it", {{each.span, ""}});
-      continue;
-    }
-    seen.push_back(&each);
-    setting(each);
-  }
-  exprs_.set_run_client(flow_.has_trigger ? kString : types_.optional_of(kString));
-}
-
-void FlowChecker::setting(const ast::FlowSetting& setting) {
-  const auto refuse_setting = [&](Code code, std::string_view name, std::string_view why) {
-    context_.diagnostics.report(code, setting.span, fmt::format("`{}` is not executed yet", name))
-        .because(std::string(why));
-  };
-  std::visit(ast::Overloaded{
-                 [&](const ast::TopicTrigger& node) { trigger(node, setting.span); },
-                 [&](const ast::ScheduleTrigger&) {
-                   refuse_setting(Code::E0617, "on schedule",
-                                  "a flow is started by a topic or the API");
-                 },
-                 [&](const ast::FlowTimeoutSetting& node) {
-                   PolicyReader reader(context_, scope_, PolicyPlace::kBundle);
-                   const auto ms = reader.duration(*node.duration, "a timeout");
-                   flow_.timeout_ms = {ms.value_or(0), setting.span};
-                 },
-                 [&](const ast::ConcurrencySetting&) {
-                   refuse_setting(Code::E0626, "concurrency", "runs of a flow go side by side");
-                 },
-                 [&](const ast::LimitSetting&) {
-                   refuse_setting(Code::E0627, "limit", "a full engine answers `busy`");
-                 },
-                 [&](const ast::TtlSetting&) {
-                   refuse_setting(Code::E0628, "ttl", "a client may send `ttl_ms` with each event");
-                 },
-                 [&](const ast::BudgetCallsSetting& node) { call_budget(node, setting.span); },
-                 [&](const ast::BudgetTimeSetting& node) {
-                   PolicyReader reader(context_, scope_, PolicyPlace::kBundle);
-                   const auto ms = reader.duration(*node.duration, "a budget");
-                   flow_.budget_ms = {ms.value_or(0), setting.span};
-                 },
-             },
-             setting.node);
-}
-
-void FlowChecker::call_budget(const ast::BudgetCallsSetting& node, Span span) {
-  PolicyReader reader(context_, scope_, PolicyPlace::kBundle);
-  const auto calls = reader.integer(*node.count, "a number of calls", 0, kBudgetCallsMax);
-  const Symbol* symbol = context_.resolve(scope_, Space::kValue, node.task, "task");
-  if (symbol == nullptr || !calls) return;
-  const TaskDef* task = symbol->as<TaskDef>();
-  if (task == nullptr) {
-    context_.diagnostics
-        .report(Code::E0203, node.task.span,
-                fmt::format("a budget is for the calls of a task, and this is {}",
-                            kind_with_article(*symbol)))
-        .also(symbol->span, "declared here");
-    return;
-  }
-  for (const FlowDef::CallBudget& other : flow_.call_budgets) {
-    if (other.task != task) continue;
-    context_.diagnostics
-        .report(Code::E0501, span, fmt::format("`{}` has a budget already", task->name))
-        .also(other.span, "first here")
-        .mend("remove it", {{span, ""}});
-    return;
-  }
-  flow_.call_budgets.push_back({task, *calls, span});
-}
-
-void FlowChecker::trigger(const ast::TopicTrigger& node, Span span) {
-  flow_.has_trigger = true;
-  const Symbol* symbol = context_.resolve(scope_, Space::kTopic, node.topic, "topic");
-  if (symbol == nullptr) return;
-  flow_.trigger = symbol->as<TopicDef>();
-  const RecordDef* event = flow_.trigger->event;
-  if (event == nullptr) return;
-  const bool one = flow_.parameters.size() == 1;
-  if (one && types_.fits(event->type, flow_.parameters[0].type) &&
-      types_.fits(flow_.parameters[0].type, event->type)) {
-    return;
-  }
-  const Span where = one ? flow_.parameters[0].type_span : flow_.tree->name.span;
-  context_.diagnostics
-      .report(Code::E0411, where,
-              fmt::format("a flow on `{}` takes one parameter, the `{}` that starts it",
-                          flow_.trigger->name, event->name))
-      .also(span, fmt::format("`{}` is a topic of `{}`", flow_.trigger->name, event->name));
 }
 
 // ------------------------------------------------------------------------------------- statements
@@ -175,6 +75,7 @@ Stmt* FlowChecker::statement(const ast::Stmt& tree) {
                         [&](const ast::IfStmt& node) { return if_statement(tree, node); },
                         [&](const ast::MatchStmt& node) { return match(tree, node); },
                         [&](const ast::NotifyStmt& node) { return notify(tree, node); },
+                        [&](const ast::LogStmt& node) { return log(tree, node); },
                         [&](const ast::ReturnStmt& node) { return return_statement(tree, node); },
                         [&](const ast::FailStmt& node) { return fail(tree, node); },
                         [&](const ast::WhileStmt& node) { return while_loop(tree, node); },
@@ -365,6 +266,10 @@ Stmt* FlowChecker::notify(const ast::Stmt& tree, const ast::NotifyStmt& node) {
     out.to = exprs_.want(*node.to, {kString});
   }
   return made(tree, out);
+}
+
+Stmt* FlowChecker::log(const ast::Stmt& tree, const ast::LogStmt& node) {
+  return made(tree, Log{exprs_.want(*node.value, {kString})});
 }
 
 Stmt* FlowChecker::return_statement(const ast::Stmt& tree, const ast::ReturnStmt& node) {

@@ -24,10 +24,16 @@ class FlowChecker {
   // What kind of block a statement stands in; says what it may do.
   enum class Place : std::uint8_t { kBody, kOnFailure, kCompensation };
 
+  // The head (flows_settings.cc).
   void settings();
   void setting(const ast::FlowSetting& setting);
   void call_budget(const ast::BudgetCallsSetting& node, Span span);
   void trigger(const ast::TopicTrigger& node, Span span);
+  void concurrency(const ast::ConcurrencySetting& node, Span span);
+  void schedule(const ast::ScheduleTrigger& node, Span span);
+  void check_zone(const ast::Expr& tree, const std::string& zone);
+  void counts_elsewhere(const ir::FlowDef& flow, Span call);
+  vm::Per per(const ast::Scope& scope, ir::Expr** key);
   void parameters();
 
   // Statements (flows.cc). Null if nothing is left of it but a report.
@@ -45,6 +51,7 @@ class FlowChecker {
   ir::Stmt* notify(const ast::Stmt& tree, const ast::NotifyStmt& node);
   ir::Stmt* return_statement(const ast::Stmt& tree, const ast::ReturnStmt& node);
   ir::Stmt* fail(const ast::Stmt& tree, const ast::FailStmt& node);
+  ir::Stmt* log(const ast::Stmt& tree, const ast::LogStmt& node);
   ir::RecordDef* event_type(const ir::Expr& value, std::string_view what);
   void check_outcome(const ast::Stmt& tree, ir::Return& node);
 
@@ -105,7 +112,6 @@ class FlowChecker {
 
   // What is parsed and not executed yet (flows_later.cc): reported, and checked inside.
   ir::Stmt* later(const ast::Stmt& tree);
-  void refuse(Code code, const ast::Stmt& tree, std::string_view word, std::string_view why);
 
   // What goes beyond the run (flows_messages.cc).
   ir::Stmt* publish(const ast::Stmt& tree, const ast::PublishStmt& node);

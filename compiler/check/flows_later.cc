@@ -14,13 +14,6 @@ Span first_word(const ast::Stmt& tree, std::string_view word) {
   return {tree.span.file, tree.span.begin, tree.span.begin + size};
 }
 
-void FlowChecker::refuse(Code code, const ast::Stmt& tree, std::string_view word,
-                         std::string_view why) {
-  context_.diagnostics
-      .report(code, first_word(tree, word), fmt::format("`{}` is not executed yet", word))
-      .because(std::string(why));
-}
-
 bool FlowChecker::forbidden_in_on_failure(const ast::Stmt& tree, std::string_view word) {
   if (place_ != Place::kOnFailure) return false;
   context_.diagnostics
@@ -33,17 +26,7 @@ bool FlowChecker::forbidden_in_on_failure(const ast::Stmt& tree, std::string_vie
 }
 
 Stmt* FlowChecker::later(const ast::Stmt& tree) {
-  Refused out = std::visit(ast::Overloaded{
-                               [&](const ast::LogStmt& node) {
-                                 exprs_.infer(*node.value);
-                                 refuse(Code::E0611, tree, "log",
-                                        "the history of a run shows each step and its result");
-                                 return Refused{};
-                               },
-                               [&](const auto&) { return Refused{}; },
-                           },
-                           tree.node);
-  return made(tree, std::move(out));
+  return made(tree, Refused{});
 }
 
 }  // namespace sluice::compiler

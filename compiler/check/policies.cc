@@ -99,11 +99,6 @@ bool PolicyReader::fits_child(const ast::Policy& line) {
   return false;
 }
 
-void PolicyReader::refuse(Code code, Span span, std::string_view name, std::string_view why) {
-  context_.diagnostics.report(code, span, fmt::format("`{}` is not executed yet", name))
-      .because(std::string(why));
-}
-
 void PolicyReader::step_only(Span span, std::string_view name, std::string_view why) {
   context_.diagnostics.report(Code::E0502, span, fmt::format("`{}` belongs to a step", name))
       .because(std::string(why));
@@ -153,16 +148,15 @@ void PolicyReader::apply(const ast::Policy& line, Policies& into) {
               step_only(span, "keep", "whether an effect is kept is for the flow to say");
             }
           },
+          [&](const ast::BreakerPolicy& p) { breaker(p, span, into); },
+          [&](const ast::PriorityPolicy& p) { priority(p, span, into); },
           [&](const ast::UsesPolicy& p) { uses(p, into); },
           [&](const ast::FailsPolicy& p) {
             if (place_ == PolicyPlace::kTask) return;
             context_.diagnostics.report(Code::E0502, span, "`fails` belongs to a task")
                 .because(p.kinds.empty() ? "" : "it declares by which kinds the task may fail");
           },
-          [&](const auto&) {
-            hanging(line);
-            later(line);
-          },
+          [&](const auto&) { hanging(line); },
       },
       line.node);
 }
@@ -198,20 +192,55 @@ void PolicyReader::hanging(const ast::Policy& line) {
              line.node);
 }
 
-void PolicyReader::later(const ast::Policy& line) {
-  const Span span = line.span;
-  std::visit(
-      ast::Overloaded{
-          [&](const ast::BreakerPolicy&) {
-            refuse(Code::E0622, span, "breaker", "`timeout` and `attempts` bound a step meanwhile");
-          },
-          [&](const ast::PriorityPolicy&) {
-            refuse(Code::E0623, span, "priority",
-                   "steps are handed out in the order in which they became ready");
-          },
-          [](const auto&) {},
-      },
-      line.node);
+void PolicyReader::breaker(const ast::BreakerPolicy& node, Span span, Policies& into) {
+  vm::Breaker made;
+  const auto percent = integer(*node.percent, "a percentage", 1, 100);
+  const auto calls = integer(*node.calls, "the number of calls", 1, kBreakerCallsMax);
+  made.percent = static_cast<std::uint32_t>(percent.value_or(1));
+  made.calls = static_cast<std::uint32_t>(calls.value_or(1));
+  made.within_ms = static_cast<std::uint64_t>(duration(*node.window, "a window").value_or(1));
+  made.cooldown_ms = static_cast<std::uint64_t>(duration(*node.cooldown, "a cooldown").value_or(1));
+  into.breaker = {made, span};
+  context_.unexecuted(Code::E0622, span, "breaker");
+}
+
+void PolicyReader::priority(const ast::PriorityPolicy& node, Span span, Policies& into) {
+  context_.unexecuted(Code::E0623, span, "priority");
+  for (std::uint8_t i = 0; i < std::size(vm::kPriorities); ++i) {
+    if (vm::kPriorities[i] != node.level.text) continue;
+    into.priority = {i, span};
+    return;
+  }
+  context_.unknown(Code::E0511, "there is no priority", node.level,
+                   {std::begin(vm::kPriorities), std::end(vm::kPriorities)});
+}
+
+LimitDef PolicyReader::limit(const ast::LimitSetting& node, Span span) {
+  LimitDef made;
+  made.count = node.rate.count;
+  made.per_ms = node.rate.per_ms;
+  made.span = span;
+  if (node.rate.count > vm::kRateMax) {
+    context_.diagnostics.report(Code::E0503, node.rate.span,
+                                fmt::format("a rate is at most {}", vm::kRateMax));
+  }
+  if (node.burst != nullptr) {
+    made.burst = integer(*node.burst, "a burst", 1, kBurstMax).value_or(0);
+  }
+  context_.unexecuted(Code::E0627, span, "limit");
+  return made;
+}
+
+vm::Per per_of(const ast::Scope& scope) {
+  switch (scope.kind) {
+    case ast::Scope::Kind::kClient:
+      return vm::Per::client;
+    case ast::Scope::Kind::kTenant:
+      return vm::Per::tenant;
+    case ast::Scope::Kind::kKey:
+      break;
+  }
+  return vm::Per::key;
 }
 
 void PolicyReader::attempts(const ast::Policy& line, const ast::AttemptsPolicy& node,
@@ -306,6 +335,8 @@ void PolicyReader::uses(const ast::UsesPolicy& node, Policies& into) {
   if (from.idempotent) into.idempotent = from.idempotent;
   if (from.readonly) into.readonly = from.readonly;
   if (from.keyed) into.keyed = from.keyed;
+  if (from.priority) into.priority = from.priority;
+  if (from.breaker) into.breaker = from.breaker;
 }
 
 void Context::report_policy_cycle(const PolicyDef& def) {

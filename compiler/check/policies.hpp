@@ -7,6 +7,7 @@
 
 #include "compiler/check/context.hpp"
 #include "compiler/check/exprs.hpp"
+#include "vm/limits.hpp"
 
 namespace sluice::compiler {
 
@@ -16,6 +17,13 @@ inline constexpr std::int64_t kAttemptsMax = 1000;
 inline constexpr std::int64_t kBudgetCallsMax = 1'000'000'000;
 // The factor between two gaps, at most.
 inline constexpr std::int64_t kBackoffFactorMax = 100;
+
+// Calls that a breaker looks at, slots of a pool, and events of a burst, at most.
+inline constexpr std::int64_t kBreakerCallsMax = 100'000;
+inline constexpr std::int64_t kSlotsMax = 1'000'000;
+inline constexpr std::int64_t kBurstMax = vm::kRateMax;
+
+vm::Per per_of(const ast::Scope& scope);
 
 // kChild: a step that runs a flow, which has attempts, limits and keys of its own.
 enum class PolicyPlace : std::uint8_t { kTask, kBundle, kStep, kChild };
@@ -40,6 +48,8 @@ class PolicyReader {
 
   // A positive duration that is known now; nothing after an error.
   std::optional<std::int64_t> duration(const ast::Expr& tree, std::string_view what);
+  // `limit 50/s per … burst 200`, but for what it is counted by.
+  ir::LimitDef limit(const ast::LimitSetting& node, Span span);
   std::optional<std::int64_t> integer(const ast::Expr& tree, std::string_view what,
                                       std::int64_t least, std::int64_t most);
 
@@ -47,7 +57,6 @@ class PolicyReader {
   using Lines = std::vector<ast::Policy>;
 
   bool is_repeated(const ast::Policy& line);
-  void refuse(Code code, Span span, std::string_view name, std::string_view why);
   void step_only(Span span, std::string_view name, std::string_view why);
   std::optional<vm::Value> constant(const ast::Expr& tree, ir::TypeId type, std::string_view what);
   void attempts(const ast::Policy& line, const ast::AttemptsPolicy& node, ir::Policies& into);
@@ -58,9 +67,10 @@ class PolicyReader {
   void uses(const ast::UsesPolicy& node, ir::Policies& into);
   void apply(const ast::Policy& line, ir::Policies& into);
   void hanging(const ast::Policy& line);
-  void later(const ast::Policy& line);
   // Whether it is a line that a step which runs a flow may have; otherwise it is reported.
   bool fits_child(const ast::Policy& line);
+  void breaker(const ast::BreakerPolicy& node, Span span, ir::Policies& into);
+  void priority(const ast::PriorityPolicy& node, Span span, ir::Policies& into);
 
   Context& context_;
   ModuleScope& scope_;

@@ -144,6 +144,7 @@ class Collector {
                    [&](const Receive& node) { receive(node); },
                    [&](const Publish& node) { expr(node.value); },
                    [&](const Start& node) { start(node); },
+                   [&](const Log& node) { expr(node.value); },
                },
                stmt.node);
   }

@@ -111,6 +111,19 @@ void Generator::functions() {
   for (const FlowDef& def : program_.flows) flow(def);
 }
 
+vm::Concurrency Generator::concurrency(const FlowDef& def) {
+  const ConcurrencyDef& from = *def.concurrency;
+  vm::Concurrency made;
+  made.runs = static_cast<std::uint32_t>(from.runs);
+  made.overload = from.overload;
+  made.waiting = static_cast<std::uint32_t>(from.waiting);
+  made.per = from.per;
+  if (from.key != nullptr) {
+    made.key_function = key_function(def.name + " key", *from.key, def.locals);
+  }
+  return made;
+}
+
 void Generator::flow(const FlowDef& def) {
   vm::FlowInfo info;
   info.name = def.name;
@@ -120,6 +133,10 @@ void Generator::flow(const FlowDef& def) {
   for (const RecordDef* outcome : def.outcomes) info.outcomes.push_back(event_of(*outcome));
   if (def.trigger != nullptr) info.trigger = topics_.at(def.trigger);
   if (def.timeout_ms) info.timeout_ms = static_cast<std::uint64_t>(def.timeout_ms->value);
+  info.ttl_ms = static_cast<std::uint64_t>(def.ttl_ms);
+  if (def.concurrency) info.concurrency = concurrency(def);
+  if (def.limit) info.limit = limit(*def.limit, def.locals);
+  info.schedule = def.schedule;
   const auto parameters = static_cast<std::uint16_t>(def.parameters.size());
   info.function = reserve();
   FunctionCode body(*this, def.name, vm::FunctionKind::flow, parameters, def.name);
@@ -137,7 +154,9 @@ void Generator::flow(const FlowDef& def) {
 
 std::optional<vm::Program> Generator::run() {
   if (!check_limits()) return std::nullopt;
-  out_.features = {"core"};
+  std::set<std::string> features{"core"};
+  for (const Unexecuted& each : program_.unexecuted) features.emplace(each.feature);
+  out_.features.assign(features.begin(), features.end());
   list_sources();
   number_functions();
   types_of_data();

@@ -89,6 +89,7 @@ void FunctionCode::statement(const Stmt& stmt) {
                  [&](const Receive& node) { receive(node); },
                  [&](const Publish& node) { publish(node); },
                  [&](const Start& node) { start(node); },
+                 [&](const Log& node) { log(node); },
              },
              stmt.node);
 }
@@ -419,6 +420,12 @@ void FunctionCode::start(const Start& node) {
   builder_.emit_start_run(id, first, generator_.flow_of(*node.flow), for_client);
   builder_.release_to(mark);
   if (node.result != nullptr) bind(node.result, id);
+}
+
+void FunctionCode::log(const Log& node) {
+  const std::uint32_t mark = builder_.mark();
+  builder_.emit(Op::log, eval(*node.value));
+  builder_.release_to(mark);
 }
 
 void FunctionCode::return_statement(const Return& node) {

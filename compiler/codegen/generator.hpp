@@ -56,6 +56,10 @@ class Generator {
   void pools_and_tasks();
   void functions();
   void flow(const ir::FlowDef& def);
+  vm::Concurrency concurrency(const ir::FlowDef& def);
+  vm::RateLimit limit(const ir::LimitDef& def, const std::vector<ir::Local*>& parameters);
+  std::uint32_t key_function(const std::string& name, const ir::Expr& key,
+                             const std::vector<ir::Local*>& parameters);
   // Test and invariant blocks (tests.cc).
   void tests();
   void test_value(const std::string& title, const ir::Expr* value);
@@ -214,6 +218,7 @@ class FunctionCode {
   void undo_since(Register mark);
   std::uint32_t branch(const ir::Branch& each, const Captures& captures, bool in_race);
   void notify(const ir::Notify& node);
+  void log(const ir::Log& node);
   void publish(const ir::Publish& node);
   void start(const ir::Start& node);
   void return_statement(const ir::Return& node);

@@ -146,6 +146,7 @@ void Generator::topics() {
     info.event = event_of(*def.event);
     info.dedupe_ms = static_cast<std::uint64_t>(def.dedupe_ms);
     info.retain_ms = static_cast<std::uint64_t>(def.retain_ms);
+    info.ttl_ms = static_cast<std::uint64_t>(def.ttl_ms);
     if (def.key != nullptr) {
       info.order_function = reserve();
       FunctionCode code(*this, def.name + " order by", vm::FunctionKind::pure, 1);
@@ -153,15 +154,37 @@ void Generator::topics() {
       code.pure_body(*def.key);
       put(*info.order_function, code.builder(), def.tree->name.span);
     }
+    if (def.limit) info.limit = limit(*def.limit, {def.event_local});
     topics_.emplace(&def, static_cast<std::uint32_t>(out_.topics.size()));
     out_.topics.push_back(std::move(info));
   }
 }
 
+vm::RateLimit Generator::limit(const LimitDef& def, const std::vector<Local*>& parameters) {
+  vm::RateLimit made;
+  made.count = def.count;
+  made.per_ms = static_cast<std::uint64_t>(def.per_ms);
+  made.burst = static_cast<std::uint64_t>(def.burst);
+  made.per = def.per;
+  if (def.key != nullptr) made.key_function = key_function("limit key", *def.key, parameters);
+  return made;
+}
+
+std::uint32_t Generator::key_function(const std::string& name, const Expr& key,
+                                      const std::vector<Local*>& parameters) {
+  const std::uint32_t index = reserve();
+  FunctionCode code(*this, name, vm::FunctionKind::pure,
+                    static_cast<std::uint16_t>(parameters.size()));
+  for (std::uint32_t i = 0; i < parameters.size(); ++i) code.bind(parameters[i], {i});
+  code.pure_body(key);
+  put(index, code.builder(), key.span);
+  return index;
+}
+
 void Generator::pools_and_tasks() {
   for (const PoolDef& def : program_.pools) {
     pools_.emplace(&def, static_cast<std::uint32_t>(out_.pools.size()));
-    out_.pools.push_back({def.name, 0});
+    out_.pools.push_back({def.name, static_cast<std::uint32_t>(def.slots)});
   }
   for (const TaskDef& def : program_.tasks) {
     vm::TaskInfo info;
@@ -226,6 +249,8 @@ std::uint32_t Generator::add_site(const StepDef& step) {
       site.hedge_site = add_hedge(*policies.hedge->value.call);
     }
   }
+  if (policies.priority) site.priority = policies.priority->value;
+  if (policies.breaker) site.breaker = policies.breaker->value;
   out_.steps.push_back(std::move(site));
   return static_cast<std::uint32_t>(out_.steps.size() - 1);
 }

@@ -7,6 +7,7 @@
 #include "compiler/compile.hpp"
 #include "compiler/flowc/command.hpp"
 #include "compiler/flowc/inputs.hpp"
+#include "engine/schedule/instants.hpp"
 
 namespace sluice::flowc {
 namespace {
@@ -30,8 +31,9 @@ int build(const BuildOptions& options) {
   compiler::Diagnostics diagnostics;
   auto sources = read_sources(options.paths, diagnostics);
   if (!sources) return fail(kUsage, sources.error());
-  const auto result =
-      compiler::compile(*sources, diagnostics, {.debug_lines = !options.no_debug_lines});
+  const compiler::CompileOptions how{.debug_lines = !options.no_debug_lines,
+                                     .zones = schedule::zone_names};
+  const auto result = compiler::compile(*sources, diagnostics, how);
   print_diagnostics(diagnostics, *sources, options.format);
   if (diagnostics.has_errors() || !result.artifact.has_value()) return kFindings;
   if (to_output) {

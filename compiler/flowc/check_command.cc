@@ -7,6 +7,7 @@
 #include "compiler/fixes.hpp"
 #include "compiler/flowc/command.hpp"
 #include "compiler/flowc/inputs.hpp"
+#include "engine/schedule/instants.hpp"
 
 namespace sluice::flowc {
 namespace {
@@ -39,7 +40,7 @@ int check(const CheckOptions& options) {
     compiler::Diagnostics diagnostics;
     auto sources = read_sources(options.paths, diagnostics);
     if (!sources) return fail(kUsage, sources.error());
-    compiler::compile(*sources, diagnostics);
+    compiler::compile(*sources, diagnostics, {.zones = schedule::zone_names});
     if (options.fix && round < kRoundsMax) {
       const auto fixed = fix_files(diagnostics, *sources);
       if (!fixed) return fail(kUsage, fixed.error());

@@ -6,6 +6,7 @@
 #include "compiler/compile.hpp"
 #include "compiler/flowc/command.hpp"
 #include "compiler/flowc/inputs.hpp"
+#include "engine/schedule/instants.hpp"
 #include "vm/artifact.hpp"
 #include "vm/disasm.hpp"
 
@@ -33,7 +34,7 @@ int disasm_sources(const std::vector<std::string>& paths) {
   compiler::Diagnostics diagnostics;
   auto sources = read_sources(paths, diagnostics);
   if (!sources) return fail(kUsage, sources.error());
-  const auto result = compiler::compile(*sources, diagnostics);
+  const auto result = compiler::compile(*sources, diagnostics, {.zones = schedule::zone_names});
   print_diagnostics(diagnostics, *sources, Format::kText);
   if (!result.artifact.has_value()) return kFindings;
   return show(*result.artifact, paths.front());

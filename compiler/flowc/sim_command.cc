@@ -8,6 +8,7 @@
 #include "compiler/compile.hpp"
 #include "compiler/flowc/command.hpp"
 #include "compiler/flowc/inputs.hpp"
+#include "engine/schedule/instants.hpp"
 #include "engine/sim/rehearsal.hpp"
 #include "vm/evaluator.hpp"
 #include "vm/unit.hpp"
@@ -143,7 +144,7 @@ int simulate(const SimOptions& options) {
   compiler::Diagnostics diagnostics;
   auto sources = read_sources(options.paths, diagnostics);
   if (!sources) return fail(kUsage, sources.error());
-  const auto result = compiler::compile(*sources, diagnostics);
+  const auto result = compiler::compile(*sources, diagnostics, {.zones = schedule::zone_names});
   print_diagnostics(diagnostics, *sources, Format::kText);
   if (diagnostics.has_errors() || !result.artifact) return kFindings;
   auto program = vm::decode_artifact(*result.artifact);

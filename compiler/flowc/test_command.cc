@@ -9,6 +9,7 @@
 #include "compiler/flowc/command.hpp"
 #include "compiler/flowc/inputs.hpp"
 #include "compiler/flowc/test_report.hpp"
+#include "engine/schedule/instants.hpp"
 
 namespace sluice::flowc {
 namespace {
@@ -91,6 +92,7 @@ int test(const TestOptions& options) {
   if (!sources) return fail(kUsage, sources.error());
   compiler::CompileOptions compile_options;
   compile_options.tests = true;
+  compile_options.zones = schedule::zone_names;
   const auto compiled = compiler::compile(*sources, diagnostics, compile_options);
   print_diagnostics(diagnostics, *sources, Format::kText);
   if (diagnostics.has_errors() || !compiled.artifact) return kFindings;

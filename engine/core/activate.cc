@@ -80,7 +80,7 @@ std::unique_ptr<RunEntry> Partition::Impl::make_run(const Context& context,
   entry->traceparent = origin.traceparent;
   entry->first_seq = record.seq;
   entry->last_seq = record.seq;
-  entry->started = record.time;
+  entry->started = origin.started == 0 ? record.time : origin.started;
   vm::RunInfo info;
   info.run_id = to_text(entry->id);
   // A flow on a topic has a client in any case: nobody's has the empty name.
@@ -136,19 +136,6 @@ tl::expected<void, Fault> Partition::Impl::render(Activation& activation) const 
     }
   }
   return {};
-}
-
-tl::expected<Partition::Impl::NewRun, Fault> Partition::Impl::begin_run(
-    const Context& context, const LoadedProgram& program, const Origin& origin,
-    std::vector<vm::Value> arguments) {
-  NewRun made;
-  made.entry = make_run(context, program, origin, std::move(arguments));
-  auto activation = activate(context, *made.entry, [](vm::Run& run, vm::Commands& commands) {
-    return run.begin(commands);
-  });
-  if (!activation) return tl::unexpected(activation.error());
-  made.activation = std::move(*activation);
-  return made;
 }
 
 // ---- phase two: bookkeeping
@@ -249,6 +236,8 @@ bool Partition::Impl::has_timer(const RunEntry& entry, TimerNumber number) const
       return step != nullptr && step->backoff_due != 0;
     case TimerNumber::Kind::hedge:
       return step != nullptr && step->hedge_due != 0;
+    case TimerNumber::Kind::admission:  // who else is at its gate is not known here
+      return entry.admission.place != Place::none;
     case TimerNumber::Kind::wait:
       return entry.find_timer(number.step) != nullptr;
     case TimerNumber::Kind::mail:
@@ -291,6 +280,10 @@ void Partition::Impl::perform(Context& context, Activation& activation) {
       context.effects.push_back(DeadLettered{context.record.seq, entry.tenant, entry.id,
                                              program.flows[entry.flow].name, dead->path,
                                              dead->failure.kind, dead->failure.message});
+    } else if (auto* line = std::get_if<vm::Log>(&command)) {
+      context.effects.push_back(LogLine{context.record.seq, entry.tenant, entry.id,
+                                        program.flows[entry.flow].name, std::move(line->path),
+                                        std::move(line->text)});
     } else if (std::holds_alternative<vm::EnterOnFailure>(command)) {
       entry.on_failure_due = context.record.time + kOnFailureUs;
       entry.on_failure_since = context.record.seq;
@@ -313,6 +306,7 @@ void Partition::Impl::perform(Context& context, Activation& activation) {
     clear_timer(entry.flow_due, entry.id, {TimerNumber::Kind::flow_timeout, 0});
     entry.flow_due = 0;
   }
+  if (entry.admission.place != Place::inside) leave_gate(context, entry);  // it never began
 }
 
 void Partition::Impl::tell(Context& context, const RunEntry& entry, const vm::Notify& command,
@@ -411,6 +405,7 @@ void Partition::Impl::end_run(Context& context, RunEntry& entry, RunRow row, con
   }
   while (!entry.timers.empty()) end_timer(entry, entry.timers.front().id);
   for (const Pair& pair : entry.subscriptions) unsubscribe(context, entry, pair);
+  leave_gate(context, entry);
   clear_timer(entry.flow_due, entry.id, {TimerNumber::Kind::flow_timeout, 0});
   clear_timer(entry.on_failure_due, entry.id, {TimerNumber::Kind::on_failure, 0});
   parked.erase(entry.id);

@@ -47,7 +47,10 @@ Effect duplicate_of(PartitionId partition, const DedupeEntry& entry, Reply reply
   answer.reply = reply;
   answer.event = make_event_id(partition, entry.seq, entry.time);
   for (unsigned i = 0; i < entry.runs; ++i) {
-    answer.runs.push_back(make_run_id(partition, entry.seq, entry.time, i));
+    const PartitionId home = entry.homes.empty() ? partition : entry.homes[i];
+    answer.runs.push_back(home == partition
+                              ? make_run_id(partition, entry.seq, entry.time, i)
+                              : make_run_id_at(home, partition, entry.seq, entry.time, i));
   }
   answer.correlation = entry.correlation.empty() ? to_text(answer.event) : entry.correlation;
   answer.duplicate = true;
@@ -72,7 +75,7 @@ Hash128 signal_key(TenantId tenant, const Signal& signal) {
 }
 
 std::optional<Effect> Partition::Impl::admit_event(TenantId tenant, const Event& event, TimeUs now,
-                                                   Reply reply) const {
+                                                   Reply reply, TimeUs waited) const {
   if (const auto bad = bad_size({event.id, event.client, event.order_key, event.correlation,
                                  event.traceparent, event.data})) {
     return rejected(seq, reply, bad->first, bad->second);
@@ -89,10 +92,14 @@ std::optional<Effect> Partition::Impl::admit_event(TenantId tenant, const Event&
   if (const DedupeEntry* first = dedupe.find(key, now)) {
     return duplicate_of(config.id, *first, reply);
   }
+  const std::uint64_t ttl = ttl_of(topic, event);
+  if (ttl > 0 && static_cast<std::uint64_t>(std::max<TimeUs>(waited, 0) / kUsPerMs) >= ttl) {
+    return rejected(seq, reply, Refusal::expired, "the event is older than its ttl");
+  }
   if (const char* why = full(config, runs.size(), dedupe.size(), mail.pending())) {
     return rejected(seq, reply, Refusal::busy, why, config.limits.busy_retry_ms);
   }
-  return std::nullopt;
+  return admit_turns(tenant, *unit, event, reply);
 }
 
 std::optional<Effect> Partition::Impl::admit_start(TenantId tenant, const Start& start, TimeUs now,
@@ -116,7 +123,10 @@ std::optional<Effect> Partition::Impl::admit_start(TenantId tenant, const Start&
   if (const char* why = full(config, runs.size(), dedupe.size(), mail.pending())) {
     return rejected(seq, reply, Refusal::busy, why, config.limits.busy_retry_ms);
   }
-  return std::nullopt;
+  if (!unit->program().flows[start.flow].concurrency) return std::nullopt;
+  const auto args = vm::decode_value(start.args);
+  if (!args || !args->is(vm::Kind::list)) return std::nullopt;  // applying it says so
+  return admit_turn(tenant, *unit, start.flow, start.client, args->elements(), reply);
 }
 
 std::optional<Effect> Partition::Impl::admit_cancel(TenantId tenant, const Cancel& cancel,
@@ -128,7 +138,8 @@ std::optional<Effect> Partition::Impl::admit_cancel(TenantId tenant, const Cance
   if (cancel.id.size() > kIdBytesMax || cancel.message.size() > kFailureMessageBytesMax) {
     return rejected(seq, reply, Refusal::invalid, "the id or message is too long");
   }
-  if (entry->run->phase() == vm::Phase::running) return std::nullopt;
+  const vm::Phase phase = entry->run->phase();
+  if (phase == vm::Phase::running || phase == vm::Phase::created) return std::nullopt;
   Accepted answer;
   answer.seq = seq;
   answer.reply = reply;
@@ -201,6 +212,8 @@ Partition::Needs Partition::Impl::needs(const Record& record) const {
     if (const auto body = decode<Event>(record.body)) want(body->deployment);
   } else if (record.kind == Kind::start) {
     if (const auto body = decode<Start>(record.body)) want(body->deployment);
+  } else if (record.kind == Kind::cron) {
+    if (const auto body = decode<Cron>(record.body)) want(body->deployment);
   } else if (record.kind == Kind::message) {
     if (const auto body = decode<Message>(record.body)) need_programs(*body, needs);
   }
@@ -209,9 +222,9 @@ Partition::Needs Partition::Impl::needs(const Record& record) const {
 
 // ---- the facade's part
 
-std::optional<Effect> Partition::admit(TenantId tenant, const Event& event, TimeUs now,
-                                       Reply reply) const {
-  return impl_->admit_event(tenant, event, now, reply);
+std::optional<Effect> Partition::admit(TenantId tenant, const Event& event, TimeUs now, Reply reply,
+                                       TimeUs waited) const {
+  return impl_->admit_event(tenant, event, now, reply, waited);
 }
 std::optional<Effect> Partition::admit(TenantId tenant, const Start& start, TimeUs now,
                                        Reply reply) const {
@@ -258,6 +271,9 @@ bool Partition::admit(const Spoke& spoke) const {
 bool Partition::admit(const MessageAck& ack) const {
   return ack.n <= impl_->mail.last_sent(ack.destination) &&
          ack.n > impl_->mail.acknowledged_by(ack.destination);
+}
+bool Partition::admit(const Cron& cron) const {
+  return impl_->admit_cron(cron);
 }
 Partition::MessageAdmission Partition::admit(const Message& message) const {
   const std::uint64_t last = impl_->mail.taken_from(message.source);

@@ -1,4 +1,6 @@
 // One handler per kind of record.
+#include <algorithm>
+
 #include "engine/core/partition_impl.hpp"
 #include "engine/core/retry.hpp"
 #include "engine/core/verdicts.hpp"
@@ -102,6 +104,8 @@ Result Partition::Impl::dispatch(Context& context) {
       return on_verdict(context);
     case Kind::advance:
       return on_advance(context);
+    case Kind::cron:
+      return on_cron(context);
     case Kind::deployment:
       return on_deployment(context);
     case Kind::message:
@@ -116,7 +120,6 @@ Result Partition::Impl::dispatch(Context& context) {
     case Kind::presence:
     case Kind::subscribe:
     case Kind::unsubscribe:
-    case Kind::cron:
     case Kind::migrate:
     case Kind::admin:
     case Kind::erase:
@@ -142,13 +145,18 @@ Result Partition::Impl::on_event(Context& context) {
   vm::Value value;
   if (why.empty() && body->topic >= program->flows_by_topic.size()) why = "there is no such topic";
   if (why.empty()) {
+    const std::uint64_t ttl = ttl_of(program->program().topics[body->topic], *body);
     const auto data = vm::decode_value(body->data);
     if (!data) why = std::string("its data is damaged: ") + data.error().message;
     if (data) value = *data;
     for (std::size_t i = 0; why.empty() && i < program->flows_by_topic[body->topic].size(); ++i) {
-      const Origin origin{body->deployment,  program->flows_by_topic[body->topic][i],
-                          body->client,      body->correlation,
-                          body->traceparent, static_cast<unsigned>(i)};
+      const Origin origin{body->deployment,
+                          program->flows_by_topic[body->topic][i],
+                          body->client,
+                          body->correlation,
+                          body->traceparent,
+                          static_cast<unsigned>(i),
+                          ttl};
       auto run = begin_run(context, *program, origin, {*data});
       if (run)
         made.push_back(std::move(*run));
@@ -193,8 +201,8 @@ Result Partition::Impl::on_start(Context& context) {
       why = "its parameters are damaged";
     } else {
       const auto elements = args->elements();
-      const Origin origin{body->deployment,  body->flow,        body->client,
-                          body->correlation, body->traceparent, 0};
+      const Origin origin{
+          body->deployment, body->flow, body->client, body->correlation, body->traceparent, 0, 0};
       auto run = begin_run(context, *program, origin, {elements.begin(), elements.end()});
       if (run)
         made.push_back(std::move(*run));
@@ -212,35 +220,6 @@ Result Partition::Impl::on_start(Context& context) {
            body->correlation},
           made);
   return {};
-}
-
-void Partition::Impl::take_in(Context& context, const Intake& intake, std::vector<NewRun>& made) {
-  const Record& record = context.record;
-  if (intake.window_ms > 0) {
-    DedupeEntry entry;
-    entry.key = intake.key;
-    entry.seq = record.seq;
-    entry.time = record.time;
-    entry.runs = static_cast<std::uint32_t>(made.size());
-    entry.correlation = intake.correlation;
-    dedupe.insert(std::move(entry), intake.window_ms);
-  }
-  Accepted accepted;
-  accepted.seq = record.seq;
-  accepted.reply = context.reply;
-  accepted.event = make_event_id(config.id, record.seq, record.time);
-  for (const NewRun& run : made) accepted.runs.push_back(run.entry->id);
-  accepted.correlation =
-      intake.correlation.empty() ? to_text(accepted.event) : std::string(intake.correlation);
-  context.effects.push_back(std::move(accepted));
-  for (std::size_t i = made.size(); i-- > 0;) {
-    // Backwards, so that the record's columns name the first.
-    note_record(context, *made[i].entry, 0);
-  }
-  for (NewRun& run : made) {
-    adopt(std::move(run.entry));
-    perform(context, run.activation);
-  }
 }
 
 Result Partition::Impl::on_cancel(Context& context) {
@@ -446,6 +425,7 @@ Result Partition::Impl::on_deployment(Context& context) {
   if (body->deployment > deployment) {
     deployment = body->deployment;
     deployment_hash = body->hash;
+    deployed = context.record.time;
   }
   return {};
 }

@@ -6,7 +6,7 @@
 namespace sluice::core {
 namespace {
 
-constexpr std::uint8_t kRestVersion = 1;
+constexpr std::uint8_t kRestVersion = 2;  // 2: schedules
 
 std::string to_hex(const Hash128& hash) {
   static constexpr char kDigits[] = "0123456789abcdef";
@@ -93,6 +93,11 @@ struct DigestWriter {
     out.bytes(e.kind);
     out.bytes(e.message);
   }
+  void operator()(const LogLine& e) const {
+    out.id(e.run);
+    out.bytes(e.path);
+    out.bytes(e.text);
+  }
 };
 
 }  // namespace
@@ -117,6 +122,7 @@ Hash128 Partition::Impl::state_hash() {
   writer.varint(epoch);
   writer.varint(deployment);
   writer.bytes(deployment_hash);
+  write_schedules(writer);
   writer.varint(dedupe.next_slice());
   writer.hash(runs_hash);
   writer.hash(clients.hash());
@@ -150,6 +156,7 @@ std::string Partition::Impl::encode_rest() const {
   writer.varint(dedupe.next_slice());
   mail.write(writer);
   subscriptions.write(writer);
+  write_schedules(writer);
   return seal(std::move(out));
 }
 
@@ -251,7 +258,9 @@ bool Partition::Impl::decode_rest(std::string_view bytes) {
   deployment = reader.varint32();
   deployment_hash = reader.bytes();
   dedupe.set_next_slice(reader.varint());
-  return mail.read(reader) && subscriptions.read(reader) && reader.done();
+  if (!mail.read(reader) || !subscriptions.read(reader)) return false;
+  read_schedules(reader);
+  return reader.done();
 }
 
 bool Partition::Impl::load_row(const StateRow& row, std::string& why) {
@@ -322,6 +331,7 @@ void Partition::Impl::index_loaded_runs() {
     for (const TimerEntry& timer : entry->timers) {
       set_timer(timer.due, id, {TimerNumber::Kind::wait, timer.id});
     }
+    index_admission(*entry);
     for (const StepEntry& step : entry->steps) {
       if (step.within_due != 0) {
         set_timer(step.within_due, id, {TimerNumber::Kind::within, step.id});

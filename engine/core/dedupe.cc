@@ -9,7 +9,7 @@ namespace sluice::core {
 namespace {
 
 constexpr std::uint8_t kRowMark = 0xde;
-constexpr std::uint8_t kRowVersion = 1;
+constexpr std::uint8_t kRowVersion = 2;  // 2: homes of runs
 constexpr std::size_t kIndexSlotsMin = 1024;
 
 RowId row_id(std::uint64_t number) {
@@ -37,6 +37,10 @@ Hash128 entry_hash(const DedupeEntry& entry) {
   }
   hasher.add({head, sizeof head});
   hasher.add(entry.correlation);
+  for (const PartitionId home : entry.homes) {
+    const char two[2] = {static_cast<char>(number(home)), static_cast<char>(number(home) >> 8)};
+    hasher.add({two, sizeof two});
+  }
   return hasher.finish();
 }
 
@@ -185,6 +189,8 @@ std::vector<DedupeTable::Row> DedupeTable::take_changed(bool full) {
       writer.svarint(entry.time);
       writer.varint(entry.runs);
       writer.bytes(entry.correlation);
+      writer.varint(entry.homes.size());
+      for (const PartitionId home : entry.homes) writer.varint(number(home));
     }
     rows.push_back({row_id(slice->number), std::move(body)});
   }
@@ -221,6 +227,11 @@ bool DedupeTable::load(const RowId& id, std::string_view body) {
     entry.time = reader.svarint();
     entry.runs = reader.varint32();
     entry.correlation = reader.bytes();
+    const std::uint64_t homes = reader.count(1);
+    for (std::uint64_t k = 0; k < homes && reader.ok(); ++k) {
+      entry.homes.push_back(static_cast<PartitionId>(reader.varint32()));
+    }
+    if (homes != 0 && homes != entry.runs) reader.fail();
     hash_ += entry_hash(entry);
     slice.entries.push_back(std::move(entry));
     index_put(slice.entries.back().key, std::uint64_t{place} << 32 | i);

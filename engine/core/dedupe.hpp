@@ -31,7 +31,8 @@ struct DedupeEntry {
   Seq seq = 0;
   TimeUs time = 0;
   std::uint32_t runs = 0;
-  std::string correlation;  // empty: the event's id
+  std::string correlation;         // empty: the event's id
+  std::vector<PartitionId> homes;  // of the runs; empty: all live here
 };
 
 class DedupeTable {

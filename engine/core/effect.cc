@@ -22,6 +22,8 @@ std::string_view refusal_word(Refusal refusal) {
       return "unavailable";
     case Refusal::unexpected:
       return "unexpected";
+    case Refusal::expired:
+      return "expired";
   }
   return "unavailable";
 }

@@ -68,6 +68,7 @@ enum class Refusal : std::uint8_t {
   unknown_run,
   unavailable,
   unexpected,  // no `receive` of the run names the event
+  expired,
 };
 std::string_view refusal_word(Refusal refusal);
 
@@ -239,8 +240,19 @@ struct DeadLettered {
   std::string message;
 };
 
-using Effect = std::variant<Accepted, Rejected, Offer, Revoke, GrantCommitted, Settled, Stale,
-                            Delivery, Send, Acknowledge, RunChanged, DeadLettered, StreamEnded>;
+// A line that the run wrote with `log`: for its history, and for the log of the engine.
+struct LogLine {
+  Seq seq = 0;
+  TenantId tenant{};
+  RunId run;
+  std::string flow;
+  std::string path;  // where in the run
+  std::string text;  // vm::kLogTextBytesMax at most
+};
+
+using Effect =
+    std::variant<Accepted, Rejected, Offer, Revoke, GrantCommitted, Settled, Stale, Delivery, Send,
+                 Acknowledge, RunChanged, DeadLettered, StreamEnded, LogLine>;
 using Effects = std::vector<Effect>;
 
 inline Seq seq_of(const Effect& effect) {

@@ -46,6 +46,8 @@ std::string_view timer_name(TimerNumber::Kind kind) {
       return "backoff";
     case TimerNumber::Kind::hedge:
       return "hedge";
+    case TimerNumber::Kind::admission:
+      return "admission";
     case TimerNumber::Kind::wait:
       return "wait";
     case TimerNumber::Kind::mail:
@@ -62,6 +64,22 @@ std::string_view lapse_name(LapseReason reason) {
       return "timed_out";
     case LapseReason::queued:
       return "queued";
+  }
+  return "unknown";
+}
+
+std::string_view move_name(Move move) {
+  switch (move) {
+    case Move::none:
+      break;
+    case Move::expire:
+      return "expired";
+    case Move::refuse:
+      return "refused";
+    case Move::supersede:
+      return "superseded";
+    case Move::begin:
+      return "begins";
   }
   return "unknown";
 }
@@ -151,6 +169,8 @@ class HistoryTeller {
         return describe_event(record, data);
       case Kind::start:
         return describe_start(record, data);
+      case Kind::cron:
+        return describe_cron(record, data);
       case Kind::cancel:
         if (const auto body = decode<Cancel>(record.body)) data.text("message", body->message);
         return;
@@ -183,6 +203,10 @@ class HistoryTeller {
           const TimerNumber timer = TimerNumber::from_n(body->timer);
           if (timer.kind == TimerNumber::Kind::wait) {
             about_timer(entry, timer.step, data);
+            return;
+          }
+          if (timer.kind == TimerNumber::Kind::admission) {
+            data.text("timer", move_name(static_cast<Move>(timer.step)));
             return;
           }
           if (timer.step != 0) about_step(entry, timer.step);
@@ -245,6 +269,8 @@ class HistoryTeller {
         if (!body->topic.empty()) data.text("topic", body->topic);
         data.raw("data", body->data_json);
       }
+    } else if (envelope->kind == MessageKind::turn) {
+      describe_turn(*envelope, data);
     } else if (envelope->kind == MessageKind::ended) {
       describe_end(*envelope, entry, data);
     } else if (envelope->kind == MessageKind::cancel) {
@@ -346,6 +372,31 @@ class HistoryTeller {
     data.raw("data", value_json(program.types, run->loaded->event_types[body->event], body->data));
   }
 
+  // A run that another partition sent here, because its key counts here.
+  void describe_turn(const Envelope& envelope, ObjectWriter& data) {
+    const auto body = decode<TurnMessage>(envelope.body);
+    const LoadedProgram* loaded = body ? impl_.load_program(body->deployment) : nullptr;
+    if (loaded == nullptr || body->flow >= loaded->program().flows.size()) return;
+    const vm::FlowInfo& flow = loaded->program().flows[body->flow];
+    data.text("flow", flow.name);
+    if (!body->client.empty()) data.text("client", body->client);
+    data.number("deployment", body->deployment);
+    data.raw("args", arguments_json(loaded->program(), flow, body->args));
+  }
+
+  void describe_cron(const Record& record, ObjectWriter& data) {
+    const auto body = decode<Cron>(record.body);
+    const LoadedProgram* loaded = body ? impl_.load_program(body->deployment) : nullptr;
+    if (loaded == nullptr || body->flow >= loaded->program().flows.size()) return;
+    const vm::FlowInfo& flow = loaded->program().flows[body->flow];
+    data.text("flow", flow.name);
+    data.number("deployment", body->deployment);
+    if (flow.schedule) data.text("schedule", flow.schedule->cron);
+    if (flow.schedule) data.text("zone", flow.schedule->zone);
+    data.raw("instant", vm::to_json(loaded->program().types, vm::kTypeTimestamp,
+                                    vm::Value::timestamp(body->instant)));
+  }
+
   void describe_done(const Record& record, HistoryEntry& entry, ObjectWriter& data) {
     const auto body = decode<Done>(record.body);
     const RunEntry* run = impl_.find_run(run_);
@@ -426,6 +477,10 @@ class HistoryTeller {
         object.text("dead_letter", dead->path);
         object.text("failure", dead->kind);
         object.text("message", dead->message);
+        add(object);
+      } else if (const auto* line = std::get_if<LogLine>(&effect); line && line->run == run_) {
+        object.text("log", line->text);
+        object.text("step", line->path);
         add(object);
       } else if (const auto* ended = std::get_if<RunChanged>(&effect);
                  ended && ended->row.run == run_) {

@@ -58,6 +58,10 @@ RunId make_started_id(PartitionId source, PartitionId destination, Seq seq, Time
   return make_id<RunId>(source, destination, seq, time, kStartedIndex + index);
 }
 
+RunId make_run_id_at(PartitionId home, PartitionId source, Seq seq, TimeUs time, unsigned index) {
+  return make_id<RunId>(source, home, seq, time, index);
+}
+
 EventId make_event_id(PartitionId partition, Seq seq, TimeUs time) {
   return make_id<EventId>(partition, partition, seq, time, kEventIndex);
 }

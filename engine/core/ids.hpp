@@ -80,6 +80,8 @@ struct EventId : Id128 {};
 struct RowId : Id128 {};
 
 RunId make_run_id(PartitionId partition, Seq seq, TimeUs time, unsigned index);
+// Of a run that lives in another partition than the record that starts it.
+RunId make_run_id_at(PartitionId home, PartitionId source, Seq seq, TimeUs time, unsigned index);
 // Of a run that a record of `source` starts in `destination`; `index` among those of the record.
 RunId make_started_id(PartitionId source, PartitionId destination, Seq seq, TimeUs time,
                       unsigned index);
@@ -109,6 +111,9 @@ std::optional<std::string_view> group_of(std::string_view client);
 PartitionId partition_of_client(TenantId tenant, std::string_view client, unsigned partitions);
 // Home of any other ordering key (the key function's value as encode_value wrote it).
 PartitionId partition_of_key(TenantId tenant, std::string_view key, unsigned partitions);
+
+// The one partition that starts a scheduled flow.
+PartitionId partition_of_schedule(std::string_view flow, unsigned partitions);
 
 struct IdHash {
   std::size_t operator()(const Id128& id) const {

@@ -16,7 +16,7 @@ inline constexpr std::uint16_t kCoreVersion = 1;
 struct Limits {
   // Live runs of one partition (some 2 KB each): beyond it, admission answers `busy`.
   std::uint32_t runs = 100'000;
-  // Remembered idempotency keys (some 60 bytes each): beyond it `busy`; the window never shrinks.
+  // Remembered idempotency keys (some 90 bytes each): beyond it `busy`; the window never shrinks.
   std::uint64_t dedupe_entries = 4'000'000;
   // Messages that are not acknowledged: beyond it, or beyond kOutboxMessagesMax, clients get
   // `busy`.

@@ -24,6 +24,8 @@ std::string_view message_kind_name(MessageKind kind) {
       return "ended";
     case MessageKind::cancel:
       return "cancel";
+    case MessageKind::turn:
+      return "turn";
   }
   return "unknown";
 }
@@ -222,6 +224,31 @@ std::optional<CancelMessage> decode<CancelMessage>(std::string_view bytes) {
   return read_body<CancelMessage>(bytes, [](Reader& reader, CancelMessage& body) {
     body.run = reader.id<RunId>();
     body.message = reader.bytes();
+  });
+}
+
+std::string encode(const TurnMessage& body) {
+  return write_body(body.args.size() + 80, [&](Writer& writer) {
+    writer.varint(body.deployment);
+    writer.varint(body.flow);
+    writer.id(body.run);
+    writer.bytes(body.client);
+    writer.bytes(body.args);
+    writer.svarint(body.started);
+    writer.varint(body.ttl_ms);
+  });
+}
+
+template <>
+std::optional<TurnMessage> decode<TurnMessage>(std::string_view bytes) {
+  return read_body<TurnMessage>(bytes, [](Reader& reader, TurnMessage& body) {
+    body.deployment = reader.varint32();
+    body.flow = reader.varint32();
+    body.run = reader.id<RunId>();
+    body.client = reader.bytes();
+    body.args = reader.bytes();
+    body.started = reader.svarint();
+    body.ttl_ms = reader.varint();
   });
 }
 

@@ -23,6 +23,7 @@ enum class MessageKind : std::uint8_t {
   start = 3,         // StartMessage, to where the run will live
   ended = 4,         // EndedMessage, to the run whose step began the one that ended
   cancel = 5,        // CancelMessage, to a run that a step began
+  turn = 9,          // TurnMessage, to the partition of its key
   signal = 20,       // SignalMessage, to a run's partition
   topic_event = 21,  // TopicEventMessage, to the home of a pair that its field makes
   subscribe = 22,    // SubscribeMessage, to the home of the pair
@@ -127,6 +128,18 @@ struct CancelMessage {
   std::string_view message;
 };
 
+// A run that counts with those of another partition under `concurrency`: it begins there.
+struct TurnMessage {
+  static constexpr MessageKind kKind = MessageKind::turn;
+  DeploymentNumber deployment = 0;
+  std::uint32_t flow = 0;
+  RunId run;  // its id, known to who sent the event
+  std::string_view client;
+  std::string_view args;     // the encoded list of the flow's parameters
+  TimeUs started = 0;        // when its event was taken
+  std::uint64_t ttl_ms = 0;  // of the event, from then; 0: none
+};
+
 std::string encode(const Envelope& envelope);
 std::string encode(const DeliveryMessage& body);
 std::string encode(const SignalMessage& body);
@@ -136,6 +149,7 @@ std::string encode(const PublishMessage& body);
 std::string encode(const StartMessage& body);
 std::string encode(const EndedMessage& body);
 std::string encode(const CancelMessage& body);
+std::string encode(const TurnMessage& body);
 
 template <>
 std::optional<Envelope> decode<Envelope>(std::string_view bytes);
@@ -155,5 +169,7 @@ template <>
 std::optional<EndedMessage> decode<EndedMessage>(std::string_view bytes);
 template <>
 std::optional<CancelMessage> decode<CancelMessage>(std::string_view bytes);
+template <>
+std::optional<TurnMessage> decode<TurnMessage>(std::string_view bytes);
 
 }  // namespace sluice::core

@@ -85,6 +85,8 @@ std::string Partition::Impl::take_message(Context& context, const Envelope& enve
       return take_ended(context, envelope);
     case MessageKind::cancel:
       return take_cancel(context, envelope);
+    case MessageKind::turn:
+      return take_turn(context, envelope);
   }
   return "this core takes no messages of kind " +
          std::to_string(static_cast<unsigned>(envelope.kind));
@@ -137,6 +139,8 @@ void Partition::Impl::need_programs(const Message& message, Needs& needs) const 
     if (const auto body = decode<PublishMessage>(envelope->body)) wanted = body->deployment;
   } else if (envelope->kind == MessageKind::start) {
     if (const auto body = decode<StartMessage>(envelope->body)) wanted = body->deployment;
+  } else if (envelope->kind == MessageKind::turn) {
+    if (const auto body = decode<TurnMessage>(envelope->body)) wanted = body->deployment;
   }
   if (wanted != 0 && programs.unit(wanted) == nullptr) {
     needs.deployments.push_back(wanted);

@@ -166,6 +166,10 @@ std::optional<ClientView> Partition::client(TenantId tenant, std::string_view na
   return ClientView{number, entry.last_offset, entry.as_of};
 }
 
+std::vector<ScheduledFlow> Partition::schedules() const {
+  return impl_->schedules();
+}
+
 DeploymentNumber Partition::deployment() const {
   return impl_->deployment;
 }
@@ -205,6 +209,7 @@ std::vector<StuckRun> Partition::stuck_runs() const {
 }
 
 std::string Partition::Impl::why_stuck(const RunEntry& entry) const {
+  if (entry.run->phase() == vm::Phase::created) return why_never_begun(entry);
   const bool in_line = parked.contains(entry.id);
   if (in_line != entry.run->waits_for_mail()) return "it waits for room in the outbox, or seems to";
   const bool nothing = entry.steps.empty() && entry.timers.empty() && !in_line;
@@ -270,6 +275,8 @@ RunRow Partition::Impl::run_row(const RunEntry& entry) const {
   };
   wake(entry.flow_due);
   wake(entry.on_failure_due);
+  wake(entry.admission.expires);
+  if (entry.admission.move != Move::none) wake(entry.admission.move_due);
   for (const StepEntry& step : entry.steps) {
     wake(step.within_due);
     wake(step.backoff_due);

@@ -30,6 +30,7 @@
 #include "engine/core/record.hpp"
 #include "engine/core/siphash.hpp"
 #include "engine/core/step_table.hpp"
+#include "vm/artifact.hpp"
 
 namespace sluice::core {
 
@@ -73,6 +74,16 @@ struct Timer {
   TimeUs due = 0;
   RunId run;
   TimerNumber number;
+};
+
+// The ttl of an event by itself and its topic, ms; 0: none.
+std::uint64_t ttl_of(const vm::TopicInfo& topic, const Event& event);
+
+// A flow that this partition starts by the clock.
+struct ScheduledFlow {
+  std::uint32_t flow = 0;
+  vm::Schedule schedule;
+  TimeUs after = 0;  // instants up to this one are over
 };
 
 // A client at its home.
@@ -131,7 +142,10 @@ class Partition {
   // `now` is the time the record would get. Sizes and limits are checked here; duplicates get the
   // first answer, which waits for the first one's seq. `reply` goes into the answer. A fresh input
   // must be applied before the next is admitted.
-  std::optional<Effect> admit(TenantId tenant, const Event& event, TimeUs now, Reply reply) const;
+  // `waited`: how long the event has been on its way here; one that is older than its ttl is
+  // refused.
+  std::optional<Effect> admit(TenantId tenant, const Event& event, TimeUs now, Reply reply,
+                              TimeUs waited = 0) const;
   std::optional<Effect> admit(TenantId tenant, const Start& start, TimeUs now, Reply reply) const;
   // Refused when this partition has no such live run of this tenant (and client). A run that is
   // already cancelled or compensating is answered Accepted with the current seq.
@@ -151,6 +165,7 @@ class Partition {
   // False also where nothing is to be decided: no other attempt can speak.
   bool admit(const Spoke& spoke) const;
   bool admit(const MessageAck& ack) const;
+  bool admit(const Cron& cron) const;
   enum class MessageAdmission : std::uint8_t { fresh, repeated, gap };
   // repeated: acknowledge again with `taken_from(source)`; gap: drop, the source sends again.
   MessageAdmission admit(const Message& message) const;
@@ -244,6 +259,9 @@ class Partition {
   // Live runs that changed since they were last returned, oldest change first.
   std::vector<RunRow> changed_runs(std::size_t limit);
   std::optional<ClientView> client(TenantId tenant, std::string_view client) const;
+  // Of the newest deployment, those that this partition starts. The shell computes their instants
+  // and journals a Cron when one comes.
+  std::vector<ScheduledFlow> schedules() const;
   // The newest deployment recorded here; 0: none.
   DeploymentNumber deployment() const;
   // Deployments that a live run executes: none of these may be deleted.

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <tuple>
 #include <unordered_map>
@@ -73,8 +74,8 @@ class Partition::Impl final : private vm::Host {
   Impl(const Config& config, ProgramSource& programs);
 
   // ---- admit.cc
-  std::optional<Effect> admit_event(TenantId tenant, const Event& event, TimeUs now,
-                                    Reply reply) const;
+  std::optional<Effect> admit_event(TenantId tenant, const Event& event, TimeUs now, Reply reply,
+                                    TimeUs waited) const;
   std::optional<Effect> admit_start(TenantId tenant, const Start& start, TimeUs now,
                                     Reply reply) const;
   std::optional<Effect> admit_cancel(TenantId tenant, const Cancel& cancel, Reply reply) const;
@@ -115,6 +116,27 @@ class Partition::Impl final : private vm::Host {
   struct NewRun {
     std::unique_ptr<RunEntry> entry;
     Activation activation;
+    std::optional<Hash128> gate;  // then it has not begun: it enters here
+    std::uint64_t ttl_ms = 0;     // of its event; 0: none
+    // Of a run that begins in another partition: no entry, but what is sent there.
+    PartitionId home{};
+    std::string sent;
+    RunId id;
+  };
+  // What a new run comes from.
+  struct Origin {
+    DeploymentNumber deployment = 0;
+    std::uint32_t flow = 0;
+    std::string_view client;
+    std::string_view correlation;
+    std::string_view traceparent;
+    unsigned index = 0;        // among the record's runs
+    std::uint64_t ttl_ms = 0;  // of the event; 0: none
+    RunId run = {};            // nil: to be made of the record and index
+    TimeUs started = 0;        // 0: now
+    std::uint32_t hops = 0;
+    RunId parent = {};
+    StepNumber parent_step = 0;
   };
   void take_in(Context& context, const Intake& intake, std::vector<NewRun>& made);
   // An attempt that ended without a result.
@@ -153,6 +175,7 @@ class Partition::Impl final : private vm::Host {
   // changed nothing.
   std::string take_message(Context& context, const Envelope& envelope);
   std::string take_delivery(Context& context, const Envelope& envelope);
+  std::string take_turn(Context& context, const Envelope& envelope);
   std::string take_signal(Context& context, const Envelope& envelope);
   std::string take_topic_event(Context& context, const Envelope& envelope);
   std::string take_subscription(Context& context, const Envelope& envelope);
@@ -203,6 +226,46 @@ class Partition::Impl final : private vm::Host {
   };
   void tell_parent(Context& context, const RunEntry& entry, const Ending& ending);
 
+  // ---- gates.cc: `concurrency`
+  // The gate that a new run passes, and the partition that keeps it; nothing: none bounds it.
+  struct GateName {
+    Hash128 name;
+    PartitionId home{};
+  };
+  tl::expected<std::optional<GateName>, Fault> gate_of(TenantId tenant, vm::Unit& unit,
+                                                       std::uint32_t flow, std::string_view client,
+                                                       std::span<const vm::Value> arguments) const;
+  NewRun send_run(const Context& context, const Origin& origin, PartitionId home,
+                  std::vector<vm::Value> arguments) const;
+  // Whether the gate of one flow, or of every flow that the event starts, has room for one more.
+  std::optional<Effect> admit_turn(TenantId tenant, vm::Unit& unit, std::uint32_t flow,
+                                   std::string_view client, std::span<const vm::Value> arguments,
+                                   Reply reply) const;
+  std::optional<Effect> admit_turns(TenantId tenant, vm::Unit& unit, const Event& event,
+                                    Reply reply) const;
+  void enter(Context& context, RunEntry& entry, const Hash128& gate, std::uint64_t ttl_ms);
+  void leave_gate(Context& context, RunEntry& entry);
+  void settle_gate(Context& context, Gate& gate);
+  void supersede_older(Context& context, Gate& gate, std::uint32_t most);
+  static TimerNumber admission_timer(Move move);
+  void plan_move(Context& context, RunEntry& entry, Move move);
+  void forget_move(RunEntry& entry);
+  void forget_expiry(RunEntry& entry);
+  void fire_admission(Context& context, RunEntry& entry, Move move);
+  // Ends a run that has not begun, or not ended.
+  void turn_away(Context& context, RunEntry& entry, Seq cause, vm::CancelKind kind,
+                 std::string why);
+  void index_admission(RunEntry& entry);
+  std::string why_never_begun(const RunEntry& entry) const;
+
+  // ---- schedules.cc
+  std::vector<ScheduledFlow> schedules() const;
+  bool admit_cron(const Cron& cron) const;
+  tl::expected<void, ApplyError> on_cron(Context& context);
+  void note_fired(const LoadedProgram& program, const Cron& cron);
+  void write_schedules(Writer& writer) const;
+  void read_schedules(Reader& reader);
+
   // ---- vm_call.hpp
   template <class Input, class Before>
   void work(Context& context, RunEntry& entry, Seq cause, Input input, Before before_commands);
@@ -210,19 +273,6 @@ class Partition::Impl final : private vm::Host {
   void work(Context& context, RunEntry& entry, Seq cause, Input input);
 
   // ---- activate.cc: phase one
-  // A new run, begun; it is in no table yet.
-  struct Origin {
-    DeploymentNumber deployment = 0;
-    std::uint32_t flow = 0;
-    std::string_view client;
-    std::string_view correlation;
-    std::string_view traceparent;
-    unsigned index = 0;  // among the record's runs
-    RunId run;           // nil: to be made of the record and index
-    std::uint32_t hops = 0;
-    RunId parent;
-    StepNumber parent_step = 0;
-  };
   std::unique_ptr<RunEntry> make_run(const Context& context, const LoadedProgram& loaded,
                                      const Origin& origin, std::vector<vm::Value> arguments);
   tl::expected<NewRun, Fault> begin_run(const Context& context, const LoadedProgram& loaded,
@@ -318,8 +368,11 @@ class Partition::Impl final : private vm::Host {
   std::uint64_t epoch = 0;
   DeploymentNumber deployment = 0;
   std::string deployment_hash;
+  TimeUs deployed = 0;                  // time of its record
+  std::map<std::string, TimeUs> fired;  // per scheduled flow its last instant
   std::unordered_map<RunId, std::unique_ptr<RunEntry>, IdHash> runs;
-  std::set<TimerKey> timers;  // follows from runs
+  std::set<TimerKey> timers;  // follows from runs, as the gates do
+  std::unordered_map<Hash128, Gate, GateHash> gates;
   ClientTable clients;
   DedupeTable dedupe;
   Mailbox mail;

@@ -294,6 +294,23 @@ std::optional<Advance> decode<Advance>(std::string_view bytes) {
   });
 }
 
+std::string encode(const Cron& body) {
+  return write_body(16, [&](Writer& writer) {
+    writer.varint(body.deployment);
+    writer.varint(body.flow);
+    writer.svarint(body.instant);
+  });
+}
+
+template <>
+std::optional<Cron> decode<Cron>(std::string_view bytes) {
+  return read_body<Cron>(bytes, [](Reader& reader, Cron& body) {
+    body.deployment = reader.varint32();
+    body.flow = reader.varint32();
+    body.instant = reader.svarint();
+  });
+}
+
 std::string encode(const DeploymentRecord& body) {
   return write_body(48, [&](Writer& writer) {
     writer.varint(body.deployment);

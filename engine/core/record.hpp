@@ -46,7 +46,8 @@ enum class Kind : std::uint16_t {
 };
 // Whether it came from outside, so that its id is an event's (make_event_id).
 constexpr bool is_named(Kind kind) {
-  return kind == Kind::event || kind == Kind::start || kind == Kind::cancel || kind == Kind::signal;
+  return kind == Kind::event || kind == Kind::start || kind == Kind::cancel ||
+         kind == Kind::signal || kind == Kind::cron;
 }
 // The word of engine.md; "unknown" for a number that is none.
 std::string_view kind_name(Kind kind);
@@ -186,12 +187,14 @@ struct TimerNumber {
     within = 2,
     backoff = 3,
     hedge = 4,
-    wait = 8,  // the program's own: sleep, deadline
-    mail = 9   // the outbox has room: a run that waits for that goes on
+    admission = 5,  // under `concurrency`
+    wait = 8,       // the program's own: sleep, deadline
+    mail = 9        // the outbox has room: a run that waits for that goes on
   };
   Kind kind = Kind::flow_timeout;
-  StepNumber step =
-      0;  // of `within`, `backoff` and `hedge`; of `wait` the number of the program's timer
+  // Of `within`, `backoff` and `hedge`; of `wait` the number of the program's timer; of `admission`
+  // a Move (admission.hpp).
+  StepNumber step = 0;
 
   // As ordered by engine.md's (due, run, n).
   std::uint64_t n() const { return std::uint64_t{step} << 4 | static_cast<std::uint64_t>(kind); }
@@ -208,6 +211,15 @@ struct Advance {
   TimeUs to = 0;  // not before the timer's due; the record's own time is not before `to`
   RunId run;
   std::uint64_t timer = 0;  // TimerNumber::n()
+};
+
+// A schedule came due: the flow is started, once for the instant. Of several that were missed only
+// the last one is told.
+struct Cron {
+  static constexpr Kind kKind = Kind::cron;
+  DeploymentNumber deployment = 0;
+  std::uint32_t flow = 0;
+  TimeUs instant = 0;
 };
 
 // A deployment is stored and verified; events that name it may follow.
@@ -254,6 +266,7 @@ std::string encode(const Failed& body);
 std::string encode(const Lapsed& body);
 std::string encode(const Spoke& body);
 std::string encode(const Advance& body);
+std::string encode(const Cron& body);
 std::string encode(const DeploymentRecord& body);
 std::string encode(const Message& body);
 std::string encode(const MessageAck& body);
@@ -284,6 +297,8 @@ template <>
 std::optional<Spoke> decode<Spoke>(std::string_view bytes);
 template <>
 std::optional<Advance> decode<Advance>(std::string_view bytes);
+template <>
+std::optional<Cron> decode<Cron>(std::string_view bytes);
 template <>
 std::optional<DeploymentRecord> decode<DeploymentRecord>(std::string_view bytes);
 template <>

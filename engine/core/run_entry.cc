@@ -112,6 +112,36 @@ TimerEntry read_timer(Reader& reader) {
   return timer;
 }
 
+void write_admission(Writer& writer, const Admission& admission) {
+  writer.u8(static_cast<std::uint8_t>(admission.place));
+  if (admission.place == Place::none) return;
+  writer.hash(admission.gate);
+  writer.varint(admission.ticket);
+  writer.svarint(admission.expires);
+  writer.u8(static_cast<std::uint8_t>(admission.move));
+  if (admission.move == Move::none) return;
+  writer.svarint(admission.move_due);
+  writer.varint(admission.move_since);
+}
+
+Admission read_admission(Reader& reader) {
+  Admission admission;
+  const std::uint8_t place = reader.u8();
+  if (place > static_cast<std::uint8_t>(Place::inside)) reader.fail();
+  admission.place = static_cast<Place>(place);
+  if (admission.place == Place::none) return admission;
+  admission.gate = reader.hash();
+  admission.ticket = reader.varint();
+  admission.expires = reader.svarint();
+  const std::uint8_t move = reader.u8();
+  if (move > static_cast<std::uint8_t>(Move::begin)) reader.fail();
+  admission.move = static_cast<Move>(move);
+  if (admission.move == Move::none) return admission;
+  admission.move_due = reader.svarint();
+  admission.move_since = reader.varint();
+  return admission;
+}
+
 // Everything but the VM's run. The texts that follow from the VM's state are left out of the hash:
 // their digest is in it, and the row's checksum covers them.
 void write_run(Writer& writer, const RunEntry& entry, bool texts) {
@@ -149,6 +179,7 @@ void write_run(Writer& writer, const RunEntry& entry, bool texts) {
   }
   writer.varint(entry.heard.size());
   for (const Id128& event : entry.heard) writer.id(event);
+  write_admission(writer, entry.admission);
 }
 
 void read_run(Reader& reader, RunEntry& entry) {
@@ -193,6 +224,7 @@ void read_run(Reader& reader, RunEntry& entry) {
   for (std::uint64_t i = 0; i < heard && reader.ok(); ++i) {
     entry.heard.push_back(reader.id<Id128>());
   }
+  entry.admission = read_admission(reader);
 }
 
 // The row without its checksum; nothing if that is wrong.

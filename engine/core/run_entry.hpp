@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/core/admission.hpp"
 #include "engine/core/codec.hpp"
 #include "engine/core/effect.hpp"
 #include "engine/core/ids.hpp"
@@ -114,7 +115,8 @@ struct RunEntry {
   std::vector<EndedAttempt> ended;  // oldest first, at most kRememberedStepsMax
   std::vector<Pair> subscriptions;  // in the order in which they were made
   std::vector<Id128> heard;         // the newest events of topics, at most kHeardEventsMax
-  std::optional<vm::Run> run;       // none only while it is being made
+  Admission admission;
+  std::optional<vm::Run> run;  // none only while it is being made
 
   // ---- bookkeeping of this process.
   const LoadedProgram* loaded = nullptr;

@@ -51,6 +51,9 @@ Result Partition::Impl::on_advance(Context& context) {
     case TimerNumber::Kind::hedge:
       fire_hedge(context, entry, timer.step);
       break;
+    case TimerNumber::Kind::admission:
+      fire_admission(context, entry, static_cast<Move>(timer.step));
+      break;
     case TimerNumber::Kind::wait:
       fire_wait(context, entry, timer.step);
       break;

@@ -3,6 +3,7 @@
 
 #include "engine/core/check.hpp"
 #include "engine/node/apply_thread.hpp"
+#include "engine/schedule/instants.hpp"
 
 namespace sluice::node {
 namespace {
@@ -152,6 +153,7 @@ void ApplyThread::apply_input(RecordInput&& input) {
     when_durable(*owned, owned->partition.last_seq(), std::move(input.then));
     return;
   }
+  if (input.record.kind == core::Kind::event) count_ttl(input);
   for (const auto deployment : owned->partition.needs(input.record).deployments) {
     if (programs_.unit(deployment) != nullptr) continue;
     refuse(input, "unavailable", "its deployment cannot be loaded at the moment");
@@ -167,6 +169,21 @@ void ApplyThread::apply_input(RecordInput&& input) {
   if (input.then) building_->waiters.push_back({owned, std::move(input.then)});
 }
 
+// What is left of an event's ttl is journaled: its time on the way here is over.
+void ApplyThread::count_ttl(RecordInput& input) {
+  const auto waited_ms = static_cast<std::uint64_t>(
+      std::max<std::int64_t>(0, now_us_ - input.received_us) / 1000);
+  auto body = core::decode<core::Event>(input.record.body);
+  if (waited_ms == 0 || !body) return;
+  const auto deployment = shared_.deployments.get(body->deployment);
+  if (deployment == nullptr || body->topic >= deployment->program->program().topics.size()) return;
+  const std::uint64_t ttl =
+      core::ttl_of(deployment->program->program().topics[body->topic], *body);
+  if (ttl == 0) return;
+  body->ttl_ms = std::max<std::uint64_t>(1, ttl - std::min(ttl, waited_ms));
+  input.record.body = core::encode(core::Event(*body));
+}
+
 std::optional<core::Effect> ApplyThread::admit(Owned& owned, const RecordInput& input, bool& drop) {
   const core::Partition& partition = owned.partition;
   const core::Record& record = input.record;
@@ -179,7 +196,8 @@ std::optional<core::Effect> ApplyThread::admit(Owned& owned, const RecordInput& 
   switch (record.kind) {
     case core::Kind::event: {
       const auto body = core::decode<core::Event>(record.body);
-      return body ? partition.admit(record.tenant, *body, time, input.reply) : damaged();
+      if (!body) return damaged();
+      return partition.admit(record.tenant, *body, time, input.reply, now_us_ - input.received_us);
     }
     case core::Kind::start: {
       const auto body = core::decode<core::Start>(record.body);
@@ -322,6 +340,46 @@ void ApplyThread::fire_timers() {
       const core::TimeUs time = std::max(owned->partition.last_time(), time_);
       if (!apply_record(*owned, owned->partition.make_advance(time), {})) break;
     }
+  }
+}
+
+// Of instants that were missed the last one counts.
+void ApplyThread::fire_schedules() {
+  const core::TenantId tenant{shared_.schedule_tenant.load(std::memory_order_relaxed)};
+  if (number(tenant) == 0) return;
+  for (const auto partition : mine_) {
+    Owned* owned = serving(partition);
+    if (owned == nullptr || !owned->serving) continue;
+    if (owned->schedules_of != owned->partition.deployment()) look_at_schedules(*owned);
+    while (owned->scheduled && owned->scheduled_at <= time_ && !batch_full() &&
+           batch_takes(*owned)) {
+      const core::ScheduledFlow& due = *owned->scheduled;
+      const auto instant = schedule::last_instant(due.schedule, due.after, time_);
+      const core::Cron cron{owned->schedules_of, due.flow, instant.value_or(owned->scheduled_at)};
+      if (owned->partition.admit(cron) &&
+          !apply_record(*owned, core::make_record(tenant, cron), {})) {
+        break;
+      }
+      look_at_schedules(*owned);
+    }
+  }
+}
+
+void ApplyThread::look_at_schedules(Owned& owned) {
+  owned.scheduled.reset();
+  const core::DeploymentNumber newest = owned.partition.deployment();
+  if (newest != 0 && programs_.unit(newest) == nullptr) return;  // looked at again
+  owned.schedules_of = newest;
+  for (core::ScheduledFlow& each : owned.partition.schedules()) {
+    const auto instant = schedule::next_instant(each.schedule, each.after);
+    if (!instant) {
+      shared_.warn("the schedule `" + each.schedule.cron + "` in `" + each.schedule.zone +
+                   "` has no next instant here: is the zone in the system's database?");
+      continue;
+    }
+    if (owned.scheduled && *instant >= owned.scheduled_at) continue;
+    owned.scheduled = std::move(each);
+    owned.scheduled_at = *instant;
   }
 }
 

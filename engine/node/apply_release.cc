@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/node/apply_thread.hpp"
+#include "vm/json_reader.hpp"
 
 namespace sluice::node {
 namespace {
@@ -121,6 +122,10 @@ void ApplyThread::release_effect(Owned& owned, core::Effect& effect) {
                           dead->kind + ": " + dead->message);
   } else if (const auto* end = std::get_if<core::StreamEnded>(&effect)) {
     shared_.streams.ended(*end);
+  } else if (const auto* line = std::get_if<core::LogLine>(&effect)) {
+    std::string text;
+    vm::append_json_string(line->text, text);  // on one line, whatever the program wrote
+    log_line(shared_, "run " + core::to_text(line->run) + " " + line->path + ": " + text);
   } else {
     // Whoever speaks is known before a worker has the task.
     if (const auto* offer = std::get_if<core::Offer>(&effect)) shared_.streams.offered(*offer);

@@ -77,7 +77,9 @@ void ApplyThread::loop() {
     drive_session();
     if (!adopting_.empty() && now_us_ >= adopt_at_us_) adopt_next();
     fire_timers();
+    fire_schedules();
     apply_waiting();
+    fire_timers();  // what is due at once: the turn of a run that came just now
     send_batch();
     step_checkpoints();
     flush_acks();
@@ -104,6 +106,7 @@ int ApplyThread::sleep_ms() const {
       if (const auto due = owned.partition.next_due()) {
         until = std::min(until, now_us_ + (*due - time_));
       }
+      if (owned.scheduled) until = std::min(until, now_us_ + (owned.scheduled_at - time_));
     }
     if (owned.checkpoint && !owned.rows_done && owned.slices_out == 0) return 0;
   }

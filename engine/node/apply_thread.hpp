@@ -70,6 +70,11 @@ class ApplyThread {
     std::unordered_map<std::uint16_t, std::uint64_t> acks;
     std::int64_t acks_since_us = 0;
     std::int64_t resend_at_us = 0;
+    // Of the flows that the clock starts the one that is due next, and of which deployment they
+    // are.
+    std::optional<core::ScheduledFlow> scheduled;
+    core::TimeUs scheduled_at = 0;
+    core::DeploymentNumber schedules_of = 0;
   };
 
   // A batch with what waits for it.
@@ -128,6 +133,9 @@ class ApplyThread {
   bool apply_record(Owned& owned, core::Record&& record, Reply reply);
   void offer_early(Pending& pending, const Owned& owned, std::size_t from);
   void fire_timers();
+  void fire_schedules();
+  void look_at_schedules(Owned& owned);
+  void count_ttl(RecordInput& input);
   void flush_acks();
   void resend_messages();
   void refuse(RecordInput& input, const char* code, const std::string& why);

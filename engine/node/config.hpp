@@ -64,6 +64,9 @@ struct NodeConfig {
   // or topic needs them.
   std::uint32_t retention_days = 7;
 
+  // Whose runs those are that the clock starts: a deployment is shared by all tenants.
+  std::string schedule_tenant = "default";
+
   // Added to the database's clock: tests of midnight. 0 in production.
   std::int64_t time_shift_us = 0;
 

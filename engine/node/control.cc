@@ -374,6 +374,11 @@ void Control::deploy_now(const std::string& artifact, bool force, const Callback
   };
   auto program = vm::load_artifact(artifact);
   if (!program) return refuse("bad_artifact", program.error().message);
+  if (const auto missing = vm::unexecuted_features((*program)->program()); !missing.empty()) {
+    std::string names;
+    for (const std::string& each : missing) names += (names.empty() ? "`" : ", `") + each + "`";
+    return refuse("not_executed", "the engine does not execute " + names + " yet");
+  }
   const std::string lost = lost_topics((*program)->program());
   if (!lost.empty() && !force) {
     return refuse("incompatible", "it has no topic " + lost +

@@ -22,6 +22,7 @@ struct RecordInput {
   core::Record record;  // tenant, kind, body
   Reply reply;
   bool from_client = false;  // bounded, and behind all others
+  std::int64_t received_us = 0;  // monotonic; of an event, whose ttl counts from here
   core::AttemptKey attempt;  // of done and failed
   // Called when the record is durable (true), or dropped or lost (false). May be empty.
   std::function<void(bool)> then;

@@ -175,6 +175,7 @@ tl::expected<void, StartError> Node::Impl::begin(journal::Database database,
   while (shared->disconnected_threads > 0 && monotonic_us() < until) {
     std::this_thread::sleep_for(Milliseconds(1));
   }
+  name_schedule_tenant();
   shared->counters.recovery_us = static_cast<std::uint64_t>(monotonic_us() - began);
   return {};
 }

@@ -68,6 +68,7 @@ std::optional<Refusal> Node::Impl::admits(core::PartitionId partition, std::size
 void Node::Impl::post_client(RecordInput&& input) {
   Inbox& inbox = shared->inbox(input.partition);
   input.from_client = true;
+  input.received_us = monotonic_us();
   inbox.waiting_requests.fetch_add(1, std::memory_order_relaxed);
   inbox.waiting_bytes.fetch_add(input.record.body.size() + sizeof input, std::memory_order_relaxed);
   inbox.post(std::move(input));
@@ -279,6 +280,16 @@ void Node::Impl::join(std::shared_ptr<WorkerHello> hello) {
   with_tenant(hello->tenant, [this, hello](std::optional<core::TenantId> tenant) {
     if (tenant) return desk->worker_joined(*hello, tenant);
     if (!shared->stopping) control->next_turn([this, hello] { join(hello); });
+  });
+}
+
+void Node::Impl::name_schedule_tenant() {
+  with_tenant(shared->config.schedule_tenant, [this](std::optional<core::TenantId> tenant) {
+    if (tenant) {
+      shared->schedule_tenant = number(*tenant);
+    } else if (!shared->stopping) {
+      control->next_turn([this] { name_schedule_tenant(); });
+    }
   });
 }
 

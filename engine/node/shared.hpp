@@ -154,6 +154,8 @@ struct Shared {
   std::atomic<std::int64_t> owned_until_us{0};
   std::atomic<std::int64_t> delivery_epoch{1};
   std::atomic<bool> stopping{false};
+  // Number of config.schedule_tenant; 0: not known yet, and no schedule is served.
+  std::atomic<std::uint32_t> schedule_tenant{0};
   std::atomic<bool> tail_lost{false};             // clients must be told: the delivery epoch rises
   std::atomic<unsigned> disconnected_threads{0};  // apply threads without a connection
   std::atomic<bool> fenced_off{false};            // another process runs under our name

@@ -20,7 +20,7 @@ bool same_content(const core::Delivery& a, const core::Delivery& b) {
 }
 
 TimeUs window_us(std::uint32_t topic) {
-  return (topic == kTopicAsks ? kAsksDedupeMs : kNotesDedupeMs) * kMs;
+  return (topic == kTopicNotes ? kNotesDedupeMs : kAsksDedupeMs) * kMs;
 }
 
 // Its id begins with the time in ms.
@@ -91,6 +91,7 @@ void Checkers::accepted(const Key& key, const core::Accepted& answer) {
     violation(4, fmt::format("id {} was answered with event {} and with {}", key.id,
                              to_text(first->second.event), to_text(answer.event)));
   }
+  for (const core::RunId& run : answer.runs) meant_.try_emplace(run, key);
   const auto [known, unknown] = events_.try_emplace(answer.event, key);
   if (!unknown && known->second != key) {
     violation(4, fmt::format("ids {} and {} were taken as one", known->second.id, key.id));
@@ -193,12 +194,58 @@ void Checkers::check_observations() {
 
 // ---- 3
 
+class Checkers::Turns {
+ public:
+  explicit Turns(Checkers& checkers) : checkers_(checkers) {}
+
+  void after(const core::Effects& effects) {
+    for (const core::Effect& effect : effects) {
+      if (const auto* offer = std::get_if<core::Offer>(&effect)) {
+        begun(offer->key.run);
+      } else if (const auto* ended = std::get_if<core::RunChanged>(&effect)) {
+        if (ended->row.state == core::RunState::superseded) {
+          checkers_.superseded_.insert(ended->row.run);
+        }
+        if (const Key* key = counted(ended->row.run)) inside_[name(*key)].erase(ended->row.run);
+      }
+    }
+  }
+
+ private:
+  // Null: nothing bounds its runs.
+  const Key* counted(const core::RunId& run) const {
+    const auto meant = checkers_.meant_.find(run);
+    const auto started = checkers_.started_.find(run);
+    const Key* key = meant != checkers_.meant_.end()       ? &meant->second
+                     : started != checkers_.started_.end() ? &started->second.key
+                                                           : nullptr;
+    return key == nullptr || key->topic == kTopicAsks ? nullptr : key;
+  }
+
+  static std::string name(const Key& key) {
+    const std::string& by = key.topic == kTopicNotes ? key.order_key : key.client;
+    return fmt::format("{} of tenant {} in topic {}", by, key.tenant, key.topic);
+  }
+
+  void begun(const core::RunId& run) {
+    const Key* key = counted(run);
+    if (key == nullptr) return;
+    auto& inside = inside_[name(*key)];
+    inside.insert(run);
+    if (inside.size() <= 1) return;
+    checkers_.violation(13, fmt::format("{} runs of {} go on at once", inside.size(), name(*key)));
+  }
+
+  Checkers& checkers_;
+  std::map<std::string, std::set<core::RunId>> inside_;
+};
+
 namespace {
 
 // Applies the rows, comparing with what the owner that wrote them had; what differs, or "".
-// Messages that it sends are added to `sent`, if there is one.
+template <class Look>
 std::string fold(core::Partition& partition, const std::vector<JournalRow>& rows, core::Seq from,
-                 Random& random, std::vector<core::Send>* sent = nullptr) {
+                 Random& random, Look look) {
   core::Effects effects;
   for (const JournalRow& row : rows) {
     if (row.record.seq <= from) continue;
@@ -209,10 +256,7 @@ std::string fold(core::Partition& partition, const std::vector<JournalRow>& rows
     if (applied->verdict != row.record.verdict) {
       return fmt::format("seq {} has another verdict", row.record.seq);
     }
-    for (const core::Effect& effect : effects) {
-      const auto* send = std::get_if<core::Send>(&effect);
-      if (sent != nullptr && send != nullptr) sent->push_back(*send);
-    }
+    look(effects);
     effects.clear();
     // Sometimes not asked: hashes must not depend on when they are taken.
     if ((row.batch_end || random.chance(700)) && partition.state_hash() != row.live_hash) {
@@ -234,8 +278,15 @@ std::string fold(core::Partition& partition, const std::vector<JournalRow>& rows
 void Checkers::check_fold(core::PartitionId partition, const Database::Stored& stored) {
   core::Partition folded(config_of(partition), programs_);
   Random random(core::number(partition));
+  Turns turns(*this);
   std::vector<core::Send> sent;
-  const std::string difference = fold(folded, stored.journal, 0, random, &sent);
+  const std::string difference =
+      fold(folded, stored.journal, 0, random, [&](const core::Effects& effects) {
+        turns.after(effects);
+        for (const core::Effect& effect : effects) {
+          if (const auto* send = std::get_if<core::Send>(&effect)) sent.push_back(*send);
+        }
+      });
   for (const core::Send& each : sent) {
     sent_[{core::number(partition), core::number(each.destination)}].push_back(each.body);
   }
@@ -268,7 +319,8 @@ void Checkers::check_checkpoint(core::PartitionId partition, const Database::Sto
   Random random(checkpoint.generation);
   // The digest of a batch that the checkpoint cuts cannot be compared; checkpoints stand between
   // batches, so there is none.
-  const std::string difference = fold(*restored, stored.journal, checkpoint.checkpoint.seq, random);
+  const std::string difference = fold(*restored, stored.journal, checkpoint.checkpoint.seq, random,
+                                      [](const core::Effects&) {});
   if (!difference.empty()) violation(3, fmt::format("fold of {}: {}", name, difference));
 }
 
@@ -278,6 +330,15 @@ void Checkers::check_inputs(core::PartitionId partition, const Database::Stored&
   for (const JournalRow& row : stored.journal) {
     if (row.record.kind == core::Kind::event) check_input(partition, row);
   }
+}
+
+// Notes count by their key, wherever they came in.
+core::PartitionId Checkers::home_of_run(core::PartitionId partition, core::TenantId tenant,
+                                        const core::Event& event) const {
+  const auto data = vm::decode_value(event.data);
+  if (event.topic != kTopicNotes || !data) return partition;
+  const auto partitions = static_cast<unsigned>(database_.stored().size());
+  return core::partition_of_key(tenant, data->elements()[1].as_text(), partitions);
 }
 
 void Checkers::check_input(core::PartitionId partition, const JournalRow& row) {
@@ -292,8 +353,12 @@ void Checkers::check_input(core::PartitionId partition, const JournalRow& row) {
     violation(4, fmt::format("id {} of client {} was journaled twice", key.id, key.client));
   }
   last->second = record.time;
-  const core::RunId run = core::make_run_id(partition, record.seq, record.time, 0);
-  started_[run] = {event->topic, text_of(event->data), !event->client.empty()};
+  const core::PartitionId home = home_of_run(partition, record.tenant, *event);
+  const core::RunId run = home == partition
+                              ? core::make_run_id(partition, record.seq, record.time, 0)
+                              : core::make_run_id_at(home, partition, record.seq, record.time, 0);
+  started_[run] = {event->topic, text_of(event->data), !event->client.empty(),
+                   partition,    record.seq,           key};
 }
 
 // ---- 5
@@ -423,6 +488,8 @@ void Checkers::check_ends(const End& end) {
     const std::size_t ends = ended == ends_.end() ? 0 : ended->second.size();
     if (ends > 1) {
       violation(5, fmt::format("run {} has {} outcomes", to_text(run), ends));
+    } else if (superseded_.contains(run)) {
+      check_superseded(run);
     } else if (ends == 0 && started.has_client) {
       stuck(fmt::format("run {} has no outcome", to_text(run)));
     } else if (ends == 1) {
@@ -441,6 +508,25 @@ void Checkers::check_ends(const End& end) {
     }
   }
   if (!end.all_ended) stuck("not everything ended after the faults had stopped");
+}
+
+// It said nothing, what it did is undone, and a newer one of the same client answers for it.
+void Checkers::check_superseded(const core::RunId& run) {
+  const Started& old = started_.at(run);
+  if (ends_.contains(run)) {
+    violation(13, fmt::format("run {} was superseded, and answers", to_text(run)));
+  }
+  if (charged_.contains(run) && !refunded_.contains(run)) {
+    violation(13,
+              fmt::format("run {} was superseded, and its charge was not undone", to_text(run)));
+  }
+  for (const auto& [other, started] : started_) {
+    const bool newer = started.partition == old.partition && started.seq > old.seq &&
+                       started.topic == old.topic && started.key.tenant == old.key.tenant &&
+                       started.key.client == old.key.client;
+    if (newer && ends_.contains(other)) return;
+  }
+  stuck(fmt::format("run {} was superseded, and nobody answers for it", to_text(run)));
 }
 
 }  // namespace sluice::sim

@@ -3,6 +3,8 @@
 //
 //   1 journal   2 nothing ahead of its commit   3 folds agree   4 keys   5 attempts and ends
 //   6 messages  7 deliveries                    9 nothing stuck, everything ends
+//   13 turns: under `concurrency` no more go on than may, and each event has the answer of its run
+//      or of a newer one
 #pragma once
 
 #include <cstdint>
@@ -80,6 +82,8 @@ class Checkers {
   void check_checkpoint(core::PartitionId partition, const Database::Stored& stored,
                         const StoredCheckpoint& checkpoint);
   void check_inputs(core::PartitionId partition, const Database::Stored& stored);
+  core::PartitionId home_of_run(core::PartitionId partition, core::TenantId tenant,
+                                const core::Event& event) const;
   void check_input(core::PartitionId partition, const JournalRow& row);
   void check_reports(core::PartitionId partition, const Database::Stored& stored);
   void check_messages(core::PartitionId partition, const Database::Stored& stored);
@@ -87,6 +91,10 @@ class Checkers {
   void check_outboxes(const End& end);
   void check_deliveries();
   void check_received();
+  // At most one run of a key, or of a client's turns, goes on: told by what the records of a
+  // partition, in their order, led to.
+  class Turns;
+  void check_superseded(const core::RunId& run);
   void check_ends(const End& end);
 
   struct Observation {
@@ -99,6 +107,9 @@ class Checkers {
     std::uint32_t topic = 0;
     std::string text;  // of the event
     bool has_client = false;
+    core::PartitionId partition{};
+    core::Seq seq = 0;
+    Key key;
   };
   struct First {
     core::EventId event;
@@ -129,6 +140,8 @@ class Checkers {
   std::map<Way, std::vector<std::string>> sent_;
   std::map<Key, TimeUs> journaled_;  // when last
   std::map<core::RunId, Started> started_;
+  std::map<core::RunId, Key> meant_;  // by the client that was told of the run
+  std::set<core::RunId> superseded_;
   std::map<core::RunId, std::vector<core::Delivery>> ends_;
 };
 

@@ -38,7 +38,15 @@ bool Client::content() const {
   for (const auto& [number, sending] : sending_) {
     if (!sending.done) return false;
   }
-  return std::all_of(runs_.begin(), runs_.end(), [](const auto& run) { return run.second; });
+  // A turn's answer is that of those before it, too.
+  core::Seq answered = 0;
+  for (const auto& [run, seq] : turns_) {
+    if (runs_.at(run)) answered = std::max(answered, seq);
+  }
+  return std::all_of(runs_.begin(), runs_.end(), [&](const auto& run) {
+    const auto turn = turns_.find(run.first);
+    return run.second || (turn != turns_.end() && turn->second < answered);
+  });
 }
 
 // ---- sending
@@ -50,10 +58,12 @@ void Client::send_next() {
   const std::string text = fmt::format("{}-{}-{}", core::number(tenant_), name_, number);
   sending.key.tenant = core::number(tenant_);
   sending.key.client = name_;
-  sending.key.topic = random_.chance(650) ? kTopicAsks : kTopicNotes;
+  sending.key.topic = random_.chance(450)   ? kTopicAsks
+                      : random_.chance(500) ? kTopicNotes
+                                            : kTopicTurns;
   // Ids of clients and topics may be equal; they are told apart by the rest of the key.
   sending.key.id = fmt::format("id-{}", number);
-  if (sending.key.topic == kTopicAsks) {
+  if (sending.key.topic != kTopicNotes) {
     sending.data = ask_value(text);
   } else {
     const std::string key = fmt::format("k{}", random_.below(5));
@@ -85,7 +95,7 @@ void Client::send(unsigned number) {
   event.order_key = sending.key.order_key;
   event.data = sending.data;
   const core::PartitionId partition =
-      sending.key.topic == kTopicAsks
+      sending.key.topic != kTopicNotes
           ? home_
           : core::partition_of_key(tenant_, sending.key.order_key, world_.options.partitions);
   world_.send({partition, core::make_record(tenant_, event), {kToClient, index_, number}});
@@ -119,7 +129,10 @@ void Client::answered(std::uint64_t token, const core::Effect& effect) {
 void Client::accepted(unsigned number, const core::Accepted& answer) {
   Sending& sending = sending_.at(number);
   world_.checkers.accepted(sending.key, answer);
-  for (const core::RunId& run : answer.runs) runs_.try_emplace(run, false);
+  for (const core::RunId& run : answer.runs) {
+    runs_.try_emplace(run, false);
+    if (sending.key.topic == kTopicTurns) turns_.try_emplace(run, answer.seq);
+  }
   if (!sending.done && world_.faults.strikes(world_.options.client_cancels)) {
     for (const core::RunId& run : answer.runs) cancel(run);
   }

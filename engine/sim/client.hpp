@@ -58,9 +58,10 @@ class Client {
   std::uint64_t connection_ = 0;
   int node_ = -1;
   std::uint64_t boot_ = 0;
-  std::uint64_t offset_ = 0;          // the last delivery that it took
-  TimeUs asked_ = 0;                  // when it last asked for what it missed
-  std::map<core::RunId, bool> runs_;  // those it heard of; true: ended
+  std::uint64_t offset_ = 0;                // the last delivery that it took
+  TimeUs asked_ = 0;                        // when it last asked for what it missed
+  std::map<core::RunId, bool> runs_;        // those it heard of; true: ended
+  std::map<core::RunId, core::Seq> turns_;  // of them those that a newer one supersedes
 };
 
 }  // namespace sluice::sim

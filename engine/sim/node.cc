@@ -7,6 +7,8 @@
 #include <functional>
 
 #include "engine/sim/node_statement.hpp"
+#include "engine/sim/workload_program.hpp"
+#include "vm/value.hpp"
 
 namespace sluice::sim {
 
@@ -195,7 +197,21 @@ void Node::take(Slot& slot, Input&& input) {
   if (!slot.partition.needs(input.record).empty()) {
     return world_.checkers.violation(0, "a record needs what is not there");
   }
-  if (admit(slot, input) == Admission::fresh) apply(slot, std::move(input));
+  if (admit(slot, input) != Admission::fresh) return;
+  change_key(slot, input);
+  apply(slot, std::move(input));
+}
+
+// So the event passes another gate than its client means.
+void Node::change_key(const Slot& slot, Input& input) {
+  if (input.record.kind != core::Kind::event) return;
+  auto event = core::decode<core::Event>(input.record.body);
+  if (!event || event->topic != kTopicNotes || !strike(Plant::key_changed)) return;
+  const auto data = vm::decode_value(event->data);
+  const std::string text(data->elements()[0].as_text());
+  const std::string changed = note_value(text, fmt::format("other {}", slot.partition.next_seq()));
+  event->data = changed;
+  input.record.body = core::encode(core::Event(*event));
 }
 
 Node::Admission Node::admit(Slot& slot, const Input& input) {

@@ -113,6 +113,7 @@ class Node {
   void pump();
   void fire_timers(Slot& slot);
   void take(Slot& slot, Input&& input);
+  void change_key(const Slot& slot, Input& input);
   enum class Admission : std::uint8_t { fresh, answered, dropped };
   Admission admit(Slot& slot, const Input& input);
   Admission admit_event(Slot& slot, const Input& input);

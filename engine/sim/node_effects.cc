@@ -112,6 +112,7 @@ void Node::perform(Slot& slot, const core::Effect& effect) {
           [&](const core::RunChanged&) { seen("projection row"); },
           [&](const core::DeadLettered&) { seen("dead letter"); },
           [&](const core::StreamEnded&) { seen("stream's end"); },
+          [&](const core::LogLine&) { seen("log line"); },
       },
       effect);
   act(actions);

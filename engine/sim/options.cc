@@ -37,6 +37,7 @@ constexpr std::array<std::string_view, kPlants> kPlantNames = {
     "message_taken_twice",
     "message_given_up",
     "message_changed",
+    "key_changed",
 };
 
 // Most runs have few kinds of faults: a bug that needs one is not hidden by the noise of all.

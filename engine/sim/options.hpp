@@ -40,10 +40,11 @@ enum class Plant : std::uint8_t {
   message_taken_twice,      // a message that comes again is journaled again
   message_given_up,         // one that came too early is acknowledged and dropped
   message_changed,          // what is taken is not what was sent
+  key_changed,              // an event's key is altered on its way into the journal
 };
 std::string_view plant_name(Plant plant);
 std::optional<Plant> parse_plant(std::string_view name);
-inline constexpr unsigned kPlants = static_cast<unsigned>(Plant::message_changed) + 1;
+inline constexpr unsigned kPlants = static_cast<unsigned>(Plant::key_changed) + 1;
 
 // Chances are in a thousand.
 struct Options {

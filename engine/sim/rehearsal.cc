@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "engine/core/message.hpp"
+#include "engine/schedule/instants.hpp"
 #include "engine/sim/rehearsal_stage.hpp"
 #include "vm/evaluator.hpp"
 
@@ -48,11 +49,14 @@ Rehearsal Stage::play() {
   for (std::uint64_t i = 0; i < request_.seed % kSeeds; ++i) {
     take(core::make_record(kTenant, core::Takeover{1}));
   }
+  deploy();
   seeds_ = log_.size();
+  told_.journal.clear();  // it is told from the first input on
   for (std::size_t i = 0; i < request_.inputs.size(); ++i) {
     Planned planned;
     planned.input = i;
     ++inputs_left_;
+    schedules_until_ = std::max(schedules_until_, kStart + to_us(request_.inputs[i].after_ms));
     plan(Planned::Kind::input, kStart + to_us(request_.inputs[i].after_ms), std::move(planned));
   }
   while (going_on()) {
@@ -64,6 +68,34 @@ Rehearsal Stage::play() {
   told_.broken = !broken_.empty();
   if (told_.broken) told_.stopped = broken_;
   return tell();
+}
+
+// Flows that the clock starts begin to count.
+void Stage::deploy() {
+  const auto& flows = program().flows;
+  const bool any = std::any_of(flows.begin(), flows.end(),
+                               [](const vm::FlowInfo& flow) { return flow.schedule.has_value(); });
+  if (!any) return;
+  const std::string hash(32, '\0');
+  take(core::make_record(core::TenantId{}, core::DeploymentRecord{kDeployment, hash}));
+  look_at_schedules();
+}
+
+// The next instant of a schedule, up to that of the last input: what comes after it, nobody waits
+// for.
+void Stage::look_at_schedules() {
+  cron_.reset();
+  for (const core::ScheduledFlow& each : partition_.schedules()) {
+    const auto instant = schedule::next_instant(each.schedule, each.after);
+    if (instant && (!cron_ || *instant < cron_->instant)) {
+      cron_ = core::Cron{kDeployment, each.flow, *instant};
+    }
+  }
+}
+
+std::optional<TimeUs> Stage::next_schedule() const {
+  if (!cron_ || cron_->instant > schedules_until_) return std::nullopt;
+  return cron_->instant;
 }
 
 bool Stage::going_on() const {
@@ -222,7 +254,7 @@ void Stage::note(const core::Record& record, const core::Applied& applied, const
   for (const core::Effect& effect : effects) {
     if (const auto* accepted = std::get_if<core::Accepted>(&effect)) {
       if (record.kind == core::Kind::event || record.kind == core::Kind::start ||
-          record.kind == core::Kind::message) {
+          record.kind == core::Kind::cron || record.kind == core::Kind::message) {
         begun.insert(begun.end(), accepted->runs.begin(), accepted->runs.end());
       }
     } else if (const auto* delivery = std::get_if<core::Delivery>(&effect)) {
@@ -332,10 +364,15 @@ bool Stage::next() {
   std::optional<TimeUs> planned;
   if (!planned_.empty()) planned = planned_.begin()->at;
   const auto timer = partition_.next_due();
-  const auto at = first(planned, first(timer, dispatcher_->next_due()));
+  const auto scheduled = next_schedule();
+  const auto at = first(first(planned, scheduled), first(timer, dispatcher_->next_due()));
   if (!at || *at > kStart + kRehearsalUs) return false;
   now_ = std::max(now_, *at);
-  if (planned && *planned <= now_) {
+  if (scheduled && *scheduled <= now_) {
+    const core::Cron due = *cron_;
+    if (partition_.admit(due)) take(core::make_record(kTenant, due));
+    look_at_schedules();
+  } else if (planned && *planned <= now_) {
     acting_ = std::move(planned_.extract(planned_.begin()).value());
     if (acting_->kind == Planned::Kind::input) --inputs_left_;
     act(Planned(*acting_));

@@ -72,6 +72,7 @@ void Stage::crash() {
   crashed_ = true;
   died_ = false;
   to_take_.clear();  // it was in the inbox, which is gone
+  look_at_schedules();
   reconnect();
   // Whoever had no answer asks again; it must be known already.
   if (!request_.crash.effects_left && acting_) {

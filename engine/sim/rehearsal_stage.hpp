@@ -49,6 +49,9 @@ class Stage {
   static TimeUs to_us(std::uint64_t ms);
 
   // The journal (rehearsal.cc).
+  void deploy();
+  void look_at_schedules();
+  std::optional<TimeUs> next_schedule() const;
   bool next();
   bool going_on() const;
   std::string why_not() const;
@@ -112,6 +115,8 @@ class Stage {
   std::set<Planned> planned_;
   std::uint64_t planned_count_ = 0;
   std::size_t inputs_left_ = 0;
+  std::optional<core::Cron> cron_;  // the schedule that comes due next
+  TimeUs schedules_until_ = 0;
   // Per task: the entry of its list that is in use, and how often it was. An attempt that is handed
   // out again does the same again.
   std::map<std::string, std::pair<std::size_t, std::uint64_t>> handed_out_;

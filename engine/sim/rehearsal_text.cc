@@ -36,6 +36,12 @@ std::string_view word(std::string_view object, std::string_view name) {
   return raw.size() >= 2 && raw.front() == '"' ? raw.substr(1, raw.size() - 2) : raw;
 }
 
+std::string quoted(std::string_view text) {
+  std::string out;
+  vm::append_json_string(text, out);
+  return out;
+}
+
 std::string_view arguments(std::string_view array) {
   return array.size() >= 2 ? array.substr(1, array.size() - 2) : array;
 }
@@ -77,6 +83,8 @@ std::string input_text(const core::HistoryEntry& entry) {
     text = fmt::format("{} {}", word(data, "event"), field(data, "data"));
   } else if (entry.kind == "message") {
     text = message_text(entry);
+  } else if (entry.kind == "cron") {
+    text = fmt::format("{} at {}", word(data, "flow"), word(data, "instant"));
   } else if (entry.kind == "done") {
     text = fmt::format("{} = {}", entry.step, field(data, "result"));
   } else if (entry.kind == "failed") {
@@ -116,6 +124,9 @@ std::string effect_text(const core::Effect& effect, const core::RunId& run) {
   if (const auto* dead = std::get_if<core::DeadLettered>(&effect); dead && dead->run == run) {
     return fmt::format("!! dead letter {}: {}: {}", dead->path, dead->kind, dead->message);
   }
+  if (const auto* line = std::get_if<core::LogLine>(&effect); line && line->run == run) {
+    return fmt::format("## {}", quoted(line->text));
+  }
   return {};
 }
 
@@ -147,12 +158,6 @@ void append_run(const Rehearsal& rehearsal, const core::RunHistory& history, con
     out += fmt::format("  after {}", after(row.ended - row.started).substr(1));
   }
   out += '\n';
-}
-
-std::string quoted(std::string_view text) {
-  std::string out;
-  vm::append_json_string(text, out);
-  return out;
 }
 
 void append_json(const Rehearsal& rehearsal, const core::RunHistory& history, std::string& out) {

@@ -46,10 +46,21 @@ enum Index : std::uint32_t {
   kMemoFlow,
   kMemoFailure,
   kOrderKey,
+  kTurnFlow,
+  kTurnFailure,
   kReviewFlow,
   kEchoFlow
 };
-enum Flow : std::uint32_t { kAnswerFlowInfo, kMemoFlowInfo, kReviewFlowInfo, kEchoFlowInfo };
+enum Flow : std::uint32_t {
+  kAnswerFlowInfo,
+  kMemoFlowInfo,
+  kTurnFlowInfo,
+  kReviewFlowInfo,
+  kEchoFlowInfo
+};
+
+// Of flows whose runs wait for each other: longer than any queue takes.
+constexpr std::uint64_t kPatientMs = 3'600'000;
 
 class Assembler {
  public:
@@ -63,6 +74,7 @@ class Assembler {
     const vm::TypeId note = program_.types.record_type(kNote);
     program_.topics = {{"asks", kAskEvent, std::nullopt, kAsksDedupeMs, 86'400'000},
                        {"notes", kNoteEvent, kOrderKey, kNotesDedupeMs, 86'400'000},
+                       {"turns", kAskEvent, std::nullopt, kAsksDedupeMs, 86'400'000},
                        {"echoes", kNoteEvent, kOrderKey, kNotesDedupeMs, 86'400'000}};
     program_.flows = {
         {"answer",
@@ -78,7 +90,14 @@ class Assembler {
          kMemoFailure,
          {kAnswerEvent, kFailedEvent},
          kTopicNotes,
-         60'000},
+         kPatientMs},
+        {"turn",
+         {{"ask", ask}},
+         kTurnFlow,
+         kTurnFailure,
+         {kAnswerEvent, kFailedEvent},
+         kTopicTurns,
+         kPatientMs},
         {"review",
          {{"note", note}},
          kReviewFlow,
@@ -88,6 +107,9 @@ class Assembler {
          50'000},
         {"echo", {{"note", note}}, kEchoFlow, std::nullopt, {kAnswerEvent}, kTopicEchoes, 50'000},
     };
+    program_.flows[kMemoFlowInfo].concurrency = vm::Concurrency{
+        1, vm::Overload::queue, kNotesQueue, vm::Per::key, std::uint32_t{kOrderKey}};
+    program_.flows[kTurnFlowInfo].concurrency = vm::Concurrency{1, vm::Overload::newest_wins};
     return std::move(program_);
   }
 
@@ -159,6 +181,8 @@ class Assembler {
     add(memo_flow());
     add(on_failure("memo/failure"));
     add(order_key());
+    add(turn_flow());
+    add(on_failure("turn/failure"));
     add(looking_flow("review"));
     add(looking_flow("echo"));
   }
@@ -207,6 +231,23 @@ class Assembler {
     f.emit_indexed(Op::get_field, {parts.index + 2}, event, 0);
     const Register all = f.allocate();
     f.emit_indexed(Op::concat_all, all, parts, 3);
+    f.emit_indexed(Op::make_record, event, all, kAnswer);
+    f.emit_finish(event, kAnswerEvent);
+    return f;
+  }
+
+  static FunctionBuilder turn_flow() {
+    FunctionBuilder f("turn", FunctionKind::flow, 1, "turn");
+    const Register text = f.allocate();
+    f.emit_indexed(Op::get_field, text, f.parameter(0), 0);
+    const Register parts = f.allocate(2);
+    f.emit_closure(Op::arm_unsure, kUndoCharge, text, 1, kChargeSite);
+    f.emit_indexed(Op::step, parts, text, kChargeSite);
+    f.emit_closure(Op::on_undo, kUndoCharge, text, 1, kChargeSite);
+    f.emit_indexed(Op::step, {parts.index + 1}, text, kMemoLookupSite);
+    const Register all = f.allocate();
+    f.emit_indexed(Op::concat_all, all, parts, 2);
+    const Register event = f.allocate();
     f.emit_indexed(Op::make_record, event, all, kAnswer);
     f.emit_finish(event, kAnswerEvent);
     return f;
@@ -277,6 +318,10 @@ std::string task_result(std::string_view task, std::string_view text) {
 }
 
 std::string answer_json(std::uint32_t topic, std::string_view text) {
+  if (topic == kTopicTurns) {
+    return fmt::format("{{\"text\":\"{}{}\"}}", task_result("charge", text),
+                       task_result("lookup", text));
+  }
   std::string all = task_result("lookup", text);
   if (topic == kTopicAsks) {
     for (const char* task : {"charge", "left", "right"}) all += task_result(task, text);

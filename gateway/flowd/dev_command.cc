@@ -91,6 +91,7 @@ int run_dev(const DevOptions& options, const Environment& environment) {
   node.database = (*postgres)->connection();
   node.state_dir = directory->path();
   if (config.origin("engine.partitions") == "default") node.partitions = kDevPartitions;
+  if (config.origin("engine.schedule_tenant") == "default") node.schedule_tenant = "dev";
   node.address = fmt::format("{}:{}", address->host, gateway.port());
   node.database_wait_ms = 10'000;
   print_tokens(*key, fmt::format("http://127.0.0.1:{}", gateway.port()));

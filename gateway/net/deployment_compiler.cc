@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "compiler/compile.hpp"
+#include "engine/schedule/instants.hpp"
 #include "gateway/limits.hpp"
 #include "vm/json_reader.hpp"
 
@@ -54,7 +55,8 @@ CompiledSources compile_sources(const std::map<std::string, std::string>& source
   SourceSet set;
   for (const auto& [path, text] : sources) set.add(path, text);
   compiler::Diagnostics diagnostics;
-  compiler::CompileResult result = compiler::compile(set, diagnostics);
+  compiler::CompileResult result = compiler::compile(
+      set, diagnostics, {.deploying = true, .zones = schedule::zone_names});
   CompiledSources compiled;
   compiled.errors = diagnostics.error_count();
   compiled.diagnostics_json = "[";

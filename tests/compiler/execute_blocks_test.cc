@@ -47,6 +47,13 @@ TEST(Sleep, is_a_timer) {
             "timer 1 sleep answer 5000ms\nfinish completed Answer { text: \"\" }\n");
 }
 
+TEST(Log, is_a_line_of_the_run_where_it_stands) {
+  EXPECT_EQ(run("log \"asked: ${ask.text}\" parallel { branch a { log \"in a\" } } "
+                "return Answer { text: \"\" }",
+                {}),
+            "log answer: asked: hi\nlog answer/a: in a\nfinish completed Answer { text: \"\" }\n");
+}
+
 TEST(Sleep, is_cancelled_with_its_branch) {
   EXPECT_EQ(run("parallel { branch a { sleep 5s } step b = look(\"b\") } "
                 "return Answer { text: b }",

@@ -299,7 +299,7 @@ TEST(Flow, RecordsThatDoNotFollowAreErrorsAndChangeNothing) {
   EXPECT_EQ(with([](Record& r) { r.time -= 1; }), Code::out_of_order);
   EXPECT_EQ(with([](Record& r) { r.core = 2; }), Code::unknown_core);
   EXPECT_EQ(with([](Record& r) { r.body = "zz"; }), Code::bad_body);
-  EXPECT_EQ(with([](Record& r) { r.kind = Kind::cron; }), Code::unknown_kind);
+  EXPECT_EQ(with([](Record& r) { r.kind = Kind::erase; }), Code::unknown_kind);
   EXPECT_EQ(with([](Record& r) { r.kind = static_cast<Kind>(999); }), Code::unknown_kind);
   EXPECT_EQ(with([](Record& r) {
               r.kind = Kind::advance;

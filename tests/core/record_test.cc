@@ -66,6 +66,8 @@ TEST(Record, TheRestComesBack) {
         check_body(SignalMessage{some_run(n), a, b, some_run(n / 2), a});
         check_body(TopicEventMessage{a, b, a, t, b, some_run(n), a});
         check_body(SubscribeMessage{some_run(n), t, a, b, a});
+        check_body(TurnMessage{n, n, some_run(n), a, b, static_cast<TimeUs>(n), n});
+        check_body(Cron{n, n, -static_cast<TimeUs>(n)});
       }));
 }
 
@@ -88,7 +90,9 @@ TEST(Record, HostileBytesAreRefusedOrReadWithinBounds) {
     same(decode<SubscribeMessage>(body));
     same(decode<Envelope>(body));
     same(decode<DeliveryMessage>(body));
+    same(decode<TurnMessage>(body));
     same(decode<DeploymentRecord>(body));
+    same(decode<Cron>(body));
   }));
 }
 

@@ -2,8 +2,9 @@
 //
 // A file whose name begins with `fail_` has errors, any other has none. In a folder whose name
 // begins with `program_` all files are one program; elsewhere each file is one. Files in `syntax`
-// are only parsed, those in `format` are formatted and compared with NAME.flow.golden; all others
-// are compiled. UPDATE_GOLDEN=1 rewrites the files; review the difference.
+// are only parsed, those in `deployment` are compiled as for an engine, those in `format` are
+// formatted and compared with NAME.flow.golden; all others are compiled. UPDATE_GOLDEN=1 rewrites
+// the files; review the difference.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -77,6 +78,16 @@ std::vector<std::vector<fs::path>> programs() {
   return found;
 }
 
+// The zones that the programs may name.
+const std::vector<std::string>& zones() {
+  static const std::vector<std::string> names{"America/New_York", "Europe/Berlin", "UTC"};
+  return names;
+}
+
+compiler::CompileOptions options_of(const fs::path& path) {
+  return {.deploying = path.parent_path().filename() == "deployment", .zones = zones};
+}
+
 class Golden : public testing::TestWithParam<std::vector<fs::path>> {
  protected:
   void SetUp() override {
@@ -91,7 +102,7 @@ class Golden : public testing::TestWithParam<std::vector<fs::path>> {
       }
       diagnostics_.sort();
     } else {
-      result_ = compiler::compile(sources_, diagnostics_);
+      result_ = compiler::compile(sources_, diagnostics_, options_of(GetParam().front()));
     }
   }
 
@@ -148,7 +159,7 @@ TEST_P(Golden, FixesMendWhatTheyAreFor) {
       compiler::parse(mended.file(compiler::FileId(i)), after);
     }
   } else {
-    compiler::compile(mended, after);
+    compiler::compile(mended, after, options_of(GetParam().front()));
   }
   std::map<std::string, std::ptrdiff_t> left;  // findings of one wording that may still be there
   std::ptrdiff_t unused = -static_cast<std::ptrdiff_t>(fixed.applied);  // of two at one place

@@ -74,6 +74,18 @@ TEST(Blocks, SleepIsADurableTimer) {
             R"(Answer {"text":""} after 60000 ms)");
 }
 
+TEST(Blocks, ALogIsALineOfTheHistory) {
+  const Rehearsal played =
+      rehearse(request_of("step look(ask.text) log \"found \\\"${look}\\\"\" "
+                          "return Answer { text: look }",
+                          R"({"tasks": {"look": {"returns": "x\ny"}}})"));
+  EXPECT_NE(rehearsal_text(played).find(R"(## "found \"x\ny\"")"), std::string::npos)
+      << rehearsal_text(played);
+  EXPECT_NE(rehearsal_json(played).find(R"({"log":"found \"x\ny\"","step":"answer"})"),
+            std::string::npos)
+      << rehearsal_json(played);
+}
+
 TEST(Blocks, ADeadlineCutsAStepThatIsUnderWay) {
   EXPECT_EQ(outcome_of("var note = \"\" deadline 3s { step look(ask.text) } "
                        "else { set note = \"late\" } return Answer { text: note }",

@@ -167,6 +167,7 @@ TEST(PlantedBug, IsFoundByItsChecker) {
       {Plant::message_taken_twice, 6},
       {Plant::message_given_up, 6},
       {Plant::message_changed, 6},
+      {Plant::key_changed, 13},
   };
   EXPECT_EQ(rows.size() + 1, kPlants) << "a planted bug without a row";
   for (const PlantRow& row : rows) check(row);

@@ -45,17 +45,18 @@ KNOWS = {
     "compiler": VM,
     "engine/core": VM,
     "engine/dispatch": VM + ("engine/core",),
+    "engine/schedule": VM + ("engine/core",),
     "engine/journal": VM + ("engine/core",),
-    "engine/node": VM + ("engine/core", "engine/dispatch", "engine/journal"),
-    "engine/sim": VM + ("compiler", "engine/core", "engine/dispatch"),
+    "engine/node": VM + ("engine/core", "engine/dispatch", "engine/journal", "engine/schedule"),
+    "engine/sim": VM + ("compiler", "engine/core", "engine/dispatch", "engine/schedule"),
     "gateway": VM + ("compiler", "stdlib", "engine/core", "engine/dispatch", "engine/journal",
-                     "engine/node"),
+                     "engine/node", "engine/schedule"),
 }
 # The compiler uses the instruction table and the artifact format, never what runs them.
 VM_RUNS = re.compile(r"^vm/(interpreter|vm|fiber|snapshot|run_state|machine)\.hpp$")
 # flowc is the author's tool: it also holds the simulator, and the engine's client for `deploy`.
 FLOWC = re.compile(r"^compiler/flowc")
-FLOWC_USES = re.compile(r"^gateway/(client/|auth/base64\.hpp$)")
+FLOWC_USES = re.compile(r"^(gateway/(client/|auth/base64\.hpp$)|engine/schedule/)")
 
 CLOCK = re.compile(r"\b((system|steady|high_resolution)_clock|gettimeofday|clock_gettime)\b")
 CLOCK_ROOMS = ("engine/node", "gateway", "bench", "tests")

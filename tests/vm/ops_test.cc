@@ -500,7 +500,7 @@ TEST(Ops, every_pure_instruction_does_what_its_row_says) {
                 Op::notify, Op::finish, Op::finish_bare, Op::run_client, Op::run_id,
                 // and tests/compiler/execute_blocks_test plays these:
                 Op::sleep, Op::start_deadline, Op::round, Op::leave, Op::mark, Op::undo, Op::settle,
-                Op::rethrow, Op::race, Op::slot, Op::gather, Op::now,
+                Op::rethrow, Op::race, Op::slot, Op::gather, Op::now, Op::log,
                 // and tests/compiler/execute_signals_test this:
                 Op::receive,
                 // and run_messages_test these:

@@ -320,6 +320,7 @@ std::string describe_command(const Program& program, const Command& command) {
     return "subscribe " + program.receives[subscribed->site_index].name + " " +
            describe(program.types, subscribed->key);
   }
+  if (auto line = std::get_if<Log>(&command)) return "log " + line->path + ": " + line->text;
   const Finish& finish = std::get<Finish>(command);
   static constexpr const char* kWords[] = {"completed", "failed", "cancelled", "superseded"};
   std::string text = std::string("finish ") + kWords[static_cast<int>(finish.status)] +
