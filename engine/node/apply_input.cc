@@ -173,8 +173,9 @@ void ApplyThread::apply_input(RecordInput&& input) {
 void ApplyThread::count_ttl(RecordInput& input) {
   const auto waited_ms = static_cast<std::uint64_t>(
       std::max<std::int64_t>(0, now_us_ - input.received_us) / 1000);
+  if (waited_ms == 0) return;
   auto body = core::decode<core::Event>(input.record.body);
-  if (waited_ms == 0 || !body) return;
+  if (!body) return;
   const auto deployment = shared_.deployments.get(body->deployment);
   if (deployment == nullptr || body->topic >= deployment->program->program().topics.size()) return;
   const std::uint64_t ttl =

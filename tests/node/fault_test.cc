@@ -336,7 +336,8 @@ TEST_F(FaultTest, AnInputThatKilledTheProcessTwiceIsJournaledUnapplied) {
   event.client = event.order_key = "ann";
   event.id = "bad";
   event.data = data;
-  const core::TenantId tenant{1};
+  const auto tenant = static_cast<core::TenantId>(std::stoul(PrivatePostgres::query(
+      database, fmt::format("select id from tenant where name = '{}'", kTenant))));
   const auto home = core::partition_of_client(tenant, "ann", 8);
   const core::Hash128 input = Notebook::name(home, core::make_record(tenant, event));
   for (int crash = 0; crash < 2; ++crash) {
