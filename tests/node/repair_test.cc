@@ -33,6 +33,7 @@ class RepairTest : public testing::Test {
     config.database = database;
     config.name = "node-1";
     config.partitions = kPartitions;
+    config.schedule_tenant = kTenant;  // so that it is tenant 1
     config.apply_threads = 2;
     config.state_dir = directory;
     config.checkpoint_ms = 3'600'000;
