@@ -171,15 +171,14 @@ void ApplyThread::apply_input(RecordInput&& input) {
 
 // What is left of an event's ttl is journaled: its time on the way here is over.
 void ApplyThread::count_ttl(RecordInput& input) {
-  const auto waited_ms = static_cast<std::uint64_t>(
-      std::max<std::int64_t>(0, now_us_ - input.received_us) / 1000);
+  const auto waited_ms =
+      static_cast<std::uint64_t>(std::max<std::int64_t>(0, now_us_ - input.received_us) / 1000);
   if (waited_ms == 0) return;
   auto body = core::decode<core::Event>(input.record.body);
   if (!body) return;
-  const auto deployment = shared_.deployments.get(body->deployment);
-  if (deployment == nullptr || body->topic >= deployment->program->program().topics.size()) return;
-  const std::uint64_t ttl =
-      core::ttl_of(deployment->program->program().topics[body->topic], *body);
+  const vm::Unit* unit = programs_.unit(body->deployment);  // this thread's own: no lock
+  if (unit == nullptr || body->topic >= unit->program().topics.size()) return;
+  const std::uint64_t ttl = core::ttl_of(unit->program().topics[body->topic], *body);
   if (ttl == 0) return;
   body->ttl_ms = std::max<std::uint64_t>(1, ttl - std::min(ttl, waited_ms));
   input.record.body = core::encode(core::Event(*body));
