@@ -7,7 +7,9 @@
 
 #include "compiler/compile.hpp"
 #include "compiler/flowc/command.hpp"
+#include "compiler/flowc/conditions.hpp"
 #include "compiler/flowc/inputs.hpp"
+#include "compiler/flowc/test_report.hpp"
 #include "engine/schedule/instants.hpp"
 #include "engine/sim/rehearsal.hpp"
 #include "vm/evaluator.hpp"
@@ -103,7 +105,35 @@ int load_script(const SimOptions& options, sim::RehearsalRequest& request) {
   return kDone;
 }
 
-int rehearse(const SimOptions& options, std::shared_ptr<const vm::VerifiedProgram> verified) {
+// What happened, and which invariants of the program it broke.
+int report(const SimOptions& options, const sim::Rehearsal& rehearsal,
+           const compiler::CompileResult& compiled, vm::Unit& unit,
+           const compiler::SourceSet& sources) {
+  const std::vector<Seen> seen = observe(rehearsal);
+  const auto broken = Conditions(compiled, unit, rehearsal, seen).invariants();
+  if (options.json) {
+    std::cout << fmt::format("{{\"runs\":{},\"broken\":{}}}\n", sim::runs_json(rehearsal),
+                             broken_json(broken, sources));
+  } else {
+    const auto mark = [&](const core::HistoryEntry& entry, const core::Effect* effect) {
+      return std::any_of(broken.begin(), broken.end(), [&](const Broken& each) {
+        return std::any_of(each.marked.begin(), each.marked.end(), [&](const Seen* counted) {
+          return counted->entry == &entry && counted->effect == effect;
+        });
+      });
+    };
+    std::cout << sim::rehearsal_text(rehearsal, mark);
+    std::cerr << broken_text(broken, sources, colour_on_error());
+  }
+  const bool completed =
+      std::all_of(rehearsal.runs.begin(), rehearsal.runs.end(),
+                  [](const auto& run) { return run.row.state == core::RunState::completed; });
+  return completed && broken.empty() ? kDone : kFindings;
+}
+
+int rehearse(const SimOptions& options, const compiler::CompileResult& compiled,
+             std::shared_ptr<const vm::VerifiedProgram> verified,
+             const compiler::SourceSet& sources) {
   sim::RehearsalRequest request;
   request.program = std::move(verified);
   const vm::Program& program = request.program->program();
@@ -133,25 +163,22 @@ int rehearse(const SimOptions& options, std::shared_ptr<const vm::VerifiedProgra
   const sim::Rehearsal rehearsal = sim::rehearse(request);
   if (!rehearsal.refused.empty()) return fail(kFindings, rehearsal.refused.front().second);
   if (!rehearsal.stopped.empty()) return fail(kFindings, rehearsal.stopped);
-  std::cout << (options.json ? sim::rehearsal_json(rehearsal) : sim::rehearsal_text(rehearsal));
-  const bool completed =
-      std::all_of(rehearsal.runs.begin(), rehearsal.runs.end(),
-                  [](const auto& run) { return run.row.state == core::RunState::completed; });
-  return completed ? kDone : kFindings;
+  return report(options, rehearsal, compiled, unit, sources);
 }
 
 int simulate(const SimOptions& options) {
   compiler::Diagnostics diagnostics;
   auto sources = read_sources(options.paths, diagnostics);
   if (!sources) return fail(kUsage, sources.error());
-  const auto result = compiler::compile(*sources, diagnostics, {.zones = schedule::zone_names});
+  const auto result =
+      compiler::compile(*sources, diagnostics, {.tests = true, .zones = schedule::zone_names});
   print_diagnostics(diagnostics, *sources, Format::kText);
   if (diagnostics.has_errors() || !result.artifact) return kFindings;
   auto program = vm::decode_artifact(*result.artifact);
   if (!program) return fail(kFindings, program.error().message);
   auto verified = vm::verify(std::move(*program));
   if (!verified) return fail(kFindings, verified.error().message);
-  return rehearse(options, std::move(*verified));
+  return rehearse(options, result, std::move(*verified), *sources);
 }
 
 }  // namespace
@@ -188,7 +215,9 @@ void add_sim_command(CLI::App& app, int& exit_code) {
       "true},\n"
       "                  {\"dies\": true}, {\"returns\": \"an answer\"}],\n"
       "     \"store\":    {\"fails\": \"Busy\", \"times\": 2}}}\n"
-      "\nExit code 1 means that a run did not complete.\n"
+      "\nThe program's invariants are held against every run. Exit code 1 means that a run did "
+      "not\n"
+      "complete, or that an invariant was broken.\n"
       "\nExamples:\n"
       "  flowc sim examples/support --event '{\"text\": \"hello\"}'\n"
       "  flowc sim examples/support --event '{\"text\": \"hello\"}' --script down.json");

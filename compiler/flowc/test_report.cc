@@ -40,6 +40,14 @@ std::string failure_text(const TestFailure& failure, const compiler::SourceSet& 
   return out;
 }
 
+std::string place_json(compiler::Span span, const compiler::SourceSet& sources) {
+  const compiler::SourceFile& file = sources.file(span.file);
+  const auto from = file.position(span.begin);
+  const auto to = file.position(span.end);
+  return fmt::format(R"("file":{},"line":{},"column":{},"end_line":{},"end_column":{})",
+                     json_quote(file.path()), from.line, from.column, to.line, to.column);
+}
+
 std::size_t failed_of(const std::vector<TimedResult>& results) {
   return static_cast<std::size_t>(std::count_if(
       results.begin(), results.end(), [](const auto& each) { return !each.result.passed(); }));
@@ -86,6 +94,25 @@ std::string test_text(const TestResult& result, const compiler::SourceSet& sourc
   return out;
 }
 
+std::string broken_text(const std::vector<Broken>& broken, const compiler::SourceSet& sources,
+                        bool colour) {
+  std::string out;
+  for (const Broken& each : broken) {
+    out += failure_text({each.span, each.message, "", each.actual, ""}, sources, colour);
+  }
+  return out;
+}
+
+std::string broken_json(const std::vector<Broken>& broken, const compiler::SourceSet& sources) {
+  std::string out = "[";
+  for (const Broken& each : broken) {
+    out += fmt::format(R"({}{{"message":{},{},"actual":{}}})", out.size() == 1 ? "" : ",",
+                       json_quote(each.message), place_json(each.span, sources),
+                       json_quote(each.actual));
+  }
+  return out + "]";
+}
+
 std::string summary_text(const std::vector<TimedResult>& results, bool colour) {
   const std::size_t failed = failed_of(results);
   std::string out = fmt::format("{} passed", results.size() - failed);
@@ -95,27 +122,20 @@ std::string summary_text(const std::vector<TimedResult>& results, bool colour) {
 
 std::string tests_json(const std::vector<TimedResult>& results,
                        const compiler::SourceSet& sources) {
-  const auto place = [&](compiler::Span span) {
-    const compiler::SourceFile& file = sources.file(span.file);
-    const auto from = file.position(span.begin);
-    const auto to = file.position(span.end);
-    return fmt::format(R"("file":{},"line":{},"column":{},"end_line":{},"end_column":{})",
-                       json_quote(file.path()), from.line, from.column, to.line, to.column);
-  };
   std::string out = R"({"tests":[)";
   for (std::size_t i = 0; i < results.size(); ++i) {
     const TestResult& result = results[i].result;
     out += fmt::format(
         R"({}{{"title":{},"module":{},{},"outcome":"{}","records":{},"crashes":{},"failures":[)",
         i == 0 ? "" : ",", json_quote(result.test->title), json_quote(result.test->module->name),
-        place(result.test->tree->name.span), result.passed() ? "passed" : "failed", result.records,
-        result.crashes);
+        place_json(result.test->tree->name.span, sources), result.passed() ? "passed" : "failed",
+        result.records, result.crashes);
     for (std::size_t f = 0; f < result.failures.size(); ++f) {
       const TestFailure& failure = result.failures[f];
       out += fmt::format(R"({}{{"message":{},{},"expected":{},"actual":{},"timeline":{}}})",
-                         f == 0 ? "" : ",", json_quote(failure.message), place(failure.span),
-                         json_quote(failure.expected), json_quote(failure.actual),
-                         json_quote(failure.timeline));
+                         f == 0 ? "" : ",", json_quote(failure.message),
+                         place_json(failure.span, sources), json_quote(failure.expected),
+                         json_quote(failure.actual), json_quote(failure.timeline));
     }
     out += "]}";
   }

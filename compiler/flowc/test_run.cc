@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "compiler/flowc/conditions.hpp"
 #include "compiler/flowc/test_observed.hpp"
 #include "vm/evaluator.hpp"
 #include "vm/json.hpp"
@@ -38,6 +39,12 @@ struct TestRunner::Scene {
     };
     result.failures.push_back({span, std::move(message), std::move(expected), std::move(actual),
                                sim::rehearsal_text(rehearsal, mark)});
+  }
+
+  void fail(std::optional<Broken> broken) {
+    if (!broken) return;
+    if (rehearsal.runs.empty()) return fail(broken->span, std::move(broken->message));
+    fail(broken->span, std::move(broken->message), "", std::move(broken->actual), broken->marked);
   }
 };
 
@@ -215,23 +222,18 @@ void TestRunner::judge(const ir::TestDef& test, Scene& scene) {
     scene.fail(test.tree->name.span, scene.rehearsal.stopped, "every run ends",
                scene.rehearsal.stopped, {});
   }
+  const Conditions conditions(compiled_, unit_, scene.rehearsal, scene.seen);
   for (const auto& expectation : test.expectations) {
     if (const auto* event = std::get_if<ir::ExpectEvent>(&expectation)) {
       judge_event(*event, scene);
     } else if (const auto* step = std::get_if<ir::ExpectStep>(&expectation)) {
       judge_step(*step, scene);
     } else {
-      judge_condition(std::get<ir::Condition>(expectation), true, 0, "", scene);
+      scene.fail(conditions.at_end(std::get<ir::Condition>(expectation)));
     }
   }
-  for (const ir::Condition& always : test.always) judge_condition(always, false, 0, "", scene);
-  for (const ir::InvariantDef& invariant : compiled_.program->invariants) {
-    for (const ir::Condition& always : invariant.always) {
-      for (std::size_t run = 1; run <= scene.rehearsal.runs.size(); ++run) {
-        judge_condition(always, false, run, invariant.title, scene);
-      }
-    }
-  }
+  for (const ir::Condition& always : test.always) scene.fail(conditions.always(always));
+  for (Broken& broken : conditions.invariants()) scene.fail(std::move(broken));
 }
 
 void TestRunner::judge_event(const ir::ExpectEvent& expect, Scene& scene) {
@@ -329,53 +331,6 @@ void TestRunner::judge_step(const ir::ExpectStep& expect, Scene& scene) {
   scene.fail(expect.span, fmt::format("`{}` began {}", name, times(count)),
              fmt::format("`{}` {}", name, times(wanted)),
              fmt::format("`{}` {}", name, times(count)), begun);
-}
-
-// `run` 0: over the whole scenario; otherwise over the run of that number alone.
-void TestRunner::judge_condition(const ir::Condition& condition, bool at_end, std::size_t run,
-                                 std::string_view whose, Scene& scene) {
-  std::vector<std::int64_t> now(condition.counts.size(), 0);
-  const auto holds = [&](const std::vector<const Seen*>& marked) {
-    std::vector<vm::Value> arguments;
-    for (const std::int64_t each : now) arguments.push_back(vm::Value::integer(each));
-    const auto value = vm::evaluate(unit_, compiled_.test_functions.at(condition.value), arguments);
-    if (value && value->as_bool()) return true;
-    std::string actual;
-    for (std::size_t i = 0; i < now.size(); ++i) {
-      const ir::CountOf& count = condition.counts[i];
-      const std::string what = count.event != nullptr ? count.event->name : count.step.text;
-      actual += fmt::format("{}{}({}) is {}", i == 0 ? "" : ", ", count.local->name, what, now[i]);
-    }
-    if (!value) actual = fmt::format("{}: {}", value.error().kind, value.error().message);
-    const std::string what = whose.empty() ? std::string("this does not hold")
-                                           : fmt::format("invariant \"{}\" is broken", whose);
-    if (scene.rehearsal.runs.empty()) {
-      scene.fail(condition.span, what);
-    } else {
-      scene.fail(condition.span, what, "", actual, marked);
-    }
-    return false;
-  };
-  if (!at_end && !holds({})) return;
-  std::vector<const Seen*> counted;
-  bool changed = false;
-  for (std::size_t i = 0; i < scene.seen.size(); ++i) {
-    const Seen& seen = scene.seen[i];
-    bool counted_now = false;
-    for (std::size_t c = 0; c < now.size() && (run == 0 || seen.run + 1 == run); ++c) {
-      if (!counts(seen, condition.counts[c])) continue;
-      ++now[c];
-      counted_now = true;
-    }
-    if (counted_now) counted.push_back(&seen);
-    changed = changed || counted_now;
-    // What one record does is one moment.
-    const bool moment_ends = i + 1 == scene.seen.size() || scene.seen[i + 1].seq != seen.seq;
-    if (!moment_ends || !changed || at_end) continue;
-    if (!holds(counted)) return;
-    changed = false;
-  }
-  if (at_end) holds(counted);
 }
 
 void TestRunner::crash(Scene& scene) {

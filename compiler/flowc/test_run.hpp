@@ -55,8 +55,6 @@ class TestRunner {
   void judge(const compiler::ir::TestDef& test, Scene& scene);
   void judge_event(const compiler::ir::ExpectEvent& expect, Scene& scene);
   void judge_step(const compiler::ir::ExpectStep& expect, Scene& scene);
-  void judge_condition(const compiler::ir::Condition& condition, bool at_end, std::size_t run,
-                       std::string_view whose, Scene& scene);
   void crash(Scene& scene);
 
   const compiler::CompileResult& compiled_;

@@ -135,8 +135,8 @@ std::string outcome_text(const Rehearsal& rehearsal);
 // effect, or of the record itself: null) begin with `>`.
 using Mark = std::function<bool(const core::HistoryEntry&, const core::Effect*)>;
 std::string rehearsal_text(const Rehearsal& rehearsal, const Mark& mark = {});
-// For programs: {"runs":[{"run","flow","state","outcome"?,"why"?,"history":[…]}]}, times in ms from
-// the start, history as GET /v1/runs/{id}/history tells it.
-std::string rehearsal_json(const Rehearsal& rehearsal);
+// For programs: [{"run","flow","state","outcome"?,"why"?,"history":[…]}], times in ms from the
+// start, history as GET /v1/runs/{id}/history tells it.
+std::string runs_json(const Rehearsal& rehearsal);
 
 }  // namespace sluice::sim

@@ -195,13 +195,13 @@ std::string rehearsal_text(const Rehearsal& rehearsal, const Mark& mark) {
   return out.empty() ? "no flow runs on this topic\n" : out;
 }
 
-std::string rehearsal_json(const Rehearsal& rehearsal) {
-  std::string out = R"({"runs":[)";
+std::string runs_json(const Rehearsal& rehearsal) {
+  std::string out = "[";
   for (std::size_t i = 0; i < rehearsal.runs.size(); ++i) {
     if (i > 0) out += ',';
     append_json(rehearsal, rehearsal.runs[i], out);
   }
-  return out + "]}\n";
+  return out + "]";
 }
 
 }  // namespace sluice::sim

@@ -81,9 +81,9 @@ TEST(Blocks, ALogIsALineOfTheHistory) {
                           R"({"tasks": {"look": {"returns": "x\ny"}}})"));
   EXPECT_NE(rehearsal_text(played).find(R"(## "found \"x\ny\"")"), std::string::npos)
       << rehearsal_text(played);
-  EXPECT_NE(rehearsal_json(played).find(R"({"log":"found \"x\ny\"","step":"answer"})"),
+  EXPECT_NE(runs_json(played).find(R"({"log":"found \"x\ny\"","step":"answer"})"),
             std::string::npos)
-      << rehearsal_json(played);
+      << runs_json(played);
 }
 
 TEST(Blocks, ADeadlineCutsAStepThatIsUnderWay) {

@@ -211,10 +211,10 @@ TEST(Rehearsal, SeveralEventsEachStartARun) {
 }
 
 TEST(Rehearsal, JsonIsWellFormedAndTheSameEachTime) {
-  const std::string json = rehearsal_json(play(two_steps()));
+  const std::string json = runs_json(play(two_steps()));
   vm::JsonReader reader(json);
   EXPECT_TRUE(reader.skip() && reader.finish()) << json;
-  EXPECT_EQ(json, rehearsal_json(play(two_steps())));
+  EXPECT_EQ(json, runs_json(play(two_steps())));
 }
 
 TEST(Script, MistakesAreNamed) {
