@@ -276,6 +276,10 @@ SignalFit Run::fits(uint32_t event, std::optional<uint32_t> topic, uint64_t byte
 bool Run::signal(Signal signal, Commands& commands) {
   return state_->signal(std::move(signal), commands);
 }
+bool Run::withdraw(uint32_t event) {
+  return std::erase_if(state_->signals,
+                       [&](const Signal& each) { return each.event == event && !each.topic; }) > 0;
+}
 bool Run::timer_fired(TimerId timer, Commands& commands) {
   return state_->timer_fired(timer, commands);
 }

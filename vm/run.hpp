@@ -203,6 +203,9 @@ class Run {
   // To the first fiber that waits for it, else to the end of the queue. False: fits() says why, or
   // the value is not of the event's type.
   bool signal(Signal signal, Commands& commands);
+  // Signals of that event that were sent to the run itself, and that no `receive` has taken, leave
+  // the queue. False: there was none.
+  bool withdraw(uint32_t event);
   // Cancel, the flow's own timeout, superseded by a newer run: compensates, then `on failure` (not
   // if superseded). Only while running, or before begin(): then it never begins, and the flow's own
   // code does nothing.

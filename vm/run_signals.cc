@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "vm/engine_events.hpp"
 #include "vm/operands.hpp"
 #include "vm/run_state.hpp"
 
@@ -20,7 +21,9 @@ SignalFit RunState::fits(uint32_t event, std::optional<uint32_t> topic, uint64_t
   });
   if (awaited) return SignalFit::taken;  // at once, past the queue
   for (const Signal& signal : signals) bytes += signal.value.logical_bytes();
-  const bool room = signals.size() < kSignalsMax && bytes <= kSignalBytesMax;
+  // What the engine itself tells always has room: it keeps one of those in the queue at most.
+  const bool own = program().events[event].name.starts_with(kEngineEvents);
+  const bool room = own || (signals.size() < kSignalsMax && bytes <= kSignalBytesMax);
   return room ? SignalFit::taken : SignalFit::full;
 }
 

@@ -232,7 +232,7 @@ class Restorer {
   }
 
   void signals(RunState& state) {
-    const uint64_t count = reader_.number_up_to(kSignalsMax);
+    const uint64_t count = reader_.number_up_to(kSignalsMax + 1);  // and one of the engine's
     for (uint64_t i = 0; i < count && !reader_.failed(); ++i) {
       Signal signal;
       signal.event = number(UINT32_MAX);

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "compiler/check/context.hpp"
+#include "compiler/engine_events.hpp"
 
 namespace sluice::compiler {
 
@@ -192,7 +193,7 @@ void check_wire_names(Context& context) {
 void check_edge_events(Context& context) {
   std::unordered_map<std::string_view, const RecordDef*> seen;
   for (const RecordDef& def : context.program.records) {
-    if (!def.is_event || !def.crosses_edge) continue;
+    if (!def.is_event || !def.crosses_edge || is_engines(def)) continue;
     const auto [place, added] = seen.try_emplace(def.name, &def);
     if (added || place->second->module == def.module) continue;
     context.diagnostics

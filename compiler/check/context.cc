@@ -136,6 +136,53 @@ ImportScope* Context::import(ModuleScope& scope, std::string_view name) {
   return &place->second;
 }
 
+namespace {
+
+// What adds an import to a module.
+Edit added_import(const ModuleScope& scope, const std::string& standard) {
+  const ast::Module& tree = *scope.module->tree;
+  if (tree.imports.empty() && !tree.name) {
+    return {Span{tree.file, 0, 0}, fmt::format("import {}\n\n", standard)};
+  }
+  const Span above = tree.imports.empty() ? tree.name->span : tree.imports.back().span;
+  return {Span{above.file, above.end, above.end},
+          fmt::format("{}import {}", tree.imports.empty() ? "\n\n" : "\n", standard)};
+}
+
+bool declares_type(const StandardModule& module, const std::string& name) {
+  const auto declares = [&](std::string_view word) {
+    return module.text.find(fmt::format("\n{} {} ", word, name)) != std::string_view::npos;
+  };
+  return declares("event") || declares("record") || declares("enum");
+}
+
+// `receive a: Away …` without `import std.presence`. False: no standard module has that type.
+bool report_standard(Diagnostics& diagnostics, const ModuleScope& scope, Code code,
+                     const ast::Name& name, std::string_view what) {
+  const auto& modules = standard_modules();
+  const auto found = std::find_if(modules.begin(), modules.end(), [&](const StandardModule& each) {
+    return declares_type(each, name.text);
+  });
+  if (found == modules.end()) return false;
+  const std::string standard(found->name);
+  const std::string alias = standard.substr(standard.rfind('.') + 1);
+  const std::string full = fmt::format("{}.{}", alias, name.text);
+  const auto import = scope.imports.find(alias);
+  const ModuleScope* there = import == scope.imports.end() ? nullptr : import->second.module;
+  const bool imported = there != nullptr && there->module->name == standard;
+  std::vector<Edit> edits{{name.span, full}};
+  if (!imported) edits.push_back(added_import(scope, standard));
+  diagnostics.report(code, name.span, fmt::format("there is no {} `{}`", what, name.text))
+      .here(imported ? fmt::format("`{}` has one: `{}`", standard, full)
+                     : fmt::format("`{}` has one: import it, and write `{}`", standard, full))
+      .mend(imported ? fmt::format("write `{}`", full)
+                     : fmt::format("import `{}` and write `{}`", standard, full),
+            std::move(edits));
+  return true;
+}
+
+}  // namespace
+
 // `uses retry.fast` without `import std.retry`: the import is what is missing.
 void Context::unknown_import(const ModuleScope& scope, const ast::Name& name,
                              const std::vector<std::string_view>& candidates) {
@@ -144,18 +191,10 @@ void Context::unknown_import(const ModuleScope& scope, const ast::Name& name,
     unknown(Code::E0201, "there is no imported module", name, candidates);
     return;
   }
-  const ast::Module& tree = *scope.module->tree;
-  Span place{tree.file, 0, 0};
-  std::string text = fmt::format("import {}\n\n", standard);
-  if (!tree.imports.empty() || tree.name) {
-    const Span above = tree.imports.empty() ? tree.name->span : tree.imports.back().span;
-    place = {above.file, above.end, above.end};
-    text = fmt::format("{}import {}", tree.imports.empty() ? "\n\n" : "\n", standard);
-  }
   diagnostics
       .report(Code::E0201, name.span, fmt::format("there is no imported module `{}`", name.text))
       .here(fmt::format("`import {}` is missing", standard))
-      .mend(fmt::format("import `{}`", standard), {{place, text}});
+      .mend(fmt::format("import `{}`", standard), {added_import(scope, standard)});
 }
 
 const Symbol* Context::resolve(ModuleScope& scope, Space space, const ast::QualifiedName& name,
@@ -193,8 +232,11 @@ const Symbol* Context::resolve(ModuleScope& scope, Space space, const ast::Quali
         .also(other->span, "declared here");
     return nullptr;
   }
+  const bool type = space == Space::kType;
+  if (type && name.is_simple() && report_standard(diagnostics, scope, code, last, what))
+    return nullptr;
   std::vector<std::string_view> candidates = names_of(*where, space);
-  if (space == Space::kType) {
+  if (type) {
     for (const std::string_view built_in : kBuiltInTypes) candidates.push_back(built_in);
   }
   unknown(code, fmt::format("there is no {}", what), last, candidates);

@@ -8,6 +8,7 @@
 #include "compiler/check/exprs.hpp"
 #include "compiler/check/fold.hpp"
 #include "compiler/check/policies.hpp"
+#include "compiler/engine_events.hpp"
 
 namespace sluice::compiler {
 
@@ -65,6 +66,9 @@ class Declarations {
     const auto& node = std::get<ast::TopicDecl>(def.tree->node);
     const Symbol* symbol = context_.resolve(scope_, Space::kType, node.event, "event");
     if (symbol != nullptr) def.event = event_of(*symbol, node.event.span);
+    if (def.event != nullptr && refuse_engines(*def.event, node.event.span, context_.diagnostics)) {
+      def.event = nullptr;
+    }
     if (def.event != nullptr) def.event->crosses_edge = true;
     def.dedupe_ms = kDedupeMsDefault;
     def.retain_ms = kRetainMsDefault;
@@ -246,7 +250,7 @@ void head(Context& context, FlowDef& def) {
   for (const ast::QualifiedName& name : node.outcomes) {
     const Symbol* symbol = context.resolve(scope, Space::kType, name, "event");
     RecordDef* event = symbol == nullptr ? nullptr : declarations.event_of(*symbol, name.span);
-    if (event == nullptr) {
+    if (event == nullptr || refuse_engines(*event, name.span, context.diagnostics)) {
       def.outcomes_known = false;
       continue;
     }

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "compiler/engine_events.hpp"
+
 namespace sluice::compiler {
 
 using namespace ir;
@@ -254,6 +256,8 @@ Stmt* FlowChecker::notify(const ast::Stmt& tree, const ast::NotifyStmt& node) {
   Notify out;
   out.value = exprs_.infer(*node.event);
   RecordDef* event = event_type(*out.value, "`notify` sends");
+  if (event != nullptr && refuse_engines(*event, node.event->span, context_.diagnostics))
+    event = nullptr;
   if (event != nullptr) event->crosses_edge = true;
   out.event = event;
   out.target = node.target;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "compiler/codegen/generator.hpp"
+#include "compiler/engine_events.hpp"
 
 namespace sluice::compiler {
 
@@ -117,7 +118,7 @@ void Generator::events() {
     if (!def.is_event || !def.crosses_edge) continue;
     events_.emplace(&def, static_cast<std::uint32_t>(out_.events.size()));
     type(def.type);  // what comes in is read by it
-    out_.events.push_back({def.name, def.version, def.index, {}});
+    out_.events.push_back({wire_name(def), def.version, def.index, {}});
   }
   for (const UpgradeDef& def : program_.upgrades) {
     const auto event = events_.find(def.event);

@@ -160,6 +160,12 @@ int rehearse(const SimOptions& options, const compiler::CompileResult& compiled,
     request.inputs.push_back({sim::Input::Kind::signal, signal.after_ms, signal.event,
                               request.script.client, signal.data});
   }
+  for (const sim::Script::Absence& absence : request.script.absences) {
+    const std::string& client = request.script.client;
+    request.inputs.push_back({sim::Input::Kind::away, absence.after_ms, 0, client, ""});
+    if (!absence.back_after_ms) continue;
+    request.inputs.push_back({sim::Input::Kind::back, *absence.back_after_ms, 0, client, ""});
+  }
   const sim::Rehearsal rehearsal = sim::rehearse(request);
   if (!rehearsal.refused.empty()) return fail(kFindings, rehearsal.refused.front().second);
   if (!rehearsal.stopped.empty()) return fail(kFindings, rehearsal.stopped);
@@ -207,9 +213,9 @@ void add_sim_command(CLI::App& app, int& exit_code) {
       "one\n"
       "for ever if it does not say:\n"
       "  {\"client\": \"ada\", \"cancel_after\": \"5s\",\n"
-      "   \"signals\": [{\"after\": \"2s\", \"event\": \"More\", \"data\": {\"text\": \"…\"}}], "
-      "\"tasks\": "
-      "{\n"
+      "   \"signals\": [{\"after\": \"2s\", \"event\": \"More\", \"data\": {\"text\": \"…\"}}],\n"
+      "   \"away\": [{\"after\": \"3s\", \"back\": \"20s\"}],\n"
+      "   \"tasks\": {\n"
       "     \"search\":   {\"returns\": [\"a\"], \"takes\": \"50ms\"},\n"
       "     \"complete\": [{\"fails\": \"Unavailable\", \"message\": \"down\"}, {\"hangs\": "
       "true},\n"

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "compiler/flowc/conditions.hpp"
+#include "compiler/engine_events.hpp"
 #include "compiler/flowc/test_observed.hpp"
 #include "vm/evaluator.hpp"
 #include "vm/json.hpp"
@@ -92,6 +93,15 @@ Seen::What seen_as(ir::ExpectEvent::Kind kind) {
       return Seen::What::kPublished;
   }
   return Seen::What::kReturned;
+}
+
+// A client that goes or comes: the engine says what its runs are told of it, but for a time that
+// the test names.
+void bring_presence(const ir::RecordDef& event, const vm::Value& value, sim::Input& input) {
+  std::uint32_t since = 0;
+  event.find("since", &since);
+  input.kind = event.name == "Away" ? sim::Input::Kind::away : sim::Input::Kind::back;
+  input.since = value.elements()[since].as_int();
 }
 
 }  // namespace
@@ -188,7 +198,9 @@ bool TestRunner::bring(const ir::When& when, Scene& scene) {
     if (!value_of(when.value, scene, &value)) return false;
     const auto type = record_type(program.types, when.event->index);
     if (type && !fits_edge(when.span, "event", value, *type, scene)) return false;
-    if (when.topic != nullptr) {
+    if (compiler::is_engines(*when.event)) {
+      bring_presence(*when.event, value, input);
+    } else if (when.topic != nullptr) {
       input.index = *vm::find_by_name(program.topics, when.topic->name);
     } else {
       input.kind = sim::Input::Kind::signal;

@@ -171,7 +171,9 @@ std::optional<Effect> Partition::Impl::admit_signal(TenantId tenant, const Signa
     return rejected(seq, reply, Refusal::unavailable, "the run goes on in another version",
                     config.limits.busy_retry_ms);
   }
-  switch (entry->run->fits(signal.event, std::nullopt, signal.data.size())) {
+  const bool forged = is_engines(entry->loaded->program(), signal.event);
+  switch (forged ? vm::SignalFit::unexpected
+                 : entry->run->fits(signal.event, std::nullopt, signal.data.size())) {
     case vm::SignalFit::unexpected:
       return rejected(seq, reply, Refusal::unexpected, "no `receive` of the run names this event");
     case vm::SignalFit::full:
@@ -274,6 +276,9 @@ bool Partition::admit(const MessageAck& ack) const {
 }
 bool Partition::admit(const Cron& cron) const {
   return impl_->admit_cron(cron);
+}
+bool Partition::admit(const Presence& presence) const {
+  return impl_->admit_presence(presence);
 }
 Partition::MessageAdmission Partition::admit(const Message& message) const {
   const std::uint64_t last = impl_->mail.taken_from(message.source);

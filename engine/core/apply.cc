@@ -92,6 +92,8 @@ Result Partition::Impl::dispatch(Context& context) {
       return on_signal(context);
     case Kind::cancel:
       return on_cancel(context);
+    case Kind::presence:
+      return on_presence(context);
     case Kind::granted:
       return on_granted(context);
     case Kind::done:
@@ -117,7 +119,6 @@ Result Partition::Impl::dispatch(Context& context) {
     case Kind::takeover:
       return on_takeover(context);
     case Kind::go_on:
-    case Kind::presence:
     case Kind::subscribe:
     case Kind::unsubscribe:
     case Kind::migrate:

@@ -98,6 +98,10 @@ struct DigestWriter {
     out.bytes(e.path);
     out.bytes(e.text);
   }
+  void operator()(const PresenceWanted& e) const {
+    out.id(e.run);
+    out.flag(e.told_away);
+  }
 };
 
 }  // namespace
@@ -381,6 +385,7 @@ void Partition::Impl::reissue(Effects& effects) const {
     offer.early = false;
     effects.push_back(std::move(offer));
   }
+  want_presence_again(effects);
 }
 
 }  // namespace sluice::core

@@ -250,9 +250,20 @@ struct LogLine {
   std::string text;  // vm::kLogTextBytesMax at most
 };
 
+// The run receives `Away` or `Back` of std.presence: from now until its RunChanged, whoever knows
+// its client's sockets journals a Presence whenever it is otherwise than the run was last told.
+struct PresenceWanted {
+  Seq seq = 0;
+  TenantId tenant{};
+  std::string client;
+  RunId run;
+  bool told_away = false;
+  bool reissued = false;  // only after a fold: its client may be on its way to this owner
+};
+
 using Effect =
     std::variant<Accepted, Rejected, Offer, Revoke, GrantCommitted, Settled, Stale, Delivery, Send,
-                 Acknowledge, RunChanged, DeadLettered, StreamEnded, LogLine>;
+                 Acknowledge, RunChanged, DeadLettered, StreamEnded, LogLine, PresenceWanted>;
 using Effects = std::vector<Effect>;
 
 inline Seq seq_of(const Effect& effect) {

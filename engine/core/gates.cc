@@ -197,6 +197,7 @@ std::string Partition::Impl::take_turn(Context& context, const Envelope& envelop
   if (made->gate) {
     enter(context, entry, *made->gate, made->ttl_ms);
   } else {
+    want_presence(context, entry);
     perform(context, made->activation);
   }
   return {};
@@ -244,6 +245,7 @@ void Partition::Impl::take_in(Context& context, const Intake& intake, std::vecto
     if (run.gate) {
       enter(context, entry, *run.gate, run.ttl_ms);
     } else {
+      want_presence(context, entry);
       perform(context, run.activation);
     }
   }
@@ -364,6 +366,7 @@ void Partition::Impl::fire_admission(Context& context, RunEntry& entry, Move mov
         forget_move(entry);
         forget_expiry(entry);
         entry.admission.place = Place::inside;
+        want_presence(context, entry);
       });
 }
 

@@ -4,6 +4,7 @@
 
 #include "engine/core/message.hpp"
 #include "engine/core/partition_impl.hpp"
+#include "vm/engine_events.hpp"
 #include "vm/json.hpp"
 #include "vm/json_reader.hpp"
 
@@ -176,6 +177,8 @@ class HistoryTeller {
         return;
       case Kind::signal:
         return describe_signal(record, data);
+      case Kind::presence:
+        return describe_presence(record, data);
       case Kind::message:
         return describe_message(record, entry, data);
       case Kind::done:
@@ -370,6 +373,15 @@ class HistoryTeller {
     data.text("id", body->id);
     if (!body->client.empty()) data.text("client", body->client);
     data.raw("data", value_json(program.types, run->loaded->event_types[body->event], body->data));
+  }
+
+  void describe_presence(const Record& record, ObjectWriter& data) {
+    const auto body = decode<Presence>(record.body);
+    const RunEntry* run = impl_.find_run(run_);
+    if (!body || run == nullptr) return;
+    data.text("event", body->away ? vm::kAwayEvent : vm::kBackEvent);
+    const vm::Value since = vm::Value::timestamp(told_since(*run, *body, record.time));
+    data.raw("since", vm::to_json(run->loaded->program().types, vm::kTypeTimestamp, since));
   }
 
   // A run that another partition sent here, because its key counts here.

@@ -320,6 +320,7 @@ const LoadedProgram* Partition::Impl::load_program(DeploymentNumber number) {
     const auto at = std::lower_bound(fields.begin(), fields.end(), site.key_field);
     if (at == fields.end() || *at != site.key_field) fields.insert(at, site.key_field);
   }
+  added.presence = presence_of(program);
   added.event_types.resize(program.events.size());
   for (std::uint32_t type = 0; type < program.types.types.size(); ++type) {
     if (program.types.types[type].kind != vm::Kind::record) continue;

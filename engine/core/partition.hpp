@@ -166,6 +166,8 @@ class Partition {
   bool admit(const Spoke& spoke) const;
   bool admit(const MessageAck& ack) const;
   bool admit(const Cron& cron) const;
+  // False also where the run knows it already, or receives neither.
+  bool admit(const Presence& presence) const;
   enum class MessageAdmission : std::uint8_t { fresh, repeated, gap };
   // repeated: acknowledge again with `taken_from(source)`; gap: drop, the source sends again.
   MessageAdmission admit(const Message& message) const;

@@ -258,6 +258,15 @@ class Partition::Impl final : private vm::Host {
   void index_admission(RunEntry& entry);
   std::string why_never_begun(const RunEntry& entry) const;
 
+  // ---- presence.cc: clients that go away and come back
+  tl::expected<void, ApplyError> on_presence(Context& context);
+  bool admit_presence(const Presence& presence) const;
+  // Of a run that begins: whoever knows its client's sockets is to tell it.
+  void want_presence(Context& context, const RunEntry& entry);
+  void want_presence_again(Effects& effects) const;
+  // Nobody but the engine sends it.
+  static bool is_engines(const vm::Program& program, std::uint32_t event);
+
   // ---- schedules.cc
   std::vector<ScheduledFlow> schedules() const;
   bool admit_cron(const Cron& cron) const;

@@ -277,6 +277,23 @@ std::optional<Lapsed> decode<Lapsed>(std::string_view bytes) {
   });
 }
 
+std::string encode(const Presence& body) {
+  return write_body(40, [&](Writer& writer) {
+    writer.id(body.run);
+    writer.flag(body.away);
+    writer.svarint(body.since);
+  });
+}
+
+template <>
+std::optional<Presence> decode<Presence>(std::string_view bytes) {
+  return read_body<Presence>(bytes, [](Reader& reader, Presence& body) {
+    body.run = reader.id<RunId>();
+    body.away = reader.flag();
+    body.since = reader.svarint();
+  });
+}
+
 std::string encode(const Advance& body) {
   return write_body(32, [&](Writer& writer) {
     writer.svarint(body.to);

@@ -118,6 +118,16 @@ struct Signal {
   std::string_view data;
 };
 
+// The client of a run is away: its last socket went, and none came for the time of grace. Or it is
+// back. For a run that receives `Away` or `Back` of std.presence, when it knows otherwise.
+struct Presence {
+  static constexpr Kind kKind = Kind::presence;
+  RunId run;
+  bool away = false;
+  TimeUs since =
+      0;  // when the last socket went, or the first came; may be before the run's beginning
+};
+
 // An unsafe attempt was promised to a worker: from here on it may have begun.
 struct Granted {
   static constexpr Kind kKind = Kind::granted;
@@ -260,6 +270,7 @@ std::string encode(const Event& body);
 std::string encode(const Start& body);
 std::string encode(const Cancel& body);
 std::string encode(const Signal& body);
+std::string encode(const Presence& body);
 std::string encode(const Granted& body);
 std::string encode(const Done& body);
 std::string encode(const Failed& body);
@@ -285,6 +296,8 @@ template <>
 std::optional<Cancel> decode<Cancel>(std::string_view bytes);
 template <>
 std::optional<Signal> decode<Signal>(std::string_view bytes);
+template <>
+std::optional<Presence> decode<Presence>(std::string_view bytes);
 template <>
 std::optional<Granted> decode<Granted>(std::string_view bytes);
 template <>

@@ -7,7 +7,14 @@
 namespace sluice::core {
 namespace {
 
-constexpr std::uint8_t kRowVersion = 2;
+// Version history: 3: ends with RunEntry::away_since, only where that is not 0, so that all other
+// runs are as in 2, and have the hash they had.
+constexpr std::uint8_t kRowVersion = 3;
+constexpr std::uint8_t kRowVersionOldest = 2;
+
+bool is_known_version(std::uint8_t version) {
+  return version >= kRowVersionOldest && version <= kRowVersion;
+}
 
 void write_attempt(Writer& writer, const OpenAttempt& attempt) {
   writer.varint(attempt.attempt);
@@ -307,6 +314,7 @@ Hash128 hash_run(const RunEntry& entry, std::string& scratch) {
   writer.varint(entry.deployment);
   write_run(writer, entry, false);
   writer.fixed64(entry.run->hash());
+  if (entry.away_since != 0) writer.svarint(entry.away_since);
   return siphash128(kStateKey, scratch);
 }
 
@@ -318,6 +326,7 @@ std::string encode_run(const RunEntry& entry) {
   writer.varint(entry.deployment);
   write_run(writer, entry, true);
   writer.bytes(entry.run->snapshot());
+  if (entry.away_since != 0) writer.svarint(entry.away_since);
   writer.fixed64(siphash64(kStateKey, out));
   return out;
 }
@@ -326,7 +335,7 @@ std::optional<RunRowHead> peek_run(std::string_view row) {
   const auto content = checked(row);
   if (!content) return std::nullopt;
   Reader reader(*content);
-  if (reader.u8() != kRowVersion) return std::nullopt;
+  if (!is_known_version(reader.u8())) return std::nullopt;
   RunRowHead head;
   head.deployment = reader.varint32();
   if (!reader.ok()) return std::nullopt;
@@ -342,10 +351,11 @@ std::unique_ptr<RunEntry> decode_run(std::string_view row, const LoadedProgram& 
   }
   Reader reader(*content);
   auto entry = std::make_unique<RunEntry>();
-  if (reader.u8() != kRowVersion) reader.fail();
+  if (!is_known_version(reader.u8())) reader.fail();
   entry->deployment = reader.varint32();
   read_run(reader, *entry);
   const std::string_view snapshot = reader.bytes();
+  if (reader.ok() && !reader.done()) entry->away_since = reader.svarint();
   if (!reader.done()) {
     why = "its layout is not known";
     return nullptr;

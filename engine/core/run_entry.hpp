@@ -26,6 +26,12 @@ struct LoadedProgram {
   std::vector<std::vector<std::uint32_t>> fields_by_topic;  // by which some `receive` subscribes
   std::vector<std::vector<std::uint32_t>> flows_by_topic;
   std::vector<vm::TypeId> event_types;  // of each event's record
+  // By flow: the events of std.presence that a `receive` of it names.
+  struct PresenceEvents {
+    std::optional<std::uint32_t> away, back;
+    bool any() const { return away || back; }
+  };
+  std::vector<PresenceEvents> presence;
 
   const vm::Program& program() const { return unit->program(); }
 };
@@ -37,6 +43,9 @@ struct OpenAttempt {
   TimeUs queue_due = 0;       // until when it waits for a worker; 0: for ever
   bool hedge = false;         // does what the step's `hedge` says
 };
+
+// By flow.
+std::vector<LoadedProgram::PresenceEvents> presence_of(const vm::Program& program);
 
 // A step that has been started and has not ended. Its attempts are numbered in the order in which
 // they are opened, those of `hedge` among them.
@@ -116,6 +125,7 @@ struct RunEntry {
   std::vector<Pair> subscriptions;  // in the order in which they were made
   std::vector<Id128> heard;         // the newest events of topics, at most kHeardEventsMax
   Admission admission;
+  TimeUs away_since = 0;       // since when its client is away, as the run knows it; 0: it is there
   std::optional<vm::Run> run;  // none only while it is being made
 
   // ---- bookkeeping of this process.
@@ -136,6 +146,9 @@ struct RunEntry {
   // Whether that report has counted.
   bool remembers(StepNumber step, std::uint32_t attempt, std::uint64_t outcome) const;
 };
+
+// Since when, as the run is told at that time: not before its beginning.
+TimeUs told_since(const RunEntry& entry, const Presence& presence, TimeUs now);
 
 // The text's bytes if it is a UUID, else a hash of it.
 Id128 correlation_id(std::string_view correlation);

@@ -57,7 +57,8 @@ std::string Partition::Impl::take_signal(Context& context, const Envelope& envel
       std::find(entry->heard.begin(), entry->heard.end(), body->event) != entry->heard.end()) {
     return {};
   }
-  const auto fit = !event || (of_topic && !topic)
+  const bool forged = event && !of_topic && is_engines(program, *event);
+  const auto fit = !event || (of_topic && !topic) || forged
                        ? vm::SignalFit::unexpected
                        : entry->run->fits(*event, topic, body->data_json.size());
   if (fit == vm::SignalFit::full) return "too many signals wait for the run already";

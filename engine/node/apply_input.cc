@@ -234,6 +234,11 @@ std::optional<core::Effect> ApplyThread::admit(Owned& owned, const RecordInput& 
       drop = !body || !partition.admit(*body);
       return std::nullopt;
     }
+    case core::Kind::presence: {
+      const auto body = core::decode<core::Presence>(record.body);
+      drop = !body || !partition.admit(*body);
+      return std::nullopt;
+    }
     case core::Kind::deployment: {
       const auto body = core::decode<core::DeploymentRecord>(record.body);
       drop = !body || body->deployment <= partition.deployment();

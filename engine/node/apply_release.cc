@@ -120,6 +120,8 @@ void ApplyThread::release_effect(Owned& owned, core::Effect& effect) {
     Counters::add(shared_.counters.dead_letters);
     log_line(shared_, "dead letter: run " + core::to_text(dead->run) + " " + dead->path + ": " +
                           dead->kind + ": " + dead->message);
+  } else if (const auto* wanted = std::get_if<core::PresenceWanted>(&effect)) {
+    shared_.presence.wanted(*wanted);
   } else if (const auto* end = std::get_if<core::StreamEnded>(&effect)) {
     shared_.streams.ended(*end);
   } else if (const auto* line = std::get_if<core::LogLine>(&effect)) {
@@ -161,6 +163,7 @@ void ApplyThread::deliver(core::Delivery& delivery) {
 
 void ApplyThread::run_changed(core::RunRow& row) {
   for (const unsigned shard : shared_.watches.shards(row.run)) out_.add(shard, state_of(row));
+  if (core::is_final(row.state)) shared_.presence.over(row);
   rows_.push_back(std::move(row));
 }
 

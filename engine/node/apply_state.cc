@@ -119,6 +119,7 @@ void ApplyThread::lose(Owned& owned, const std::string& why) {
   shared_.states.set(owned.partition.id(),
                      {PartitionState::Phase::elsewhere, owned.epoch, owned.durable, 0, why});
   desk_.drop_partition(owned.partition.id());
+  shared_.presence.drop_partition(owned.partition.id());
 }
 
 // It cannot be applied to any more: a person has to look. It keeps its ownership, so that no other
@@ -130,6 +131,7 @@ void ApplyThread::halt(Owned& owned, const std::string& why) {
   shared_.states.set(owned.partition.id(),
                      {PartitionState::Phase::halted, owned.epoch, owned.durable, 0, why});
   desk_.drop_partition(owned.partition.id());
+  shared_.presence.drop_partition(owned.partition.id());
 }
 
 void ApplyThread::drop_lost() {

@@ -60,6 +60,10 @@ struct NodeConfig {
   // What a worker's lease lasts where its task names no heartbeat.
   std::uint32_t worker_lease_ms = 30'000;
 
+  // How long a client without a session still counts as there (std.presence): longer than a
+  // reconnect takes.
+  std::uint32_t presence_grace_ms = 10'000;
+
   // Journal and delivery leaves older than this many days are dropped when no checkpoint, live run
   // or topic needs them.
   std::uint32_t retention_days = 7;

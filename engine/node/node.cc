@@ -158,6 +158,7 @@ tl::expected<void, StartError> Node::Impl::begin(journal::Database database,
         *shared, i, *desk, *store, [this](core::PartitionId p) { control->lost(p); }));
   }
   begun = true;  // from here on stop() has something to stop
+  shared->presence.start();
   // Everything connects at the same time.
   for (auto& thread : threads) thread->start();
   store->start();
@@ -176,6 +177,7 @@ tl::expected<void, StartError> Node::Impl::begin(journal::Database database,
     std::this_thread::sleep_for(Milliseconds(1));
   }
   name_schedule_tenant();
+  shared->presence.open();
   shared->counters.recovery_us = static_cast<std::uint64_t>(monotonic_us() - began);
   return {};
 }
@@ -186,6 +188,7 @@ void Node::Impl::stop() {
   stopped = true;
   shared->stopping = true;
   if (!begun) return;
+  shared->presence.stop();
   reads->stop();
   std::vector<std::promise<void>> halted(threads.size());
   for (std::size_t i = 0; i < threads.size(); ++i) {

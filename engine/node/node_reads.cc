@@ -298,6 +298,7 @@ void Node::Impl::attach(core::TenantId tenant, AttachRequest request, Callback<A
         const bool same_epoch = request.resume_epoch == epoch;
         const auto finish = [this, tenant, request, done, epoch](Attached attached) {
           attached.epoch = epoch;
+          shared->presence.arrived(tenant, request.client);
           if (!request.session.empty()) {
             store->push_ack({tenant, request.client, request.session, attached.offset});
           }
@@ -338,6 +339,7 @@ void Node::detach(std::string_view tenant, std::string_view client, std::string_
   const auto partition = core::partition_of_client(*id, client, impl_->shared->cluster.partitions);
   impl_->shared->inbox(partition).post(Command(SetLive{client_hash(*id, client), shard, -1}));
   impl_->shared->streams.detach(*id, client, shard);
+  impl_->shared->presence.left(*id, client);
 }
 
 std::vector<StreamUpdate> Node::stream_snapshots(std::string_view tenant,

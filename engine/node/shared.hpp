@@ -17,6 +17,7 @@
 #include "engine/node/config.hpp"
 #include "engine/node/inbox.hpp"
 #include "engine/node/notebook.hpp"
+#include "engine/node/presence.hpp"
 #include "engine/node/registry.hpp"
 #include "engine/node/requests.hpp"
 #include "engine/node/stream_desk.hpp"
@@ -147,6 +148,7 @@ struct Shared {
   Watches watches;
   PartitionStates states;
   StreamDesk streams{*this};
+  PresenceDesk presence{*this};
   std::unique_ptr<Notebook> notebook;           // may be null
   std::vector<std::unique_ptr<Inbox>> inboxes;  // one per apply thread
 

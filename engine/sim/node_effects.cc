@@ -113,6 +113,7 @@ void Node::perform(Slot& slot, const core::Effect& effect) {
           [&](const core::DeadLettered&) { seen("dead letter"); },
           [&](const core::StreamEnded&) { seen("stream's end"); },
           [&](const core::LogLine&) { seen("log line"); },
+          [&](const core::PresenceWanted&) { seen("wish to know of a client"); },
       },
       effect);
   act(actions);

@@ -125,6 +125,9 @@ void Stage::give(std::size_t index) {
       return give_cancel(input);
     case Input::Kind::signal:
       return give_signal(index, id_of(index));
+    case Input::Kind::away:
+    case Input::Kind::back:
+      return give_presence(input);
   }
 }
 
@@ -215,6 +218,30 @@ void Stage::give_signal(std::size_t index, const std::string& id) {
   if (!reached) told_.refused.emplace_back(index, why);
 }
 
+// Runs that begin later are told when they do.
+void Stage::give_presence(const Input& input) {
+  const bool away = input.kind == Input::Kind::away;
+  const Presence now{away, input.since == 0 ? now_ : input.since};
+  const auto [known, fresh] = presence_.try_emplace(input.client, now);
+  if (!fresh && known->second.away != away) known->second = now;
+  const std::vector<core::RunId> runs = runs_;
+  for (const core::RunId& run : runs) {
+    const auto live = partition_.run(run);
+    const core::Presence presence{run, away, known->second.since};
+    if (!live || live->client != input.client || !partition_.admit(presence)) continue;
+    take(core::make_record(kTenant, presence));
+    if (died_) return;  // the others are told when their wish is known again
+  }
+}
+
+void Stage::tell_presence(const core::PresenceWanted& wanted) {
+  const auto known = presence_.find(wanted.client);
+  const Presence now = known == presence_.end() ? Presence{} : known->second;
+  if (now.away == wanted.told_away) return;
+  to_take_.push_back(
+      core::make_record(wanted.tenant, core::Presence{wanted.run, now.away, now.since}));
+}
+
 // Whether another run began it as its step.
 bool Stage::is_step(const core::RunId& run) const {
   const core::Record& first = of_run_.at(run).front();
@@ -293,13 +320,15 @@ void Stage::leave(const Effects& effects) {
   perform(actions);
 }
 
-// Messages of the partition to itself, and what it says of them.
+// Messages of the partition to itself, what it says of them, and whose presence it asks for.
 void Stage::carry(const core::Effect& effect) {
   if (const auto* sent = std::get_if<core::Send>(&effect)) {
     to_take_.push_back(
         core::make_record(sent->tenant, core::Message{partition_.id(), sent->n, sent->body}));
   } else if (const auto* taken = std::get_if<core::Acknowledge>(&effect)) {
     to_take_.push_back(core::make_record(kTenant, core::MessageAck{taken->source, taken->n}));
+  } else if (const auto* wanted = std::get_if<core::PresenceWanted>(&effect)) {
+    tell_presence(*wanted);
   }
 }
 
@@ -337,6 +366,9 @@ bool Stage::still_counts(const core::Record& record) {
   }
   if (record.kind == core::Kind::message_ack) {
     return partition_.admit(*core::decode<core::MessageAck>(record.body));
+  }
+  if (record.kind == core::Kind::presence) {
+    return partition_.admit(*core::decode<core::Presence>(record.body));
   }
   if (record.kind == core::Kind::granted) {
     return partition_.admit(*core::decode<core::Granted>(record.body));

@@ -59,16 +59,23 @@ struct Script {
     std::string data;  // encode_value
   };
   std::vector<Signal> signals;  // of the client, to its runs
+  struct Absence {
+    std::uint64_t after_ms = 0;
+    std::optional<std::uint64_t> back_after_ms;  // nothing: it stays away
+  };
+  std::vector<Absence> absences;  // of the client
 };
 
 // The script's JSON:
 //   {"client": "ada", "cancel_after": "5s",
-//    "signals": [{"after": "2s", "event": "More", "data": {"text": "…"}}], "tasks": {
+//    "signals": [{"after": "2s", "event": "More", "data": {"text": "…"}}],
+//    "away": [{"after": "3s", "back": "20s"}], "tasks": {
 //     "search": {"returns": ["a"], "takes": "50ms"},
 //     "complete": [{"fails": "Unavailable", "message": "…", "retry": false, "retry_after": "1s"},
 //                  {"hangs": true}, {"dies": true}, {"returns": "text", "waits": "2s"}],
 //     "store": {"fails": "Busy", "times": 2}}}
-// `waits` is how long no worker is free for the attempt, `speaks` when the first piece of its
+// `away` says from when until when the client is away, both from the start; without `back` for
+// ever. `waits` is how long no worker is free for the attempt, `speaks` when the first piece of its
 // stream comes. `times` is a number or "always"; without it an entry counts once, the last one for
 // ever. Values are of the task's result type. The error is a sentence that names the place.
 tl::expected<Script, std::string> read_script(const vm::Program& program, std::string_view json);
@@ -80,12 +87,15 @@ struct Input {
     start,   // of flow `index`, through the API
     cancel,  // of every live run of the client
     signal,  // event `index`, to every live run of the client that receives it
+    away,    // the client's last socket is gone, and the grace is over
+    back,    // it has one again
   };
   Kind kind = Kind::event;
   std::uint64_t after_ms = 0;  // from the rehearsal's start
   std::uint32_t index = 0;
   std::string client = "client";  // empty: nobody's; of a cancel or signal: everybody's runs
   std::string data;               // encode_value of the event, or of the list of the arguments
+  core::TimeUs since = 0;         // of away and back; 0: when it comes
 };
 
 // The engine's process dies at a boundary of its journal, and another one goes on: the partition is

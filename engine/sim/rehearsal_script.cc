@@ -37,11 +37,13 @@ class ScriptReader {
         script_.cancel_after_ms = read_duration("cancel_after");
       } else if (key == "signals") {
         read_signals();
+      } else if (key == "away") {
+        read_absences();
       } else if (key == "tasks") {
         read_tasks();
       } else {
         fail("the script has no `" + std::string(key) +
-             "`: client, cancel_after, signals and tasks are known");
+             "`: client, cancel_after, signals, away and tasks are known");
       }
     }
   }
@@ -94,6 +96,28 @@ class ScriptReader {
     fail("the data of `" + info.name + "`" + (problem.path.empty() ? "" : " at " + problem.path) +
          ": " + problem.message);
     return {};
+  }
+
+  void read_absences() {
+    if (reader_.kind() != JsonKind::array) return fail("`away` is a list");
+    reader_.begin_array();
+    while (error_.empty() && reader_.next_element()) {
+      Script::Absence& absence = script_.absences.emplace_back();
+      std::string_view key;
+      if (!expect_object("an absence")) return;
+      while (error_.empty() && reader_.next_key(&key)) {
+        if (key == "after") {
+          absence.after_ms = read_duration("after");
+        } else if (key == "back") {
+          absence.back_after_ms = read_duration("back");
+        } else {
+          fail("an absence has no `" + std::string(key) + "`: after and back");
+        }
+      }
+      if (error_.empty() && absence.back_after_ms.value_or(~0ull) <= absence.after_ms) {
+        fail("`back` is later than `after`");
+      }
+    }
   }
 
   void read_tasks() {

@@ -61,6 +61,8 @@ class Stage {
   void give_start(std::size_t index, const std::string& id);
   void give_cancel(const Input& input);
   void give_signal(std::size_t index, const std::string& id);
+  void give_presence(const Input& input);
+  void tell_presence(const core::PresenceWanted& wanted);
   // What the engine said of an input before it journaled anything. False: nothing is to follow.
   bool admitted(std::size_t index, const std::optional<core::Effect>& answer);
   core::Effects take(core::Record record);
@@ -115,7 +117,12 @@ class Stage {
   std::set<Planned> planned_;
   std::uint64_t planned_count_ = 0;
   std::size_t inputs_left_ = 0;
-  std::optional<core::Cron> cron_;  // the schedule that comes due next
+  struct Presence {
+    bool away = false;
+    TimeUs since = 0;
+  };
+  std::map<std::string, Presence> presence_;  // of clients that were away
+  std::optional<core::Cron> cron_;            // the schedule that comes due next
   TimeUs schedules_until_ = 0;
   // Per task: the entry of its list that is in use, and how often it was. An attempt that is handed
   // out again does the same again.

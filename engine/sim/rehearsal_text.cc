@@ -81,6 +81,9 @@ std::string input_text(const core::HistoryEntry& entry) {
     text = fmt::format("{} {}", word(data, "topic"), field(data, "data"));
   } else if (entry.kind == "signal") {
     text = fmt::format("{} {}", word(data, "event"), field(data, "data"));
+  } else if (entry.kind == "presence") {
+    text = fmt::format("its client is {} since {}",
+                       word(data, "event") == "sluice.away" ? "away" : "back", word(data, "since"));
   } else if (entry.kind == "message") {
     text = message_text(entry);
   } else if (entry.kind == "cron") {

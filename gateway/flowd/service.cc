@@ -115,6 +115,7 @@ node::NodeConfig node_config(const Config& config) {
   node.retention_days = static_cast<std::uint32_t>(config.count("engine.retention_days"));
   node.schedule_tenant = config.text("engine.schedule_tenant");
   node.inbox_requests_max = static_cast<std::size_t>(config.count("engine.inbox_requests"));
+  node.presence_grace_ms = static_cast<std::uint32_t>(config.count("gateway.presence_grace"));
   node.worker_lease_ms = static_cast<std::uint32_t>(config.count("workers.lease"));
   node.shards = static_cast<unsigned>(config.count("gateway.threads"));
   return node;

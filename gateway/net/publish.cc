@@ -6,6 +6,7 @@
 
 #include "gateway/limits.hpp"
 #include "gateway/net/shard.hpp"
+#include "vm/engine_events.hpp"
 #include "vm/evaluator.hpp"
 
 namespace sluice::gateway {
@@ -133,7 +134,7 @@ tl::expected<node::SignalRequest, InputError> make_signal(Shard& shard, const Si
   const auto event = vm::find_by_name(program.events, input.event);
   const auto flow = vm::find_by_name(program.flows, of.flow);
   const bool received =
-      event && flow &&
+      event && flow && !program.events[*event].name.starts_with(vm::kEngineEvents) &&
       std::any_of(program.receives.begin(), program.receives.end(), [&](const auto& site) {
         return site.flow == *flow && site.event == *event && !site.topic;
       });

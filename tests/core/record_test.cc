@@ -44,6 +44,7 @@ TEST(Record, ReportsComeBack) {
         const RunId run = some_run(m);
         check_body(Cancel{run, a, b, a});
         check_body(Signal{run, n, n / 2, a, b, a});
+        check_body(Presence{run, n % 2 == 0, static_cast<TimeUs>(m)});
         check_body(Granted{run, n, n / 3, m});
         check_body(Done{run, n, n / 3, m, m * 7, m / 2, a});
         check_body(Failed{run, n, n / 3, m, m * 7, m / 2, a, b, n % 2 == 0, n});

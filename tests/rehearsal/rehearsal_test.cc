@@ -225,7 +225,11 @@ TEST(Script, MistakesAreNamed) {
   } rows[] = {
       {"", "the script must be an object"},
       {"[]", "the script must be an object"},
-      {R"({"x": 1})", "the script has no `x`: client, cancel_after, signals and tasks are known"},
+      {R"({"x": 1})",
+       "the script has no `x`: client, cancel_after, signals, away and tasks are known"},
+      {R"({"away": {}})", "`away` is a list"},
+      {R"({"away": [{"after": "2s", "back": "2s"}]})", "`back` is later than `after`"},
+      {R"({"away": [{"until": "2s"}]})", "an absence has no `until`: after and back"},
       {R"({"tasks": {"t9": {}}})", "the program has no task `t9`"},
       {R"({"tasks": {"t1": []}})", "`t1` has an empty list"},
       {R"({"tasks": {"t1": {}}})", "an attempt of `t1` has one of returns, fails, hangs, dies"},
