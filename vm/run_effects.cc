@@ -114,12 +114,13 @@ RunState::After RunState::start_step(Fiber& fiber, Activation& act, const Instru
   start.site = &site;
   start.site_index = i.c;
   start.compensating = compensates(fiber);
+  fiber.pc = act.pc;
+  drop_deadlines(fiber, commands);  // of blocks that it has left
   for (const Fiber* at = &fiber; at != nullptr; at = find(at->parent)) {
     start.deadlines.insert(start.deadlines.end(), at->deadlines.begin(), at->deadlines.end());
     if (is_compensation(*at)) break;
   }
   fiber.step = start.id;
-  fiber.pc = act.pc;
   suspend(fiber, FiberStatus::at_step, commands);
   commands.emplace_back(std::move(start));
   return After::wait;

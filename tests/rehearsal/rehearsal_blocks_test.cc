@@ -93,6 +93,13 @@ TEST(Blocks, ADeadlineCutsAStepThatIsUnderWay) {
             R"(Answer {"text":"late"} after 3000 ms)");
 }
 
+TEST(Blocks, AStepRightBehindADeadlineIsNoLongerWithin) {
+  EXPECT_EQ(outcome_of("deadline 3s { step look(ask.text) } else { fail Late \"late\" } "
+                       "step slow(ask.text) return Answer { text: slow }",
+                       R"({"tasks": {"slow": {"returns": "s", "takes": "10s"}}})"),
+            R"(Answer {"text":"s"} after 10010 ms)");
+}
+
 TEST(Blocks, AWhileGoesOnUntilItsTaskIsReady) {
   EXPECT_EQ(outcome_of("while true { step look(ask.text) if look == \"ready\" { "
                        "return Answer { text: look } } sleep 1s }",
