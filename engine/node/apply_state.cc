@@ -47,7 +47,7 @@ void ApplyThread::adopt_next() {
                           std::string(journal::override_word(mode)) + ")");
   };
   shared_.states.set(next.partition, {PartitionState::Phase::recovering, next.epoch, 0, 0, ""});
-  auto recovered = journal::recover(database_, config, programs_, hooks);
+  auto recovered = recover(database_, config, programs_, hooks);
   if (recovered) {
     adopting_.pop_front();
     adopted(next, std::move(*recovered));

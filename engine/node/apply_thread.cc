@@ -52,7 +52,7 @@ ApplyThread::~ApplyThread() {
 }
 
 void ApplyThread::start() {
-  ++shared_.disconnected_threads;
+  shared_.connections.went();
   thread_ = std::thread([this] { loop(); });
 }
 
@@ -176,7 +176,7 @@ void ApplyThread::on_connected(const journal::AppendSession::Connected& connecte
   if (!online_) {
     online_ = true;
     inbox_.gone_since_us.store(0, std::memory_order_relaxed);
-    --shared_.disconnected_threads;
+    shared_.connections.came();
   }
   if (was_connected_) {
     Counters::add(shared_.counters.reconnects);
@@ -201,7 +201,7 @@ void ApplyThread::on_broken(const journal::DatabaseError& error) {
   if (online_) {
     online_ = false;
     inbox_.gone_since_us.store(now_us_, std::memory_order_relaxed);
-    ++shared_.disconnected_threads;
+    shared_.connections.went();
     log_line(shared_, "the connection for appending is gone: " + error.message);
   }
   shared_.set_trouble(error.message);

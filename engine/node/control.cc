@@ -72,13 +72,36 @@ tl::expected<std::vector<core::PartitionId>, journal::DatabaseError> Control::be
   return partitions;
 }
 
+// Once more with the next turn, if the database has no answer.
 void Control::load_newest(core::DeploymentNumber number) {
-  std::string why;
-  auto current = shared_.deployments.get(number, &why);
-  if (current != nullptr) return shared_.deployments.make_current(std::move(current));
-  const std::string what = "deployment " + std::to_string(number) + " cannot be loaded: " + why;
+  auto newest = shared_.deployments.load(number);
+  if (newest) {
+    name_schedule_tenant(**newest);
+    return shared_.deployments.make_current(std::move(*newest));
+  }
+  const std::string what =
+      "deployment " + std::to_string(number) + " cannot be loaded: " + newest.error().message;
   log_line(shared_, what);
-  shared_.warn(what);
+  if (!newest.error().database) return shared_.warn(what);
+  next_turn([this, number] { load_newest(number); });
+}
+
+// Runs that the clock starts belong to that tenant: it is there from the first schedule on.
+void Control::name_schedule_tenant(const Deployment& deployment) {
+  const auto& flows = deployment.program->program().flows;
+  const auto scheduled = [](const vm::FlowInfo& flow) { return flow.schedule.has_value(); };
+  if (shared_.schedule_tenant != 0 || std::none_of(flows.begin(), flows.end(), scheduled)) return;
+  name_schedule_tenant();
+}
+
+void Control::name_schedule_tenant() {
+  intern(shared_.config.schedule_tenant, [this](std::optional<core::TenantId> tenant) {
+    if (tenant) {
+      shared_.schedule_tenant = number(*tenant);
+    } else {
+      next_turn([this] { name_schedule_tenant(); });
+    }
+  });
 }
 
 void Control::start() {
@@ -399,6 +422,7 @@ void Control::deploy_now(const std::string& artifact, bool force, const Callback
   }
   const Deployments::Head head{stored->number, hash, stored->created};
   Deployed deployed{shared_.deployments.add(head, std::move(*program)), stored->known};
+  name_schedule_tenant(*deployed.deployment);
   // It is the current one when every partition here has it on record: no event can then outrun it.
   spread(head, [this, deployed, done](bool) {
     shared_.deployments.make_current(deployed.deployment);
@@ -420,19 +444,23 @@ void Control::spread(const Deployments::Head& head, std::function<void(bool)> do
   }
 }
 
-// Made by other nodes.
+// Made by other nodes. One that the database does not give now is looked for again.
 void Control::look_for_deployments() {
   auto heads = journal::read_deployments(database_, shared_.deployments.newest());
   if (!heads) return;
   for (const auto& row : *heads) {
     const Deployments::Head head{row.number, row.hash, row.created};
-    shared_.deployments.list(head);
-    auto loaded = shared_.deployments.get(head.number);
-    if (loaded == nullptr) {
-      log_line(shared_, "deployment " + std::to_string(head.number) + " cannot be loaded");
+    auto loaded = shared_.deployments.load(head.number);
+    if (!loaded) {
+      log_line(shared_, "deployment " + std::to_string(head.number) +
+                            " cannot be loaded: " + loaded.error().message);
+      if (loaded.error().database) return;
+      shared_.deployments.list(head);
       continue;
     }
-    spread(head, [this, loaded](bool) { shared_.deployments.make_current(loaded); });
+    name_schedule_tenant(**loaded);
+    spread(head,
+           [this, deployment = *loaded](bool) { shared_.deployments.make_current(deployment); });
   }
 }
 

@@ -55,6 +55,8 @@ class Control {
   void adopt(const std::vector<journal::Owned>& taken);
   void look_for_deployments();
   void load_newest(core::DeploymentNumber number);
+  void name_schedule_tenant(const Deployment& deployment);
+  void name_schedule_tenant();
   void raise_epoch();
   void tend_leaves();
   void drop_old_leaves(journal::Day today);

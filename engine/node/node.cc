@@ -172,11 +172,7 @@ tl::expected<void, StartError> Node::Impl::begin(journal::Database database,
   control->start();
   (void)shared->states.wait_settled(*taken, kSettleMax);
   // A node that got no partitions has waited for nobody: let its threads find the database, too.
-  const std::int64_t until = monotonic_us() + kConnectMs * 1000;
-  while (shared->disconnected_threads > 0 && monotonic_us() < until) {
-    std::this_thread::sleep_for(Milliseconds(1));
-  }
-  name_schedule_tenant();
+  (void)shared->connections.wait_all(Milliseconds(kConnectMs));
   shared->presence.open();
   shared->counters.recovery_us = static_cast<std::uint64_t>(monotonic_us() - began);
   return {};
@@ -210,7 +206,7 @@ Health health_of(const Shared& shared, const std::vector<PartitionState>& states
     why = "another process runs under this node's name";
     return Health::degraded;
   }
-  if (shared.disconnected_threads > 0) {
+  if (!shared.connections.all()) {
     why = shared.trouble();
     if (why.empty()) why = "PostgreSQL cannot be reached";
     return Health::database_gone;

@@ -33,7 +33,6 @@ class Node::Impl {
   void post_client(RecordInput&& input);
   std::optional<Refusal> admits(core::PartitionId partition, std::size_t bytes);
   void join(std::shared_ptr<WorkerHello> hello);
-  void name_schedule_tenant();
   void answer_unavailable(const Reply& reply, const std::string& why);
   core::PartitionId partition_of(core::TenantId tenant, const std::string& client,
                                  const std::string& key) const;

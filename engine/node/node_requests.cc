@@ -10,6 +10,8 @@
 namespace sluice::node {
 namespace {
 
+constexpr const char* kNoProgram = "its deployment cannot be loaded at the moment";
+
 Refusal invalid(std::string why) {
   return {"invalid", std::move(why), 0};
 }
@@ -58,7 +60,7 @@ std::optional<Refusal> Node::Impl::admits(core::PartitionId partition, std::size
       held + bytes <= shared->config.inbox_bytes_max) {
     return std::nullopt;
   }
-  const bool gone = shared->disconnected_threads > 0;
+  const bool gone = !shared->connections.all();
   const std::uint32_t wait = gone ? kBusyRetryMsMax / 2 : kBusyRetryMsMin * 4;
   Counters::add(shared->counters.rejected);
   if (gone) return Refusal{"unavailable", "the database is not there at the moment", wait};
@@ -95,11 +97,12 @@ std::optional<Refusal> Node::publish(PublishRequest request) {
                             request.data.size())) {
     return fault;
   }
-  const auto deployment = impl.shared->deployments.get(request.deployment);
-  if (deployment == nullptr || request.topic >= deployment->program->program().topics.size()) {
+  const auto deployment = impl.shared->deployments.load(request.deployment);
+  if (!deployment && deployment.error().database) return unavailable(kNoProgram);
+  if (!deployment || request.topic >= (*deployment)->program->program().topics.size()) {
     return Refusal{"unknown_topic", "there is no such topic", 0};
   }
-  const bool by_client = !deployment->program->program().topics[request.topic].order_function;
+  const bool by_client = !(*deployment)->program->program().topics[request.topic].order_function;
   auto go = [&impl, by_client](PublishRequest&& r,
                                core::TenantId tenant) -> std::optional<Refusal> {
     RecordInput input;
@@ -144,8 +147,9 @@ std::optional<Refusal> Node::start_run(StartRequest request) {
                             request.args.size())) {
     return fault;
   }
-  const auto deployment = impl.shared->deployments.get(request.deployment);
-  if (deployment == nullptr || request.flow >= deployment->program->program().flows.size()) {
+  const auto deployment = impl.shared->deployments.load(request.deployment);
+  if (!deployment && deployment.error().database) return unavailable(kNoProgram);
+  if (!deployment || request.flow >= (*deployment)->program->program().flows.size()) {
     return Refusal{"unknown_flow", "there is no such flow", 0};
   }
   if (impl.shared->stopping) return unavailable("the node is stopping");
@@ -280,16 +284,6 @@ void Node::Impl::join(std::shared_ptr<WorkerHello> hello) {
   with_tenant(hello->tenant, [this, hello](std::optional<core::TenantId> tenant) {
     if (tenant) return desk->worker_joined(*hello, tenant);
     if (!shared->stopping) control->next_turn([this, hello] { join(hello); });
-  });
-}
-
-void Node::Impl::name_schedule_tenant() {
-  with_tenant(shared->config.schedule_tenant, [this](std::optional<core::TenantId> tenant) {
-    if (tenant) {
-      shared->schedule_tenant = number(*tenant);
-    } else if (!shared->stopping) {
-      control->next_turn([this] { name_schedule_tenant(); });
-    }
   });
 }
 

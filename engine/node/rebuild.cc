@@ -65,11 +65,11 @@ tl::expected<Rebuilt, StartError> rebuild_runs(const std::string& target) {
     core::Partition::Config config;
     config.id = static_cast<core::PartitionId>(i);
     config.partitions = cluster->partitions;
-    auto folded = journal::recover(reader, config, programs, hooks, journal::FoldFrom::beginning);
+    auto folded = recover(reader, config, programs, hooks, journal::FoldFrom::beginning);
     if (!folded && std::holds_alternative<journal::Damage>(folded.error())) {
       ++rebuilt.partitions_cut;
       writer.flush();  // a statement names a run once
-      folded = journal::recover(reader, config, programs, hooks);
+      folded = recover(reader, config, programs, hooks);
     }
     if (!folded) {
       const auto* damage = std::get_if<journal::Damage>(&folded.error());

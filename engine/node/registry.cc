@@ -55,26 +55,30 @@ std::shared_ptr<const Deployment> Deployments::find(core::DeploymentNumber numbe
   return found == loaded_.end() ? nullptr : found->second;
 }
 
-std::shared_ptr<const Deployment> Deployments::get(core::DeploymentNumber number,
-                                                   std::string* why) {
+tl::expected<std::shared_ptr<const Deployment>, LoadError> Deployments::load(
+    core::DeploymentNumber number) {
   if (auto found = find(number)) return found;
   const std::lock_guard loading(loading_);
   if (auto found = find(number)) return found;  // somebody else was loading it
-  const auto fail = [&](std::string reason) -> std::shared_ptr<const Deployment> {
-    if (why != nullptr) *why = std::move(reason);
-    return nullptr;
+  const auto gone = [](const journal::DatabaseError& error) {
+    return tl::unexpected(LoadError{error.message, error});
   };
   if (!loader_.still_open()) {
     if (auto connected = loader_.connect(kLoadTimeoutMs); !connected) {
-      return fail(connected.error().message);
+      return gone(connected.error());
     }
   }
   auto row = journal::read_deployment(loader_, number);
-  if (!row) return fail(row.error().message);
-  if (!*row) return fail("there is no such deployment");
+  if (!row) return gone(row.error());
+  if (!*row) return tl::unexpected(LoadError{"there is no such deployment", {}});
   auto program = vm::load_artifact((*row)->artifact);
-  if (!program) return fail(program.error().message);
+  if (!program) return tl::unexpected(LoadError{program.error().message, {}});
   return add({(*row)->number, (*row)->hash, (*row)->created}, std::move(*program));
+}
+
+std::shared_ptr<const Deployment> Deployments::get(core::DeploymentNumber number) {
+  auto loaded = load(number);
+  return loaded ? std::move(*loaded) : nullptr;
 }
 
 std::vector<std::shared_ptr<const Deployment>> Deployments::all() {
@@ -131,11 +135,25 @@ void Deployments::make_current(std::shared_ptr<const Deployment> deployment) {
 vm::Unit* ThreadPrograms::unit(core::DeploymentNumber number) {
   const auto found = units_.find(number);
   if (found != units_.end()) return found->second.get();
-  const auto deployment = deployments_.get(number);
-  if (deployment == nullptr) return nullptr;
+  const auto deployment = deployments_.load(number);
+  if (!deployment) {
+    if (deployment.error().database) trouble_ = deployment.error().database;
+    return nullptr;
+  }
   auto& unit = units_[number];
-  unit = std::make_unique<vm::Unit>(deployment->program);
+  unit = std::make_unique<vm::Unit>((*deployment)->program);
   return unit.get();
+}
+
+tl::expected<journal::Recovered, journal::RecoveryError> recover(
+    journal::Database& database, const core::Partition::Config& config, ThreadPrograms& programs,
+    const journal::RecoveryHooks& hooks, journal::FoldFrom from) {
+  (void)programs.take_trouble();
+  auto recovered = journal::recover(database, config, programs, hooks, from);
+  if (auto trouble = programs.take_trouble()) {
+    return tl::unexpected(journal::RecoveryError(std::move(*trouble)));
+  }
+  return recovered;
 }
 
 }  // namespace sluice::node

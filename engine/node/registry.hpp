@@ -10,11 +10,14 @@
 #include <shared_mutex>
 #include <string>
 #include <string_view>
+#include <tl/expected.hpp>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "engine/core/programs.hpp"
 #include "engine/journal/database.hpp"
+#include "engine/journal/recovery.hpp"
 #include "engine/node/requests.hpp"
 #include "vm/unit.hpp"
 
@@ -36,6 +39,14 @@ class Tenants {
   std::unordered_map<std::uint32_t, std::string> names_;
 };
 
+// Why a deployment could not be had.
+struct LoadError {
+  std::string message;
+  // The database did not answer: the next time it may be there. Else there is no such deployment,
+  // or it is damaged.
+  std::optional<journal::DatabaseError> database;
+};
+
 // Thread-safe. Programs are loaded when they are first asked for: a start reads only those that
 // live runs execute.
 class Deployments {
@@ -44,9 +55,10 @@ class Deployments {
 
   // Null before the first.
   std::shared_ptr<const Deployment> current() const;
-  // Loads it if need be, which waits for the database. Null: there is none, or it could not be had
-  // (`why` says).
-  std::shared_ptr<const Deployment> get(core::DeploymentNumber number, std::string* why = nullptr);
+  // Loads it if need be, which waits for the database.
+  tl::expected<std::shared_ptr<const Deployment>, LoadError> load(core::DeploymentNumber number);
+  // The same; null for each error.
+  std::shared_ptr<const Deployment> get(core::DeploymentNumber number);
   std::vector<std::shared_ptr<const Deployment>> all();
 
   // What the database lists, without programs.
@@ -80,11 +92,20 @@ class ThreadPrograms : public core::ProgramSource {
  public:
   explicit ThreadPrograms(Deployments& deployments) : deployments_(deployments) {}
   vm::Unit* unit(core::DeploymentNumber number) override;
+  // The last error of the database since this was asked for; whatever met it got a null unit.
+  std::optional<journal::DatabaseError> take_trouble() { return std::exchange(trouble_, {}); }
 
  private:
   Deployments& deployments_;
+  std::optional<journal::DatabaseError> trouble_;
   std::unordered_map<core::DeploymentNumber, std::unique_ptr<vm::Unit>> units_;
 };
+
+// journal::recover with the programs of the same database: one that could not be read for the
+// database's sake is the database's error, not the partition's damage.
+tl::expected<journal::Recovered, journal::RecoveryError> recover(
+    journal::Database& database, const core::Partition::Config& config, ThreadPrograms& programs,
+    const journal::RecoveryHooks& hooks, journal::FoldFrom from = journal::FoldFrom::checkpoint);
 
 std::string hex_of(std::string_view bytes);
 

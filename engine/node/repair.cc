@@ -101,7 +101,7 @@ tl::expected<FoldReport, StartError> Repair::fold_snapshot(core::PartitionId par
     report.overridden.push_back(describe(record, mode, effects));
   };
   ThreadPrograms programs(deployments_);
-  auto folded = journal::recover(database_, config, programs, hooks);
+  auto folded = recover(database_, config, programs, hooks);
   if (folded) {
     report.checkpoint = folded->checkpoint_seq;
     report.records = folded->records;

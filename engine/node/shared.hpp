@@ -128,6 +128,30 @@ class PartitionStates {
   std::vector<PartitionState> states_;
 };
 
+// Which of the apply threads have their connection: how many have not. Thread-safe.
+class Connections {
+ public:
+  void went() {
+    const std::lock_guard lock(mutex_);
+    ++missing_;
+  }
+  void came() {
+    const std::lock_guard lock(mutex_);
+    if (--missing_ == 0) changed_.notify_all();
+  }
+  bool all() const { return missing_.load(std::memory_order_relaxed) == 0; }
+  // False: not within that time.
+  bool wait_all(std::chrono::milliseconds timeout) const {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, timeout, [&] { return all(); });
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  mutable std::condition_variable changed_;
+  std::atomic<unsigned> missing_{0};  // read without the lock by every request
+};
+
 struct Shared {
   Shared(NodeConfig c, Outbox& o, const journal::Cluster& k)
       : config(std::move(c)),
@@ -158,9 +182,9 @@ struct Shared {
   std::atomic<bool> stopping{false};
   // Number of config.schedule_tenant; 0: not known yet, and no schedule is served.
   std::atomic<std::uint32_t> schedule_tenant{0};
-  std::atomic<bool> tail_lost{false};             // clients must be told: the delivery epoch rises
-  std::atomic<unsigned> disconnected_threads{0};  // apply threads without a connection
-  std::atomic<bool> fenced_off{false};            // another process runs under our name
+  std::atomic<bool> tail_lost{false};   // clients must be told: the delivery epoch rises
+  std::atomic<bool> fenced_off{false};  // another process runs under our name
+  Connections connections;
 
   // Said at most once each, for status.
   void warn(const std::string& warning);

@@ -23,6 +23,7 @@ class Assembler {
   vm::Program assemble() {
     declare();
     for (unsigned i = 0; i < pipeline_.flows; ++i) add_flow(i);
+    if (pipeline_.scheduled) add_scheduled_flow();
     return std::move(program_);
   }
 
@@ -137,6 +138,16 @@ class Assembler {
     const Register record = b.allocate();
     b.emit_indexed(Op::make_record, record, text, program_.events[event].record);
     b.emit_finish(record, event);
+  }
+
+  void add_scheduled_flow() {
+    FunctionBuilder b("tick", FunctionKind::flow, 0, "tick");
+    b.emit(Op::finish_bare);
+    vm::FlowInfo flow;
+    flow.name = "tick";
+    flow.function = add_function(b);
+    flow.schedule = vm::Schedule{"0 0 1 1 *", "UTC"};
+    program_.flows.push_back(std::move(flow));
   }
 
   void add_flow(unsigned number) {

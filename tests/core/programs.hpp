@@ -31,6 +31,7 @@ struct Pipeline {
   std::uint64_t timeout_ms = 0;
   std::uint64_t dedupe_ms = 24ull * 3600 * 1000;
   unsigned flows = 1;              // so many flows on the topic, all alike
+  bool scheduled = false;          // one more flow, which the clock starts and which does nothing
   std::vector<std::string> kinds;  // that every task declares
 };
 

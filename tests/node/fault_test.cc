@@ -214,6 +214,53 @@ TEST_F(FaultTest, AReadonlyTaskIsHandedOutBeforeItsCommit) {
   expect_exactly_once(database);
 }
 
+// Programs come over a connection of their own, which dies here whenever one is asked for: the
+// partitions that need it wait, and none halts.
+TEST_F(FaultTest, AProgramThatCannotBeReadNowIsAskedForAgain) {
+  const std::string database = PrivatePostgres::shared().create_database();
+  node = start(config_of(database), gateway);
+  deploy(*node, safe_pipeline());
+  send_round(0);  // nobody works on them: they live on with the first deployment
+  insist();
+  core::test::Pipeline other = safe_pipeline();
+  other.notify = true;
+  deploy(*node, other);
+  journal::Database locker(database);
+  ASSERT_TRUE(locker.connect(5'000).has_value());
+  ASSERT_TRUE(locker.script("begin; lock table artifact in access exclusive mode").has_value());
+  auto starting =
+      std::async(std::launch::async, [&] { return start(config_of(database, "node-2"), gateway); });
+  const auto cut = [&](int times) {
+    const auto until = std::chrono::steady_clock::now() + kPatience;
+    while (times > 0 && std::chrono::steady_clock::now() < until) {
+      times -= std::stoi(PrivatePostgres::query(
+          database,
+          "select count(pg_terminate_backend(pid)) from pg_stat_activity where wait_event_type ="
+          " 'Lock' and datname = current_database() and query like '%artifact%'"));
+    }
+    return times <= 0;
+  };
+  EXPECT_TRUE(cut(1));  // the newest program, while the node starts
+  auto second = starting.get();
+  EXPECT_EQ(second->current_deployment(), nullptr);
+  node->stop();
+  node = std::move(second);
+  EXPECT_TRUE(cut(6));  // the newest again, or the first, which the folds need
+  EXPECT_EQ(node->status().counters.partitions_halted, 0u) << node->status().why;
+  ASSERT_TRUE(locker.script("commit").has_value());
+  ASSERT_TRUE(becomes(*node, Health::serving)) << node->status().why;
+  const auto until = std::chrono::steady_clock::now() + kPatience;
+  while (!node->current_deployment() && std::chrono::steady_clock::now() < until) {
+    std::this_thread::yield();
+  }
+  ASSERT_NE(node->current_deployment(), nullptr);
+  EXPECT_EQ(node->current_deployment()->number, 2u);
+  for (int i = 0; i < kClients; ++i) attach(*node, fmt::format("c{}", i));
+  gateway.serve(node.get());
+  gateway.join_worker(*node);
+  expect_exactly_once(database);
+}
+
 TEST_F(FaultTest, PartitionsThatWereTakenAwayAreFoldedAnew) {
   const std::string database = PrivatePostgres::shared().create_database();
   begin(database);

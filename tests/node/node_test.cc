@@ -74,6 +74,27 @@ TEST_F(NodeTest, AnEventBecomesFourStepsAndOneOutcome) {
   gateway.serve(nullptr);
 }
 
+TEST_F(NodeTest, TheTenantOfSchedulesComesWithTheFirstSchedule) {
+  const auto tenants = [&] {
+    return PrivatePostgres::query(database,
+                                  "select coalesce(string_agg(name, ' '), '') from tenant");
+  };
+  NodeConfig named = config();
+  named.schedule_tenant = "clockwork";
+  auto node = start(named, gateway);
+  core::test::Pipeline pipeline;
+  deploy(*node, pipeline);
+  // A request of another new tenant is behind whatever the deployment asked for.
+  ASSERT_TRUE(gateway.wait_answer(gateway.publish(*node, "ann", "1")));
+  EXPECT_EQ(tenants(), kTenant);
+  pipeline.scheduled = true;
+  deploy(*node, pipeline);
+  const auto until = std::chrono::steady_clock::now() + kPatience;
+  while (tenants() == kTenant && std::chrono::steady_clock::now() < until) {
+  }
+  EXPECT_EQ(tenants(), std::string(kTenant) + " clockwork");
+}
+
 TEST_F(NodeTest, ADuplicateGetsTheFirstAnswerAlsoAfterARestart) {
   auto node = start(config(), gateway);
   deploy(*node);
