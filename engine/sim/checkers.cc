@@ -20,7 +20,7 @@ bool same_content(const core::Delivery& a, const core::Delivery& b) {
 }
 
 TimeUs window_us(std::uint32_t topic) {
-  return (topic == kTopicNotes ? kNotesDedupeMs : kAsksDedupeMs) * kMs;
+  return (topic == kTopicNotes || topic == kTopicEchoes ? kNotesDedupeMs : kAsksDedupeMs) * kMs;
 }
 
 // Its id begins with the time in ms.
@@ -51,8 +51,15 @@ std::uint64_t fingerprint(const core::Record& record) {
 }
 
 Checkers::Checkers(const Database& database, core::ProgramSource& programs,
-                   std::uint64_t outbox_messages)
-    : database_(database), programs_(programs), outbox_messages_(outbox_messages) {}
+                   const vm::Program& program, std::uint64_t outbox_messages)
+    : database_(database),
+      programs_(programs),
+      program_(program),
+      outbox_messages_(outbox_messages) {
+  promises_ = all_promises(
+      program, static_cast<unsigned>(database.stored().size()),
+      [this](unsigned invariant, std::string text) { violation(invariant, std::move(text)); });
+}
 
 core::Partition::Config Checkers::config_of(core::PartitionId partition) const {
   core::Partition::Config config;
@@ -98,6 +105,10 @@ void Checkers::accepted(const Key& key, const core::Accepted& answer) {
   }
 }
 
+void Checkers::signalled(const core::RunId& run, const std::string& client, const std::string& id) {
+  signalled_.emplace(run, client, id);
+}
+
 void Checkers::handed_out(const Term& term, const core::Offer& offer, std::uint64_t nonce) {
   const core::AttemptKey& key = offer.key;
   const std::string name =
@@ -111,7 +122,7 @@ void Checkers::handed_out(const Term& term, const core::Offer& offer, std::uint6
   tasks_[{key.run, key.step}] = offer.task;
   if (offer.task == "refund") refunded_.insert(key.run);
   // The two attempts of a hedged step go their own ways.
-  const std::uint32_t beside = offer.task == kHedgedTask ? key.attempt : 0;
+  const std::uint32_t beside = attempts_at_once(offer.task) > 1 ? key.attempt : 0;
   auto& highest = highest_[{term, key.run, key.step, beside}];
   const std::pair now{key.attempt, nonce};
   if (now <= highest) violation(5, name + " was handed out after a later one");
@@ -120,6 +131,14 @@ void Checkers::handed_out(const Term& term, const core::Offer& offer, std::uint6
 
 void Checkers::received(const core::Delivery& delivery) {
   received_[{core::number(delivery.tenant), delivery.client}].push_back(delivery);
+}
+
+Happened Checkers::happened() const {
+  Happened all = refused_;
+  for (const auto& promise : promises_) {
+    for (const auto& [what, count] : promise->happened()) all[what] += count;
+  }
+  return all;
 }
 
 void Checkers::finish(const End& end) {
@@ -141,6 +160,10 @@ void Checkers::finish(const End& end) {
   check_deliveries();
   check_received();
   check_ends(end);
+  check_signals();
+  check_board();
+  if (!violations_.empty()) return;
+  for (const auto& promise : promises_) promise->finish(end.all_ended);
 }
 
 // ---- 1
@@ -219,11 +242,13 @@ class Checkers::Turns {
     const Key* key = meant != checkers_.meant_.end()       ? &meant->second
                      : started != checkers_.started_.end() ? &started->second.key
                                                            : nullptr;
-    return key == nullptr || key->topic == kTopicAsks ? nullptr : key;
+    return key == nullptr || runs_at_once(key->topic) == 0 ? nullptr : key;
   }
 
   static std::string name(const Key& key) {
-    const std::string& by = key.topic == kTopicNotes ? key.order_key : key.client;
+    const std::string& by = key.topic == kTopicTurns   ? key.client
+                            : key.topic == kTopicSolos ? std::string()
+                                                       : key.order_key;
     return fmt::format("{} of tenant {} in topic {}", by, key.tenant, key.topic);
   }
 
@@ -232,7 +257,7 @@ class Checkers::Turns {
     if (key == nullptr) return;
     auto& inside = inside_[name(*key)];
     inside.insert(run);
-    if (inside.size() <= 1) return;
+    if (inside.size() <= runs_at_once(key->topic)) return;
     checkers_.violation(13, fmt::format("{} runs of {} go on at once", inside.size(), name(*key)));
   }
 
@@ -256,7 +281,7 @@ std::string fold(core::Partition& partition, const std::vector<JournalRow>& rows
     if (applied->verdict != row.record.verdict) {
       return fmt::format("seq {} has another verdict", row.record.seq);
     }
-    look(effects);
+    look(row.record, effects);
     effects.clear();
     // Sometimes not asked: hashes must not depend on when they are taken.
     if ((row.batch_end || random.chance(700)) && partition.state_hash() != row.live_hash) {
@@ -281,8 +306,9 @@ void Checkers::check_fold(core::PartitionId partition, const Database::Stored& s
   Turns turns(*this);
   std::vector<core::Send> sent;
   const std::string difference =
-      fold(folded, stored.journal, 0, random, [&](const core::Effects& effects) {
+      fold(folded, stored.journal, 0, random, [&](const auto& record, const auto& effects) {
         turns.after(effects);
+        for (const auto& promise : promises_) promise->see({partition, record, effects});
         for (const core::Effect& effect : effects) {
           if (const auto* send = std::get_if<core::Send>(&effect)) sent.push_back(*send);
         }
@@ -320,7 +346,7 @@ void Checkers::check_checkpoint(core::PartitionId partition, const Database::Sto
   // The digest of a batch that the checkpoint cuts cannot be compared; checkpoints stand between
   // batches, so there is none.
   const std::string difference = fold(*restored, stored.journal, checkpoint.checkpoint.seq, random,
-                                      [](const core::Effects&) {});
+                                      [](const auto&, const auto&) {});
   if (!difference.empty()) violation(3, fmt::format("fold of {}: {}", name, difference));
 }
 
@@ -332,13 +358,16 @@ void Checkers::check_inputs(core::PartitionId partition, const Database::Stored&
   }
 }
 
-// Notes count by their key, wherever they came in.
+// Some count by their key, wherever they came in.
 core::PartitionId Checkers::home_of_run(core::PartitionId partition, core::TenantId tenant,
                                         const core::Event& event) const {
   const auto data = vm::decode_value(event.data);
-  if (event.topic != kTopicNotes || !data) return partition;
+  const bool by_key = event.topic == kTopicNotes || event.topic == kTopicPairs;
+  if ((!by_key && event.topic != kTopicSolos) || !data) return partition;
   const auto partitions = static_cast<unsigned>(database_.stored().size());
-  return core::partition_of_key(tenant, data->elements()[1].as_text(), partitions);
+  const std::string_view key =
+      by_key ? data->elements()[1].as_text() : std::string_view("concurrency per tenant");
+  return core::partition_of_key(tenant, key, partitions);
 }
 
 void Checkers::check_input(core::PartitionId partition, const JournalRow& row) {
@@ -353,6 +382,7 @@ void Checkers::check_input(core::PartitionId partition, const JournalRow& row) {
     violation(4, fmt::format("id {} of client {} was journaled twice", key.id, key.client));
   }
   last->second = record.time;
+  if (key.topic == kTopicFacts) return;  // starts nothing
   const core::PartitionId home = home_of_run(partition, record.tenant, *event);
   const core::RunId run = home == partition
                               ? core::make_run_id(partition, record.seq, record.time, 0)
@@ -474,59 +504,6 @@ void Checkers::check_received() {
       }
     }
   }
-}
-
-// ---- 5 and 9: every run has one end
-
-void Checkers::check_ends(const End& end) {
-  for (const auto& [key, first] : accepted_) {
-    if (journaled_.contains(key)) continue;
-    violation(4, fmt::format("id {} was accepted and is not in the journal", key.id));
-  }
-  for (const auto& [run, started] : started_) {
-    const auto ended = ends_.find(run);
-    const std::size_t ends = ended == ends_.end() ? 0 : ended->second.size();
-    if (ends > 1) {
-      violation(5, fmt::format("run {} has {} outcomes", to_text(run), ends));
-    } else if (superseded_.contains(run)) {
-      check_superseded(run);
-    } else if (ends == 0 && started.has_client) {
-      stuck(fmt::format("run {} has no outcome", to_text(run)));
-    } else if (ends == 1) {
-      const core::Delivery& outcome = ended->second.front();
-      const bool good = outcome.name == "Answer";
-      if (good && outcome.data_json != answer_json(started.topic, started.text)) {
-        violation(5, fmt::format("run {} answered {}", to_text(run), outcome.data_json));
-      }
-      if (!good && charged_.contains(run) && !refunded_.contains(run)) {
-        violation(5, fmt::format("run {} failed, and its charge was not undone", to_text(run)));
-      }
-      if (!good && end.harmless) {
-        stuck(fmt::format("run {} ended with {} {}, though nothing failed", to_text(run),
-                          outcome.name, outcome.data_json));
-      }
-    }
-  }
-  if (!end.all_ended) stuck("not everything ended after the faults had stopped");
-}
-
-// It said nothing, what it did is undone, and a newer one of the same client answers for it.
-void Checkers::check_superseded(const core::RunId& run) {
-  const Started& old = started_.at(run);
-  if (ends_.contains(run)) {
-    violation(13, fmt::format("run {} was superseded, and answers", to_text(run)));
-  }
-  if (charged_.contains(run) && !refunded_.contains(run)) {
-    violation(13,
-              fmt::format("run {} was superseded, and its charge was not undone", to_text(run)));
-  }
-  for (const auto& [other, started] : started_) {
-    const bool newer = started.partition == old.partition && started.seq > old.seq &&
-                       started.topic == old.topic && started.key.tenant == old.key.tenant &&
-                       started.key.client == old.key.client;
-    if (newer && ends_.contains(other)) return;
-  }
-  stuck(fmt::format("run {} was superseded, and nobody answers for it", to_text(run)));
 }
 
 }  // namespace sluice::sim

@@ -5,10 +5,13 @@
 //   6 messages  7 deliveries                    9 nothing stuck, everything ends
 //   13 turns: under `concurrency` no more go on than may, and each event has the answer of its run
 //      or of a newer one
+//   14 signals  15 hedges and streams  16 children  17 schedules: promises.hpp
+//   18 groups: a run's line stands once in the log
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <tuple>
@@ -19,6 +22,7 @@
 #include "engine/core/programs.hpp"
 #include "engine/core/record.hpp"
 #include "engine/sim/database.hpp"
+#include "engine/sim/promises.hpp"
 
 namespace sluice::sim {
 
@@ -43,7 +47,8 @@ class Checkers {
  public:
   // Both must outlive the checkers.
   // `outbox_messages` is that of every partition's configuration.
-  Checkers(const Database& database, core::ProgramSource& programs, std::uint64_t outbox_messages);
+  Checkers(const Database& database, core::ProgramSource& programs, const vm::Program& program,
+           std::uint64_t outbox_messages);
 
   // ---- while the run goes on
   void violation(unsigned invariant, std::string text);
@@ -52,6 +57,8 @@ class Checkers {
   // the database).
   void observed(core::PartitionId partition, core::Seq seq, std::uint64_t print, const char* what);
   void accepted(const Key& key, const core::Accepted& answer);
+  // A client was told that its signal is taken.
+  void signalled(const core::RunId& run, const std::string& client, const std::string& id);
   // The task frame left a node for a worker's socket. A node's time as a partition's owner: what it
   // offered early may be lost with it, and begin anew under a higher epoch.
   struct Term {
@@ -73,6 +80,9 @@ class Checkers {
   void finish(const End& end);
 
   const std::vector<Violation>& violations() const { return violations_; }
+  // What happened, and how often: by then every journal was folded.
+  Happened happened() const;
+  void refused(const std::string& why) { ++refused_["refused " + why]; }
 
  private:
   core::Partition::Config config_of(core::PartitionId partition) const;
@@ -96,6 +106,9 @@ class Checkers {
   class Turns;
   void check_superseded(const core::RunId& run);
   void check_ends(const End& end);
+  void check_end(const core::RunId& run, const core::Delivery& outcome, const End& end);
+  void check_signals();
+  void check_board();
 
   struct Observation {
     core::PartitionId partition{};
@@ -119,6 +132,7 @@ class Checkers {
 
   const Database& database_;
   core::ProgramSource& programs_;
+  const vm::Program& program_;
   const std::uint64_t outbox_messages_;
   std::vector<Violation> violations_;
   std::vector<Observation> observations_;
@@ -142,6 +156,9 @@ class Checkers {
   std::map<core::RunId, Started> started_;
   std::map<core::RunId, Key> meant_;  // by the client that was told of the run
   std::set<core::RunId> superseded_;
+  std::set<std::tuple<core::RunId, std::string, std::string>> signalled_;  // run, client, id
+  std::vector<std::unique_ptr<Promise>> promises_;
+  Happened refused_;
   std::map<core::RunId, std::vector<core::Delivery>> ends_;
 };
 

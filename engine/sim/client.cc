@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "engine/sim/node.hpp"
 #include "engine/sim/workload_program.hpp"
@@ -38,6 +39,9 @@ bool Client::content() const {
   for (const auto& [number, sending] : sending_) {
     if (!sending.done) return false;
   }
+  for (const Signaling& signaling : signals_) {
+    if (!signaling.done) return false;
+  }
   // A turn's answer is that of those before it, too.
   core::Seq answered = 0;
   for (const auto& [run, seq] : turns_) {
@@ -55,26 +59,49 @@ void Client::send_next() {
   const auto number = static_cast<unsigned>(sending_.size()) + 1;
   if (number > world_.options.events_per_client) return;
   Sending& sending = sending_[number];
-  const std::string text = fmt::format("{}-{}-{}", core::number(tenant_), name_, number);
-  sending.key.tenant = core::number(tenant_);
-  sending.key.client = name_;
-  sending.key.topic = random_.chance(450)   ? kTopicAsks
-                      : random_.chance(500) ? kTopicNotes
-                                            : kTopicTurns;
-  // Ids of clients and topics may be equal; they are told apart by the rest of the key.
-  sending.key.id = fmt::format("id-{}", number);
-  if (sending.key.topic != kTopicNotes) {
-    sending.data = ask_value(text);
-  } else {
-    const std::string key = fmt::format("k{}", random_.below(5));
-    sending.key.order_key = vm::encode_value(vm::Value::string(key));
-    sending.data = note_value(text, key);
-  }
+  compose(sending, number);
   send(number);
   keep_sending(number);
   const TimeUs spread = std::max<TimeUs>(world_.options.faults_us, kSecond);
   const TimeUs gap = random_.between(0, 2 * spread / world_.options.events_per_client);
   world_.scheduler.after(gap, [this] { send_next(); });
+}
+
+void Client::compose(Sending& sending, unsigned number) {
+  // Most of what is sent is of the older kinds: they are what most seeds are about.
+  constexpr std::array<std::uint32_t, 20> kTopics = {
+      kTopicAsks,   kTopicAsks,    kTopicAsks,     kTopicAsks,    kTopicNotes,
+      kTopicNotes,  kTopicTurns,   kTopicTurns,    kTopicTalks,   kTopicTalks,
+      kTopicNudges, kTopicNudges,  kTopicFacts,    kTopicWatches, kTopicWatches,
+      kTopicFacts,  kTopicErrands, kTopicSpeeches, kTopicPairs,   kTopicSolos};
+  const std::size_t kinds = world_.options.all_topics ? kTopics.size() : 8;
+  const auto string = [](const std::string& text) { return vm::Value::string(text); };
+  const vm::Program& program = world_.programs.program();
+  sending.key.tenant = core::number(tenant_);
+  sending.key.client = name_;
+  sending.key.topic = kTopics[random_.below(kinds)];
+  // Ids of clients and topics may be equal; they are told apart by the rest of the key.
+  sending.key.id = fmt::format("id-{}", number);
+  const std::string text = fmt::format("{}-{}-{}", core::number(tenant_), name_, number);
+  std::vector<vm::Value> fields{string(text)};
+  if (const auto field = key_field(sending.key.topic)) {
+    const std::string key = fmt::format("k{}", random_.below(5));
+    sending.key.order_key = vm::encode_value(string(key));
+    fields.push_back(string(key));
+  }
+  if (sending.key.topic == kTopicFacts)
+    fields.push_back(string(fmt::format("k{}", random_.below(5))));
+  if (sending.key.topic == kTopicWatches)
+    fields.push_back(string(fmt::format("k{}", random_.below(5))));
+  if (sending.key.topic == kTopicTalks) fields.push_back(vm::Value::integer(random_.between(0, 4)));
+  if (sending.key.topic == kTopicNudges) {
+    const auto& talks = world_.talks;
+    fields.push_back(string(talks.empty() || random_.chance(50)
+                                ? "nobody"
+                                : to_text(talks[random_.below(talks.size())])));
+  }
+  const std::uint32_t event = program.topics[sending.key.topic].event;
+  sending.data = event_value(program, program.events[event].name, fields);
 }
 
 void Client::keep_sending(unsigned number) {
@@ -95,7 +122,7 @@ void Client::send(unsigned number) {
   event.order_key = sending.key.order_key;
   event.data = sending.data;
   const core::PartitionId partition =
-      sending.key.topic != kTopicNotes
+      !key_field(sending.key.topic)
           ? home_
           : core::partition_of_key(tenant_, sending.key.order_key, world_.options.partitions);
   world_.send({partition, core::make_record(tenant_, event), {kToClient, index_, number}});
@@ -112,18 +139,23 @@ void Client::cancel(const core::RunId& run) {
 }
 
 void Client::answered(std::uint64_t token, const core::Effect& effect) {
+  if (token >= kSignalTokens) return signal_answered(token - kSignalTokens, effect);
   const auto number = static_cast<unsigned>(token);
   if (const auto* answer = std::get_if<core::Accepted>(&effect)) {
     accepted(number, *answer);
-  } else if (const auto* rejected = std::get_if<core::Rejected>(&effect)) {
-    // What is not there now is asked again; nothing else may be refused here.
-    if (rejected->code == core::Refusal::unavailable || rejected->code == core::Refusal::busy) {
-      return;
-    }
-    world_.checkers.violation(0,
-                              fmt::format("client {} was refused: {}", name_, rejected->message));
-    sending_.at(number).done = true;
+  } else if (const auto* refusal = std::get_if<core::Rejected>(&effect)) {
+    rejected(number, *refusal);
   }
+}
+
+void Client::rejected(unsigned number, const core::Rejected& answer) {
+  world_.checkers.refused(fmt::format("event {}", refusal_word(answer.code)));
+  // What is not there now is asked again; nothing else may be refused here.
+  if (answer.code == core::Refusal::unavailable || answer.code == core::Refusal::busy) return;
+  Sending& sending = sending_.at(number);
+  sending.done = true;
+  if (answer.code == core::Refusal::expired && sending.key.topic == kTopicPairs) return;
+  world_.checkers.violation(0, fmt::format("client {} was refused: {}", name_, answer.message));
 }
 
 void Client::accepted(unsigned number, const core::Accepted& answer) {
@@ -132,6 +164,7 @@ void Client::accepted(unsigned number, const core::Accepted& answer) {
   for (const core::RunId& run : answer.runs) {
     runs_.try_emplace(run, false);
     if (sending.key.topic == kTopicTurns) turns_.try_emplace(run, answer.seq);
+    if (sending.key.topic == kTopicTalks && !sending.done) plan_signals(run);
   }
   if (!sending.done && world_.faults.strikes(world_.options.client_cancels)) {
     for (const core::RunId& run : answer.runs) cancel(run);

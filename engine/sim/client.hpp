@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "engine/core/effect.hpp"
 #include "engine/core/ids.hpp"
@@ -13,6 +14,9 @@
 #include "engine/sim/world.hpp"
 
 namespace sluice::sim {
+
+// Tokens of answers to signals begin here; below are events.
+inline constexpr std::uint64_t kSignalTokens = 1'000'000;
 
 class Client {
  public:
@@ -42,9 +46,26 @@ class Client {
   void send(unsigned number);
   void keep_sending(unsigned number);
   void accepted(unsigned number, const core::Accepted& answer);
+  // What it sends under this number, from what it knows now.
+  void compose(Sending& sending, unsigned number);
+  void rejected(unsigned number, const core::Rejected& answer);
   void cancel(const core::RunId& run);
   void watch();  // the socket: connected to its home's owner, and nothing missed
   void connect();
+
+  // ---- signals (client_signals.cc)
+  struct Signaling {
+    core::RunId run;
+    std::string id;
+    std::string data;
+    bool fits = true;  // the run receives such an event
+    bool done = false;
+  };
+  // To a run of `talk` that this client started.
+  void plan_signals(const core::RunId& run);
+  void begin_signal(const core::RunId& run, bool fits);
+  void signal(std::size_t index);
+  void signal_answered(std::size_t index, const core::Effect& effect);
 
   World& world_;
   unsigned index_;
@@ -54,6 +75,7 @@ class Client {
   core::PartitionId home_;
   std::map<unsigned, Sending> sending_;  // by number from 1; also what is done
   unsigned cancels_ = 0;
+  std::vector<Signaling> signals_;
 
   std::uint64_t connection_ = 0;
   int node_ = -1;

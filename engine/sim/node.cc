@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 
+#include "engine/schedule/instants.hpp"
 #include "engine/sim/node_statement.hpp"
 #include "engine/sim/workload_program.hpp"
 #include "vm/value.hpp"
@@ -19,6 +21,11 @@ constexpr std::uint64_t kNoncesPerBoot = 1'000'000;
 // Timers that fire in a row before inputs have their turn.
 constexpr unsigned kTimersInARow = 16;
 constexpr std::size_t kRowBytes = 2000;
+
+bool is_signal(const core::Record& record) {
+  const auto envelope = message_in(record);
+  return envelope && envelope->kind == core::MessageKind::signal;
+}
 
 }  // namespace
 
@@ -155,7 +162,9 @@ void Node::pump() {
   dispatcher_->tick(now(), actions);
   act(actions);
   for (auto& [partition, slot] : slots_) {
-    if (slot.serving) fire_timers(slot);
+    if (!slot.serving) continue;
+    fire_schedules(slot);
+    fire_timers(slot);
   }
   while (!inbox_.empty() && building_.records < world_.options.batch_max) {
     Input input = std::move(inbox_.front());
@@ -173,7 +182,10 @@ void Node::pump() {
     if (at) next = std::min(next, std::max<TimeUs>(*at - now(), 0));
   };
   due(dispatcher_->next_due());
-  for (const auto& [partition, slot] : slots_) due(slot.partition.next_due());
+  for (const auto& [partition, slot] : slots_) {
+    due(slot.partition.next_due());
+    due(slot.next_instant);
+  }
   // While a batch is full or on its way, its end wakes the node; a timer that is lost would wake it
   // for ever.
   if (next > 0 || (!in_flight_ && world_.options.plant != Plant::timer_lost)) {
@@ -193,6 +205,28 @@ void Node::fire_timers(Slot& slot) {
   }
 }
 
+// Of instants that were missed the last one counts.
+void Node::fire_schedules(Slot& slot) {
+  core::Partition& partition = slot.partition;
+  const TimeUs time = std::max(now(), partition.last_time());
+  if (slot.next_instant && *slot.next_instant > time) return;
+  if (building_.records >= world_.options.batch_max) return;
+  slot.next_instant = std::numeric_limits<TimeUs>::max();
+  for (const core::ScheduledFlow& each : partition.schedules()) {
+    TimeUs after = each.after;
+    const auto instant = schedule::last_instant(each.schedule, after, time);
+    if (instant) {
+      const core::Cron cron{kDeployment, each.flow, *instant};
+      const core::Record record = core::make_record(core::TenantId{1}, cron);
+      after = *instant;
+      if (partition.admit(cron)) apply(slot, {partition.id(), record, {}});
+      if (slot.folded && strike(Plant::instant_doubled)) apply(slot, {partition.id(), record, {}});
+    }
+    const auto next = schedule::next_instant(each.schedule, after);
+    if (next) slot.next_instant = std::min(*slot.next_instant, *next);
+  }
+}
+
 void Node::take(Slot& slot, Input&& input) {
   if (!slot.partition.needs(input.record).empty()) {
     return world_.checkers.violation(0, "a record needs what is not there");
@@ -209,7 +243,8 @@ void Node::change_key(const Slot& slot, Input& input) {
   if (!event || event->topic != kTopicNotes || !strike(Plant::key_changed)) return;
   const auto data = vm::decode_value(event->data);
   const std::string text(data->elements()[0].as_text());
-  const std::string changed = note_value(text, fmt::format("other {}", slot.partition.next_seq()));
+  const std::string changed = note_value(world_.programs.program(), text,
+                                         fmt::format("other {}", slot.partition.next_seq()));
   event->data = changed;
   input.record.body = core::encode(core::Event(*event));
 }
@@ -230,10 +265,16 @@ Node::Admission Node::admit(Slot& slot, const Input& input) {
       const auto body = core::decode<core::Signal>(input.record.body);
       const TimeUs time = std::max(now(), partition.last_time());
       auto answer = partition.admit(input.record.tenant, *body, time, input.reply);
+      if (!answer && strike(Plant::signal_dropped)) {
+        answer = core::Accepted{partition.last_seq(), input.reply};
+      }
       if (!answer) return Admission::fresh;
       hold(slot, std::move(*answer));
       return Admission::answered;
     }
+    case core::Kind::verdict:
+      return partition.admit(*core::decode<core::Spoke>(input.record.body)) ? Admission::fresh
+                                                                            : Admission::dropped;
     case core::Kind::done:
       return admit_report<core::Done>(slot, input);
     case core::Kind::failed:
@@ -346,7 +387,9 @@ void Node::apply(Slot& slot, Input&& input) {
                        applied.error().message));
   }
   record.verdict = applied->verdict;
-  if (!core::is_sound(record.verdict)) {
+  // A signal to a run that is over, or takes no more, is said to be lost.
+  const bool told_in_vain = record.kind == core::Kind::message && is_signal(record);
+  if (!core::is_sound(record.verdict) && !told_in_vain) {
     world_.checkers.violation(0, "a record faulted: " + applied->fault);
   }
   if (record.kind == core::Kind::done) {

@@ -29,6 +29,7 @@ struct TaskFrame {
   std::string task;
   std::string args_json;
   std::uint32_t lease_ms = 0;
+  bool stream = false;  // its worker says something before it is done
 };
 
 class Node {
@@ -50,6 +51,8 @@ class Node {
                      const std::vector<dispatch::LeaseName>& reclaim);
   void worker_credit(core::WorkerId worker, unsigned credit);
   void worker_renew(core::WorkerId worker, const dispatch::LeaseName& lease);
+  // The first piece of a stream.
+  void worker_speaks(const dispatch::LeaseName& lease);
   void worker_left(core::WorkerId worker);
   // Live deliveries go to this client from now on, after all that it has not seen.
   void attach(unsigned client, std::uint64_t connection, std::uint64_t after);
@@ -75,6 +78,7 @@ class Node {
     Generation next_generation = 1;
     core::Seq checkpointed = 0;
     std::optional<StoredCheckpoint> checkpoint;  // being written
+    std::optional<TimeUs> next_instant;          // of its schedules; nothing: not known
   };
   // What one partition adds to a batch.
   struct Part {
@@ -112,6 +116,7 @@ class Node {
   void wake(TimeUs delay);
   void pump();
   void fire_timers(Slot& slot);
+  void fire_schedules(Slot& slot);
   void take(Slot& slot, Input&& input);
   void change_key(const Slot& slot, Input& input);
   enum class Admission : std::uint8_t { fresh, answered, dropped };

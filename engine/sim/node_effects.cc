@@ -161,6 +161,7 @@ void Node::frame_to_worker(const dispatch::HandOut& hand_out) {
   frame.task = offer.task;
   frame.args_json = offer.args_json;
   frame.lease_ms = hand_out.lease_ms;
+  frame.stream = offer.stream;
   world_.transmit([this, frame] { Worker::handed(world_, frame); });
 }
 
@@ -218,6 +219,11 @@ void Node::worker_renew(core::WorkerId worker, const dispatch::LeaseName& lease)
   dispatch::Actions actions;
   dispatcher_->renew(worker, lease, now(), actions);
   act(actions);
+}
+
+void Node::worker_speaks(const dispatch::LeaseName& lease) {
+  const core::Spoke spoke{lease.key.run, lease.key.step, lease.key.attempt, lease.opened};
+  push(lease.key.partition, core::make_record(core::TenantId{}, spoke));
 }
 
 void Node::worker_left(core::WorkerId worker) {

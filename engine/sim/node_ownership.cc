@@ -17,16 +17,16 @@ constexpr TimeUs kShareWait = 2 * kSecond;
 
 void Node::beat() {
   const TimeUs sent = world_.scheduler.now();
-  struct Seen {
+  struct Owners {
     std::vector<Ownership> all;
   };
-  statement<Seen>(
+  statement<Owners>(
       [this, boot = boot_](Database& database) {
         // A statement of an earlier life renews nothing.
         if (boot_ == boot) database.renew(index_, world_.scheduler.now());
-        return Seen{database.ownership()};
+        return Owners{database.ownership()};
       },
-      [this, sent](std::optional<Seen> seen) {
+      [this, sent](std::optional<Owners> seen) {
         if (!seen) return;
         valid_until_ = sent + kNodeLease;
         compare(seen->all);

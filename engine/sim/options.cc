@@ -38,6 +38,8 @@ constexpr std::array<std::string_view, kPlants> kPlantNames = {
     "message_given_up",
     "message_changed",
     "key_changed",
+    "signal_dropped",
+    "instant_doubled",
 };
 
 // Most runs have few kinds of faults: a bug that needs one is not hidden by the noise of all.
@@ -98,6 +100,7 @@ Options draw_options(std::uint64_t seed) {
   o.client_repeats = sometimes(random, 300);
   o.client_cancels = sometimes(random, 100);
   o.outbox_messages = random.chance(400) ? pick(1, 6) : 0;
+  o.all_topics = random.chance(700);
   return o;
 }
 
@@ -111,6 +114,7 @@ std::string describe(const Options& o) {
   const auto add = [&](const char* name, auto value) {
     if (value != 0) text += fmt::format(" {} {}", name, value);
   };
+  add("all_topics", o.all_topics ? 1 : 0);
   add("outbox", o.outbox_messages);
   add("crash", o.crash);
   add("crash_at", o.crash_at);

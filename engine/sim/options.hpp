@@ -41,10 +41,12 @@ enum class Plant : std::uint8_t {
   message_given_up,         // one that came too early is acknowledged and dropped
   message_changed,          // what is taken is not what was sent
   key_changed,              // an event's key is altered on its way into the journal
+  signal_dropped,           // a signal is answered, and not journaled
+  instant_doubled,          // after a takeover the last instant of a schedule is journaled again
 };
 std::string_view plant_name(Plant plant);
 std::optional<Plant> parse_plant(std::string_view name);
-inline constexpr unsigned kPlants = static_cast<unsigned>(Plant::key_changed) + 1;
+inline constexpr unsigned kPlants = static_cast<unsigned>(Plant::instant_doubled) + 1;
 
 // Chances are in a thousand.
 struct Options {
@@ -60,6 +62,7 @@ struct Options {
   unsigned credit = 1;
   unsigned batch_max = 1;         // records of one statement
   unsigned checkpoint_every = 0;  // records; 0: never
+  bool all_topics = false;        // not only asks, notes and turns
   unsigned outbox_messages = 0;   // beyond which runs wait to send; 0: as in production
   TimeUs database_us = 0;         // a statement takes up to this
   TimeUs network_us = 0;          // a frame takes up to this

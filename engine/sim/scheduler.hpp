@@ -14,8 +14,8 @@ using core::TimeUs;
 
 inline constexpr TimeUs kMs = 1000;
 inline constexpr TimeUs kSecond = 1'000'000;
-// Virtual time begins here: 2026-01-01T00:00:00Z.
-inline constexpr TimeUs kEpoch = 1'767'225'600 * kSecond;
+// Virtual time begins here: 2025-12-31T23:59:55Z, so that schedules come due while things break.
+inline constexpr TimeUs kEpoch = 1'767'225'595 * kSecond;
 
 class Scheduler {
  public:

@@ -36,6 +36,7 @@ Outcome simulate(const Options& options, const std::shared_ptr<const vm::Verifie
     for (const JournalRow& row : stored.journal) all += row.live_hash;
     if (!stored.journal.empty()) all += stored.journal.back().chain;
   }
+  outcome.happened = world.checkers.happened();
   outcome.digest = hex(all);
   outcome.trace = std::move(world.trace);
   return outcome;

@@ -21,6 +21,7 @@ struct Outcome {
   std::uint64_t takeovers = 0;
   std::uint64_t checkpoints = 0;
   std::int64_t virtual_us = 0;
+  Happened happened;
   std::string digest;  // of all journals: equal for equal options
   std::string trace;
 };

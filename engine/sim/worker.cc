@@ -11,7 +11,6 @@ namespace {
 
 constexpr TimeUs kWatch = 250 * kMs;
 constexpr TimeUs kReportWait = 800 * kMs;
-const std::vector<std::string> kTasks = {"lookup", "charge", "refund", "left", "right", "file"};
 
 // The one argument of all tasks, out of ["…"]: its text needs no escapes.
 std::string argument(const std::string& args_json) {
@@ -67,10 +66,19 @@ void Worker::connect(std::size_t index) {
   const unsigned credit = world_.options.credit > busy ? world_.options.credit - busy : 0;
   // A handshake: it arrives, or there is no socket.
   world_.scheduler.after(world_.faults.up_to(world_.options.network_us),
-                         [=, boot = socket.boot, id = socket.id] {
+                         [=, boot = socket.boot, id = socket.id, offered = tasks()] {
                            if (node->boot() != boot) return;
-                           node->worker_joined(id, tenant, kTasks, credit, reclaim);
+                           node->worker_joined(id, tenant, offered, credit, reclaim);
                          });
+}
+
+// All but the rare one, which only some do.
+std::vector<std::string> Worker::tasks() const {
+  std::vector<std::string> names;
+  for (const vm::TaskInfo& task : world_.programs.program().tasks) {
+    if (task.name != "rare" || index_ % 3 == 1) names.push_back(task.name);
+  }
+  return names;
 }
 
 void Worker::lose_socket(std::size_t index) {
@@ -146,6 +154,19 @@ void Worker::work(std::uint64_t number) {
   if (jobs_.at(number).hangs) takes = 12 * kSecond;
   if (world_.faults.strikes(world_.options.worker_lies)) takes += random_.between(0, 5 * kSecond);
   world_.scheduler.after(takes, [this, number] { finish(number); });
+  if (!jobs_.at(number).frame.stream || random_.chance(200)) return;
+  world_.scheduler.after(random_.between(0, takes), [this, number] { speak(number); });
+}
+
+void Worker::speak(std::uint64_t number) {
+  const auto found = jobs_.find(number);
+  if (found == jobs_.end()) return;
+  const dispatch::LeaseName& lease = found->second.frame.lease;
+  Node* node = world_.owner(lease.key.partition);
+  if (node == nullptr) return;
+  world_.transmit([node, boot = node->boot(), lease] {
+    if (node->up() && node->boot() == boot) node->worker_speaks(lease);
+  });
 }
 
 void Worker::renew(std::uint64_t number) {

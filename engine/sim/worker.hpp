@@ -49,6 +49,8 @@ class Worker {
   unsigned jobs_of(std::size_t node) const;
   void begin(std::size_t node, const TaskFrame& frame);
   void work(std::uint64_t number);
+  void speak(std::uint64_t number);
+  std::vector<std::string> tasks() const;
   void renew(std::uint64_t number);
   void finish(std::uint64_t number);
   void report(std::uint64_t number);

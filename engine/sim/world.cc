@@ -26,7 +26,7 @@ World::World(const Options& o, std::shared_ptr<const vm::VerifiedProgram> progra
       faults(*this, Random(o.seed).split("faults")),
       database(options),
       programs(std::move(program)),
-      checkers(database, programs, outbox_messages()) {
+      checkers(database, programs, programs.program(), outbox_messages()) {
   const Random seed(o.seed);
   for (unsigned i = 0; i < o.nodes; ++i) {
     nodes.push_back(std::make_unique<Node>(*this, static_cast<int>(i)));

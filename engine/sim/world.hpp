@@ -64,10 +64,11 @@ class World {
   std::vector<std::unique_ptr<Node>> nodes;
   std::vector<std::unique_ptr<Client>> clients;
   std::vector<std::unique_ptr<Worker>> workers;
-  std::uint64_t boots = 0;        // of nodes, in the whole run
-  std::uint64_t connections = 0;  // of workers, in the whole run: WorkerId
-  bool planted = false;           // a planted bug in the shell has done its work
-  std::string trace;              // what happened, one line each, if `tracing`
+  std::uint64_t boots = 0;         // of nodes, in the whole run
+  std::uint64_t connections = 0;   // of workers, in the whole run: WorkerId
+  std::vector<core::RunId> talks;  // runs that take signals, as their clients learn of them
+  bool planted = false;            // a planted bug in the shell has done its work
+  std::string trace;               // what happened, one line each, if `tracing`
   bool tracing = false;
   // Of every partition's configuration.
   std::uint64_t outbox_messages() const;

@@ -37,12 +37,45 @@ Outcome expect_held(const Options& options) {
 
 struct Totals {
   std::uint64_t records = 0, takeovers = 0, checkpoints = 0;
+  Happened happened;
   void add(const Outcome& outcome) {
     records += outcome.records;
     takeovers += outcome.takeovers;
     checkpoints += outcome.checkpoints;
+    for (const auto& [what, count] : outcome.happened) happened[what] += count;
   }
 };
+
+// What the workload is about: all of it happens.
+constexpr const char* kHappens[] = {"a child was called off",
+                                    "a receive by id got one",
+                                    "a receive by id ran out of time",
+                                    "a receive by other got one",
+                                    "a receive by word got one",
+                                    "a receive by word ran out of time",
+                                    "a run told another in vain",
+                                    "a step was hedged",
+                                    "an attempt spoke first",
+                                    "an event came before its subscription",
+                                    "an instant came",
+                                    "answer cancelled",
+                                    "answer completed",
+                                    "answer failed",
+                                    "echo completed",
+                                    "errand completed",
+                                    "fetch cancelled",
+                                    "memo completed",
+                                    "pair completed",
+                                    "refused event busy",
+                                    "refused signal busy",
+                                    "refused signal unexpected",
+                                    "review completed",
+                                    "solo completed",
+                                    "speak completed",
+                                    "talk completed",
+                                    "tick completed",
+                                    "turn superseded",
+                                    "watch completed"};
 
 TEST(Simulation, FixedSeedsHold) {
   Totals totals;
@@ -51,6 +84,7 @@ TEST(Simulation, FixedSeedsHold) {
   EXPECT_GT(totals.records, 10'000u);
   EXPECT_GT(totals.takeovers, 400u);
   EXPECT_GT(totals.checkpoints, 100u);
+  for (const char* what : kHappens) EXPECT_GE(totals.happened[what], 5u) << what;
 }
 
 // Seeds that once failed.
@@ -100,16 +134,28 @@ Options quiet_options(std::uint64_t seed) {
   return options;
 }
 
-TEST(Simulation, ACrashAtEveryAwait) {
-  const std::uint64_t awaits = expect_held(quiet_options(5)).awaits;
+void crash_at_every_await(const Options& quiet) {
+  const std::uint64_t awaits = expect_held(quiet).awaits;
   ASSERT_GT(awaits, 100u);
   Totals totals;
   for (std::uint64_t at = 1; at <= awaits && !testing::Test::HasFailure(); ++at) {
-    Options options = quiet_options(5);
+    Options options = quiet;
     options.crash_at = at;
     totals.add(expect_held(options));
   }
   EXPECT_GT(totals.takeovers, 2 * awaits) << "the crashes did not happen";
+}
+
+TEST(Simulation, ACrashAtEveryAwait) {
+  crash_at_every_await(quiet_options(5));
+}
+
+// Signals, subscriptions, children, a schedule.
+TEST(Simulation, ACrashAtEveryAwaitOfTheWholeWorkload) {
+  Options options = quiet_options(5);
+  options.all_topics = true;
+  options.events_per_client = 5;
+  crash_at_every_await(options);
 }
 
 struct PlantRow {
@@ -168,6 +214,8 @@ TEST(PlantedBug, IsFoundByItsChecker) {
       {Plant::message_given_up, 6},
       {Plant::message_changed, 6},
       {Plant::key_changed, 13},
+      {Plant::signal_dropped, 14},
+      {Plant::instant_doubled, 17},
   };
   EXPECT_EQ(rows.size() + 1, kPlants) << "a planted bug without a row";
   for (const PlantRow& row : rows) check(row);
