@@ -48,15 +48,17 @@ struct Operands {
   std::string reg_() const { return reg(i.a); }
   std::string reg_reg() const { return reg(i.a) + ", " + reg(i.b); }
   std::string reg_reg_reg() const { return reg_reg() + ", " + reg(i.c); }
-  std::string reg_const() const {
-    std::string text = reg(i.a) + ", #" + number(i.wide());
-    if (i.wide() >= program.constants.size()) return text;
-    auto value = decode_value(program.constants[i.wide()]);
+  std::string constant(uint32_t index) const {
+    std::string text = "#" + number(index);
+    if (index >= program.constants.size()) return text;
+    auto value = decode_value(program.constants[index]);
     if (!value) return text;
     std::string shown = describe(program.types, *value);
     if (shown.size() > 60) shown = std::string(cut_text(shown, 57)) + "...";
     return text + "  ; " + shown;
   }
+  std::string reg_const() const { return reg(i.a) + ", " + constant(i.wide()); }
+  std::string reg_reg_float() const { return reg_reg() + ", " + constant(i.c); }
   std::string reg_imm() const { return reg(i.a) + ", " + std::to_string(i.immediate()); }
   std::string reg_reg_imm() const { return reg_reg() + ", " + std::to_string(i.short_immediate()); }
   std::string skip_imm() const { return reg(i.a) + ", " + std::to_string(i.short_immediate()); }
@@ -178,6 +180,8 @@ std::string operands_text(const Program& program, const Instruction& i, OperandK
       return operands.reg_reg();
     case OperandKind::reg_reg_imm:
       return operands.reg_reg_imm();
+    case OperandKind::reg_reg_float:
+      return operands.reg_reg_float();
     case OperandKind::reg_reg_reg:
       return operands.reg_reg_reg();
     case OperandKind::reg_const:

@@ -147,13 +147,11 @@ std::string invalid_message(const TypeTable& types, TypeId type,
   return text;
 }
 
-bool check_json(Unit& unit, Activation& act, TypeId type, const Value& json, Value* out) {
-  if (!json.is(Kind::json)) {
-    return act.fault(std::string("`as` found a value of kind ") + kind_name(json.kind()));
-  }
-  if (act.in_constraint) return act.fault("a constraint cannot check json");
-  act.charge(json.logical_bytes());
-  auto value = decode_json(unit.types(), type, json.as_text(), {.ignore_unknown_fields = true});
+namespace {
+
+// What was read of JSON becomes the value, if it keeps its constraints.
+bool accept_decoded(Unit& unit, Activation& act, TypeId type,
+                    tl::expected<Value, std::vector<JsonProblem>> value, Value* out) {
   std::vector<JsonProblem> problems;
   if (value) {
     Constraints constraints(unit, unit.side_base(), &act.fuel);
@@ -166,6 +164,33 @@ bool check_json(Unit& unit, Activation& act, TypeId type, const Value& json, Val
   if (!problems.empty()) return act.fail("Invalid", invalid_message(unit.types(), type, problems));
   *out = std::move(*value);
   return act.accept(*out);
+}
+
+}  // namespace
+
+bool check_json(Unit& unit, Activation& act, TypeId type, const Value& json, Value* out) {
+  if (!json.is(Kind::json)) {
+    return act.fault(std::string("`as` found a value of kind ") + kind_name(json.kind()));
+  }
+  if (act.in_constraint) return act.fault("a constraint cannot check json");
+  act.charge(json.logical_bytes());
+  return accept_decoded(
+      unit, act, type,
+      decode_json(unit.types(), type, json.as_text(), {.ignore_unknown_fields = true}), out);
+}
+
+bool decode_json_text(Unit& unit, Activation& act, TypeId type, const Value& text, Value* out) {
+  if (text.is(Kind::string) && !act.in_constraint) {
+    // What it costs to read it, and to read what was read once more.
+    auto value = decode_json(unit.types(), type, text.as_text(), {.ignore_unknown_fields = true});
+    if (value) {
+      act.charge(2 * uint64_t{text.logical_bytes()});
+      return accept_decoded(unit, act, type, std::move(value), out);
+    }
+  }
+  Value json;
+  return call_builtin(unit, act, Builtin::decode, {&text, 1}, &json) &&
+         check_json(unit, act, type, json, out);
 }
 
 std::vector<JsonProblem> check_constraints(Unit& unit, TypeId type, const Value& value) {

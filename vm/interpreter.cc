@@ -7,6 +7,14 @@
 // Labels as values: an extension that GCC and clang share.
 #pragma GCC diagnostic ignored "-Wpedantic"
 
+// Every instruction takes from the fuel. GCC, left alone, keeps it on the stack, where that costs
+// as much as the instruction itself: so it is told a register that calls leave alone.
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__)
+#define SLUICE_FUEL(name) register int64_t name asm("r15")
+#else
+#define SLUICE_FUEL(name) int64_t name
+#endif
+
 namespace sluice::vm {
 namespace {
 
@@ -25,29 +33,38 @@ void release(Value* registers, uint32_t count) {
   }
 }
 
-constexpr int64_t fuel_of(Op op) {
+consteval int64_t fuel_of(Op op) {
   for (const OpInfo& info : kOps) {
     if (info.op == op) return info.fuel;
   }
   return 0;
 }
 
-// Row of each number in vm/ops.def. The verifier lets no other number pass.
-constexpr auto kRowOf = [] {
-  std::array<uint8_t, 256> rows{};
-  for (size_t i = 0; i < kOpCount; ++i) rows[static_cast<uint8_t>(kOps[i].op)] = i;
-  return rows;
-}();
+template <Op op>
+inline constexpr int64_t kFuelOf = fuel_of(op);
 
-// `to` may be the only owner of what holds `from`. Apart, because a jump to the next instruction
-// must not leave the scope of anything that is destroyed.
-inline void take(Value& to, const Value& from) {
-  Value value = from;
-  to = std::move(value);
+// The code of each number, from that of each row of vm/ops.def. The verifier lets no other pass.
+using CodeTable = std::array<const void*, 256>;
+CodeTable by_number(const void* const (&rows)[kOpCount]) {
+  CodeTable table{};
+  for (size_t i = 0; i < kOpCount; ++i) table[static_cast<uint8_t>(kOps[i].op)] = rows[i];
+  return table;
+}
+
+// REQUIRES: b > 0. A division of 32 bits takes a fraction of the time of one of 64.
+int64_t remainder(int64_t a, int64_t b) {
+  if (((static_cast<uint64_t>(a) | static_cast<uint64_t>(b)) >> 32) == 0) {
+    return static_cast<uint32_t>(a) % static_cast<uint32_t>(b);
+  }
+  return a % b;
 }
 
 bool both(Kind kind, const Value& a, const Value& b) {
   return a.is(kind) && b.is(kind);
+}
+
+bool both_are(Kind first, const Value& a, Kind second, const Value& b) {
+  return a.is(first) && b.is(second);
 }
 
 }  // namespace
@@ -55,31 +72,36 @@ bool both(Kind kind, const Value& a, const Value& b) {
 // Threaded: the code of each instruction ends by jumping to that of the next, through a table made
 // from vm/ops.def. A row that is pure or `ends` needs its OP here; what the run performs has none.
 // `r` is the registers, `at` the instruction. A helper that answers false has set the failure.
-Stop execute(Unit& unit, Activation& act) {
+Stop execute(Unit& unit, Activation& activation) {
 #define SLUICE_CODE_pure(name) &&do_##name
 #define SLUICE_CODE_ends(name) &&do_##name
 #define SLUICE_CODE_effect(name) &&effect
 #define SLUICE_CODE_suspends(name) &&effect
 #define SLUICE_OP(number, name, operands, effect, fuel, meaning) SLUICE_CODE_##effect(name),
-  static const void* const kCode[] = {
+  static const void* const kRows[] = {
 #include "vm/ops.def"
   };
 #undef SLUICE_OP
+  static const CodeTable kCode = by_number(kRows);
 
   Frame frames[kCallDepthMax + 1];
   uint32_t depth = 0;
-  const Function* function = act.function;
+  const Function* function = activation.function;
   const Instruction* code = function->code.data();
-  const Instruction* at = code + act.pc;
-  Value* r = act.registers;
-  uint32_t stack_base = act.stack_base;
-  int64_t fuel = act.fuel;
+  const Instruction* at = code + activation.pc;
+  Value* r = activation.registers;
+  uint32_t stack_base = activation.stack_base;
+  SLUICE_FUEL(fuel) = activation.fuel;
+  // Kept in memory, because only the slow ways want it.
+  Activation* volatile kept = &activation;
   const TypeTable& types = unit.types();
   const Function* const functions = unit.program().functions.data();
+  const Value* const constants = unit.constants();
+  const VerifiedProgram& program = unit.verified();
 
 // One instruction is one paragraph, whatever its macros look like.
 // clang-format off
-#define GO goto* kCode[kRowOf[static_cast<uint8_t>(at->op)]]
+#define GO goto* kCode[static_cast<uint8_t>(at->op)]
 #define NEXT \
   ++at; \
   GO
@@ -91,10 +113,11 @@ Stop execute(Unit& unit, Activation& act) {
   GO
 #define OP(name) \
   do_##name: \
-  if ((fuel -= fuel_of(Op::name)) < 0) [[unlikely]] goto out_of_fuel;
-// `call` is a condition that may fail, and may take fuel from the activation.
+  if ((fuel -= kFuelOf<Op::name>) < 0) [[unlikely]] goto out_of_fuel;
+// `call` is a condition that may fail, and may take fuel from the activation `act`.
 #define DO(call) \
   { \
+    Activation& act = *kept; \
     act.fuel = fuel; \
     bool done = call; \
     fuel = act.fuel; \
@@ -103,7 +126,7 @@ Stop execute(Unit& unit, Activation& act) {
   }
 // Goes on behind the call.
 #define RETURN \
-  release(r, function->registers); \
+  release(r, program.facts(caller.at->c).may_hold); \
   function = caller.function; \
   code = function->code.data(); \
   at = caller.at; \
@@ -135,14 +158,28 @@ Stop execute(Unit& unit, Activation& act) {
     r[at->a].set(result); \
     NEXT; \
   }
+// Of a float and a constant, which the verifier has seen to be a float.
+#define FLOAT_CONST_OP(name, x, sign, y, set) \
+  OP(name) { \
+    const Value &b = r[at->b], &c = constants[at->c]; \
+    if (!b.is(Kind::floating)) [[unlikely]] goto float_const_slow; \
+    double result = x.as_float() sign y.as_float(); \
+    if (!std::isfinite(result)) [[unlikely]] goto float_const_slow; \
+    r[at->a].set(result); \
+    NEXT; \
+  }
 #define ORDER_OP(name, sign) \
   OP(name) { \
     const Value &b = r[at->b], &c = r[at->c]; \
-    if (!both(Kind::integer, b, c)) { \
-      DO(ops::order(act, at->op, &r[at->a], b, c)); \
+    if (both(Kind::integer, b, c)) [[likely]] { \
+      r[at->a].set_boolean(b.as_int() sign c.as_int()); \
+      NEXT; \
     } \
-    r[at->a].set_boolean(b.as_int() sign c.as_int()); \
-    NEXT; \
+    if (both(Kind::floating, b, c)) { \
+      r[at->a].set_boolean(b.as_float() sign c.as_float()); \
+      NEXT; \
+    } \
+    DO(ops::order(act, at->op, &r[at->a], b, c)); \
   }
 #define EQUALITY_OP(name, wanted) \
   OP(name) { \
@@ -158,6 +195,10 @@ Stop execute(Unit& unit, Activation& act) {
     const Value &a = r[at->a], &b = r[at->b]; \
     if (both(Kind::integer, a, b)) [[likely]] { \
       if (a.as_int() sign b.as_int()) { SKIP; } \
+      NEXT; \
+    } \
+    if (both(Kind::floating, a, b)) { \
+      if (a.as_float() sign b.as_float()) { SKIP; } \
       NEXT; \
     } \
     TEST(ops::ordered(act, Op::as, a, b, &holds)) \
@@ -179,6 +220,7 @@ Stop execute(Unit& unit, Activation& act) {
   }
 // `call` answers in `holds`, or fails.
 #define TEST(call) \
+  Activation& act = *kept; \
   act.fuel = fuel; \
   bool holds = false; \
   bool done = call; \
@@ -191,7 +233,7 @@ Stop execute(Unit& unit, Activation& act) {
 
   OP(nop) { NEXT; }
   OP(move) { r[at->a] = r[at->b]; NEXT; }
-  OP(load_const) { r[at->a] = unit.constant(at->wide()); NEXT; }
+  OP(load_const) { r[at->a] = constants[at->wide()]; NEXT; }
   OP(load_int) { r[at->a].set_integer(at->immediate()); NEXT; }
   OP(load_none) { r[at->a].set_none(); NEXT; }
   OP(load_bool) { r[at->a].set_boolean(at->x != 0); NEXT; }
@@ -206,7 +248,7 @@ Stop execute(Unit& unit, Activation& act) {
     if (at->short_immediate() <= 0) [[unlikely]] {
       DO(ops::divide(act, Op::rem_int, &r[at->a], r[at->b], Value::integer(at->short_immediate())));
     }
-    r[at->a].set_integer(r[at->b].as_int() % at->short_immediate());
+    r[at->a].set_integer(remainder(r[at->b].as_int(), at->short_immediate()));
     NEXT;
   }
   OP(div_int) DO(ops::divide(act, at->op, &r[at->a], r[at->b], r[at->c]))
@@ -215,7 +257,7 @@ Stop execute(Unit& unit, Activation& act) {
     if (!both(Kind::integer, b, c) || c.as_int() <= 0) {
       DO(ops::divide(act, at->op, &r[at->a], b, c));
     }
-    r[at->a].set_integer(b.as_int() % c.as_int());
+    r[at->a].set_integer(remainder(b.as_int(), c.as_int()));
     NEXT;
   }
   OP(neg_int) DO(ops::negate(act, at->op, &r[at->a], r[at->b]))
@@ -224,6 +266,11 @@ Stop execute(Unit& unit, Activation& act) {
   FLOAT_OP(sub_float, -, set_sum)
   FLOAT_OP(mul_float, *, set_floating)
   FLOAT_OP(div_float, /, set_floating)
+  FLOAT_CONST_OP(add_float_const, b, +, c, set_sum)
+  FLOAT_CONST_OP(mul_float_const, b, *, c, set_floating)
+  FLOAT_CONST_OP(div_float_const, b, /, c, set_floating)
+  FLOAT_CONST_OP(const_sub_float, c, -, b, set_sum)
+  FLOAT_CONST_OP(const_div_float, c, /, b, set_floating)
   OP(neg_float) DO(ops::negate(act, at->op, &r[at->a], r[at->b]))
 
   OP(add_decimal) DO(ops::decimal_arithmetic(act, at->op, &r[at->a], r[at->b], r[at->c]))
@@ -302,11 +349,16 @@ Stop execute(Unit& unit, Activation& act) {
   OP(append) DO(ops::append(act, &r[at->a], r[at->b]))
   OP(index) {
     const Value &list = r[at->b], &key = r[at->c];
+    if (both_are(Kind::map, list, Kind::string, key)) {
+      const Value* found = list.find(key);
+      found != nullptr ? r[at->a] = *found : r[at->a] = Value();
+      NEXT;
+    }
     if (!list.is(Kind::list) || !key.is(Kind::integer) ||
         static_cast<uint64_t>(key.as_int()) >= list.count()) {
       DO(ops::index(act, &r[at->a], list, key));
     }
-    take(r[at->a], list.elements()[static_cast<size_t>(key.as_int())]);
+    r[at->a] = list.elements()[static_cast<size_t>(key.as_int())];
     NEXT;
   }
   OP(list_next) {
@@ -315,7 +367,7 @@ Stop execute(Unit& unit, Activation& act) {
     auto which = static_cast<uint64_t>(r[at->c].as_int());
     if (which < r[at->b].count()) {
       r[at->c].set_integer(static_cast<int64_t>(which) + 1);
-      take(r[at->a], r[at->b].elements()[which]);
+      r[at->a] = r[at->b].elements()[which];
       at += 2;
       GO;
     }
@@ -328,7 +380,7 @@ Stop execute(Unit& unit, Activation& act) {
     if (!v[2].is(Kind::list)) [[unlikely]] goto no_list_loop;
     if (auto which = static_cast<uint64_t>(v[1].as_int()); which < v[2].count()) {
       v[1].set_integer(static_cast<int64_t>(which) + 1);
-      take(v[0], v[2].elements()[which]);
+      v[0] = v[2].elements()[which];
       JUMP;
     }
     v[0].set_none();
@@ -343,10 +395,13 @@ Stop execute(Unit& unit, Activation& act) {
     if (!record.is(Kind::record) || at->c >= record.count()) [[unlikely]] {
       DO(ops::get_field(act, at->op, &r[at->a], record, at->c));
     }
-    take(r[at->a], record.elements()[at->c]);
+    r[at->a] = record.elements()[at->c];
     NEXT;
   }
-  OP(set_field) DO(ops::set_field(act, &r[at->a], r[at->b], at->c))
+  OP(set_field) {
+    if (r[at->a].is(Kind::record) && r[at->a].replace_flat(at->c, r[at->b])) { NEXT; }
+    DO(ops::set_field(act, &r[at->a], r[at->b], at->c));
+  }
   OP(make_enum)
     DO(ops::make_enum(act, &r[at->a], at->c, at->x,
                       {r + at->b, types.enums[at->c].cases[at->x].fields.size()}))
@@ -358,6 +413,7 @@ Stop execute(Unit& unit, Activation& act) {
   OP(case_field) DO(ops::get_field(act, at->op, &r[at->a], r[at->b], at->c))
 
   OP(as_type) DO(check_json(unit, act, {at->c}, Value(r[at->b]), &r[at->a]))
+  OP(decode_as) DO(decode_json_text(unit, act, {at->c}, Value(r[at->b]), &r[at->a]))
   OP(as_json) DO(ops::as_json(act, types, &r[at->a], r[at->b]))
 
   OP(call) {
@@ -376,7 +432,7 @@ Stop execute(Unit& unit, Activation& act) {
                     {r + at->b, kBuiltins[at->c].parameter_count}, &r[at->a]))
   OP(ret) {
     if (depth == 0) {
-      act.result = std::move(r[at->a]);
+      kept->result = std::move(r[at->a]);
       goto left;
     }
     const Frame& caller = frames[--depth];
@@ -385,7 +441,7 @@ Stop execute(Unit& unit, Activation& act) {
   }
   OP(ret_none) {
     if (depth == 0) {
-      act.result = Value();
+      kept->result = Value();
       goto left;
     }
     const Frame& caller = frames[--depth];
@@ -393,58 +449,60 @@ Stop execute(Unit& unit, Activation& act) {
     RETURN;
   }
   OP(fail) {
-    ops::fail(act, r[at->a], r[at->b]);
+    ops::fail(*kept, r[at->a], r[at->b]);
     goto failed;
   }
 
   // clang-format on
 left:
-  act.fuel = fuel;
-  act.pc = static_cast<uint32_t>(at - code);
+  kept->fuel = fuel;
+  kept->pc = static_cast<uint32_t>(at - code);
   return Stop::returned;
 
 do_finish:
 do_finish_bare:
 do_rethrow:
 effect:
-  act.fuel = fuel - op_info(at->op)->fuel;
-  act.pc = static_cast<uint32_t>(at - code);
-  fuel = act.fuel;
+  kept->fuel = fuel - op_info(at->op)->fuel;
+  kept->pc = static_cast<uint32_t>(at - code);
+  fuel = kept->fuel;
   if (fuel < 0) goto out_of_fuel;
   return Stop::effect;
 
+float_const_slow:
+  DO(ops::float_constant_arithmetic(act, at->op, &r[at->a], r[at->b], constants[at->c]))
 float_slow:
   DO(ops::float_arithmetic(act, at->op, &r[at->a], r[at->b], r[at->c]))
 no_int:
-  ops::wrong_kind(act, at->op, r[at->b].is(Kind::integer) ? r[at->c] : r[at->b]);
+  ops::wrong_kind(*kept, at->op, r[at->b].is(Kind::integer) ? r[at->c] : r[at->b]);
   goto failed;
 no_int_c:
-  ops::wrong_kind(act, at->op, r[at->c]);
+  ops::wrong_kind(*kept, at->op, r[at->c]);
   goto failed;
 int_overflow:
-  act.overflow("the result does not fit in 64 bits");
+  kept->overflow("the result does not fit in 64 bits");
   goto failed;
 no_int_loop:
-  ops::wrong_kind(act, at->op, r[at->a + 1].is(Kind::integer) ? r[at->a + 2] : r[at->a + 1]);
+  ops::wrong_kind(*kept, at->op, r[at->a + 1].is(Kind::integer) ? r[at->a + 2] : r[at->a + 1]);
   goto failed;
 no_list_loop:
-  ops::wrong_kind(act, at->op, r[at->a + 2]);
+  ops::wrong_kind(*kept, at->op, r[at->a + 2]);
   goto failed;
 no_bool_a:
 no_int_a:
 no_enum_a:
-  ops::wrong_kind(act, at->op, r[at->a]);
+  ops::wrong_kind(*kept, at->op, r[at->a]);
   goto failed;
 no_bool_b:
 no_int_b:
 no_enum_b:
 no_list_b:
-  ops::wrong_kind(act, at->op, r[at->b]);
+  ops::wrong_kind(*kept, at->op, r[at->b]);
   goto failed;
 out_of_fuel:
-  act.fault("out of fuel: the run computes too long without waiting");
+  kept->fault("out of fuel: the run computes too long without waiting");
 failed:
-  act.fuel = fuel;
+  kept->fuel = fuel;
   while (depth > 0) {
     release(r, function->registers);
     --depth;
@@ -452,7 +510,7 @@ failed:
     at = frames[depth].at;
     r = frames[depth].registers;
   }
-  act.pc = static_cast<uint32_t>(at - function->code.data());
+  kept->pc = static_cast<uint32_t>(at - function->code.data());
   return Stop::failed;
 }
 

@@ -51,6 +51,11 @@ bool call_builtin(Unit& unit, Activation& activation, Builtin builtin,
 // kind Invalid if the JSON does not fit. REQUIRES: a type of the unit's program.
 bool check_json(Unit& unit, Activation& activation, TypeId type, const Value& json, Value* out);
 
+// `decode(text) as T`, in one pass where nothing is wrong; otherwise what both say, one after the
+// other. REQUIRES: likewise.
+bool decode_json_text(Unit& unit, Activation& activation, TypeId type, const Value& text,
+                      Value* out);
+
 // Appends the text of a value as interpolation writes it: strings and scalars plainly, the rest as
 // JSON.
 void append_text(const TypeTable& types, const Value& value, std::string& out);

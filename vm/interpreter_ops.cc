@@ -167,6 +167,23 @@ bool float_arithmetic(Activation& act, Op op, Value* out, const Value& a, const 
   return true;
 }
 
+bool float_constant_arithmetic(Activation& act, Op op, Value* out, const Value& a,
+                               const Value& constant) {
+  if (!a.is(Kind::floating)) return wrong_kind(act, op, a);
+  switch (op) {
+    case Op::add_float_const:
+      return float_arithmetic(act, Op::add_float, out, a, constant);
+    case Op::mul_float_const:
+      return float_arithmetic(act, Op::mul_float, out, a, constant);
+    case Op::div_float_const:
+      return float_arithmetic(act, Op::div_float, out, a, constant);
+    case Op::const_sub_float:
+      return float_arithmetic(act, Op::sub_float, out, constant, a);
+    default:
+      return float_arithmetic(act, Op::div_float, out, constant, a);
+  }
+}
+
 bool decimal_arithmetic(Activation& act, Op op, Value* out, const Value& a, const Value& b) {
   const bool product = op == Op::mul_decimal;
   Decimal operands[2];
@@ -296,7 +313,7 @@ bool concat_all(Activation& act, Value* out, std::span<const Value> parts) {
 
 bool to_text(Activation& act, const TypeTable& types, Value* out, const Value& a) {
   if (a.is(Kind::string)) {
-    *out = Value(a);
+    *out = a;
     return true;
   }
   std::string text;
@@ -350,8 +367,7 @@ bool index(Activation& act, Value* out, const Value& container, const Value& key
   if (container.is(Kind::map)) {
     if (!key.is(Kind::string)) return wrong_kind(act, Op::index, key);
     const Value* found = container.find(key);
-    Value value = found != nullptr ? *found : Value();
-    *out = std::move(value);
+    found != nullptr ? * out = *found : * out = Value();
     return true;
   }
   if (!container.is(Kind::list)) return wrong_kind(act, Op::index, container);
@@ -361,8 +377,7 @@ bool index(Activation& act, Value* out, const Value& container, const Value& key
     return act.fault("index " + std::to_string(key.as_int()) + " of a list of " +
                      std::to_string(items.size()));
   }
-  Value value = items[static_cast<size_t>(key.as_int())];
-  *out = std::move(value);
+  *out = items[static_cast<size_t>(key.as_int())];
   return true;
 }
 
@@ -372,6 +387,14 @@ bool map_put(Activation& act, Value* map, const Value& key, const Value& value) 
   act.fuel -= map->logical_bytes() / kGrownBytesPerFuel;
   const uint64_t bytes = uint64_t{key.logical_bytes()} + value.logical_bytes();
   act.charge(bytes);
+  if (value.is_flat()) {
+    // In the place of another scalar: nothing grows.
+    const Value* old = map->find(key);
+    if (old != nullptr &&
+        map->replace_flat(static_cast<uint32_t>(old - map->pairs().data()), value)) {
+      return true;
+    }
+  }
   if (!may_grow(*map, bytes, value.depth() + 1, 1)) {
     // Near the limit it counts what goes.
     const Value* old = map->find(key);
@@ -395,8 +418,7 @@ bool get_field(Activation& act, Op op, Value* out, const Value& from, uint32_t f
   }
   std::span<const Value> fields = from.elements();
   if (field >= fields.size()) return act.fault("there is no field " + std::to_string(field));
-  Value value = fields[field];
-  *out = std::move(value);
+  *out = fields[field];
   return true;
 }
 

@@ -12,6 +12,9 @@ bool wrong_kind(Activation& act, Op op, const Value& found);
 bool divide(Activation& act, Op op, Value* out, const Value& a,
             const Value& b);  // div_int, rem_int
 bool float_arithmetic(Activation& act, Op op, Value* out, const Value& a, const Value& b);
+// The same of a float and a constant.
+bool float_constant_arithmetic(Activation& act, Op op, Value* out, const Value& a,
+                               const Value& constant);
 bool decimal_arithmetic(Activation& act, Op op, Value* out, const Value& a, const Value& b);
 bool time_arithmetic(Activation& act, Op op, Value* out, const Value& a, const Value& b);
 bool negate(Activation& act, Op op, Value* out, const Value& a);

@@ -14,6 +14,12 @@ uint32_t case_fields(const Program& program, uint32_t enumeration, uint32_t whic
   return static_cast<uint32_t>(enums[enumeration].cases[which].fields.size());
 }
 
+// The numbers of vm/ops.def: int, float, decimal, duration and timestamp.
+bool is_arithmetic(Op op) {
+  return (op >= Op::add_int && op <= Op::neg_time) ||
+         (op >= Op::add_float_const && op <= Op::const_div_float);
+}
+
 // One result in a, one range read.
 RegisterUse value_of(uint32_t a, uint32_t first, uint32_t count) {
   return {{{first, count}}, {{a, 1}}};
@@ -83,6 +89,30 @@ uint32_t receive_arguments(const Program& program, const Instruction& i) {
   return 1 + kept_while_waiting(program, i).count + (receives_from_topic(program, i.c) ? 1 : 0);
 }
 
+bool writes_flat(const Program& program, const Instruction& i) {
+  switch (i.op) {
+    case Op::load_int:
+    case Op::load_none:
+    case Op::load_bool:
+    case Op::not_bool:
+    case Op::equal:
+    case Op::not_equal:
+    case Op::less:
+    case Op::less_equal:
+    case Op::is_none:
+    case Op::is_case:
+    case Op::int_loop:
+      return true;
+    case Op::load_const: {
+      if (i.wide() >= program.constants.size()) return false;
+      auto value = decode_value(program.constants[i.wide()]);
+      return value && value->is_flat();
+    }
+    default:
+      return is_arithmetic(i.op);
+  }
+}
+
 RegisterUse register_use(const Program& program, const Instruction& i) {
   const uint32_t a = i.a, b = i.b, c = i.c;
   switch (op_info(i.op)->operands) {
@@ -125,6 +155,7 @@ RegisterUse register_use(const Program& program, const Instruction& i) {
     case OperandKind::reg_regs_enum:
       return value_of(a, b, case_fields(program, c, i.x));
     case OperandKind::reg_reg_imm:
+    case OperandKind::reg_reg_float:
     case OperandKind::reg_reg_case:
     case OperandKind::reg_reg_type:
       return value_of(a, b, 1);

@@ -23,6 +23,9 @@ struct RegisterUse {
 // this.
 RegisterUse register_use(const Program& program, const Instruction& instruction);
 
+// Whether what it writes holds no memory, whatever it reads. False where that is not known.
+bool writes_flat(const Program& program, const Instruction& instruction);
+
 // Of the task or flow that the step runs.
 const std::vector<Parameter>& step_parameters(const Program& program, const StepSite& step);
 // Number of registers that step site `site` reads: its task's or flow's parameters and its key.

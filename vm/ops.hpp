@@ -27,6 +27,7 @@ enum class OperandKind : uint8_t {
   reg_const,          // a; w constant
   reg_imm,            // a; w signed number
   reg_reg_imm,        // a, b; c signed number
+  reg_reg_float,      // a, b; c constant, a float
   reg_flag,           // a; x 0 or 1
   target,             // w address
   reg_target,         // a read; w address

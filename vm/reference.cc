@@ -21,6 +21,8 @@ const char* operands_words(OperandKind kind) {
       return "a register, w number";
     case OperandKind::reg_reg_imm:
       return "a, b registers, c number";
+    case OperandKind::reg_reg_float:
+      return "a, b registers, c constant, a float";
     case OperandKind::loop:
       return "registers a, a+1, a+2, w address";
     case OperandKind::reg_flag:

@@ -25,6 +25,9 @@ using namespace wire;
 constexpr uint8_t kMagic = 'R';
 constexpr uint8_t kVersion = 1;
 constexpr size_t kChecksumBytes = 8;
+// Of the numbers of fibers, steps, timers and compensations, the highest that may be the next: so
+// many are left above it that none runs out before the next snapshot.
+constexpr uint32_t kNextMax = 0xf000'0000;
 
 void put_values(std::string& out, const std::vector<Value>& values) {
   put_number(out, values.size());
@@ -148,10 +151,11 @@ class Restorer {
     state.info.run_id = text();
     if (reader_.number_up_to(1) == 1) state.info.client = text();
     state.info.tenant = text();
-    state.next_fiber = number(UINT32_MAX);
-    state.next_step = number(UINT32_MAX);
-    state.next_timer = number(UINT32_MAX);
-    state.next_undo = number(UINT32_MAX);
+    for (uint32_t* next :
+         {&state.next_fiber, &state.next_step, &state.next_timer, &state.next_undo}) {
+      *next = number(kNextMax);
+      if (*next == 0) reader_.fail();
+    }
   }
 
   uint32_t number(uint64_t most) { return static_cast<uint32_t>(reader_.number_up_to(most)); }

@@ -22,7 +22,7 @@ class Unit {
   const std::shared_ptr<const VerifiedProgram>& shared() const { return program_; }
   const Program& program() const { return program_->program(); }
   const TypeTable& types() const { return program_->program().types; }
-  const Value& constant(uint32_t index) const { return constants_[index]; }
+  const Value* constants() const { return constants_.data(); }
   // program.stack_registers() values. Between calls none of them holds memory; scalars may be left.
   Value* stack() { return stack_.data(); }
   // Where the stack begins of constraints that are asked while other code is at work; it is as

@@ -28,6 +28,26 @@ constexpr uint32_t kIndexed = UINT32_MAX;  // as a map's note
 // Who looks this often without an end searches: keys that were made to collide cost no more.
 constexpr uint32_t kProbesMax = 16;
 
+// Of keys, which have a few bytes mostly: what a call costs would be more than the comparison.
+template <class Word>
+[[gnu::always_inline]] inline bool same_ends(const char* a, const char* b, size_t size) {
+  Word first[2], last[2];
+  std::memcpy(&first[0], a, sizeof(Word));
+  std::memcpy(&first[1], b, sizeof(Word));
+  std::memcpy(&last[0], a + size - sizeof(Word), sizeof(Word));
+  std::memcpy(&last[1], b + size - sizeof(Word), sizeof(Word));
+  return first[0] == first[1] && last[0] == last[1];
+}
+[[gnu::always_inline]] inline bool same_bytes(const char* a, const char* b, size_t size) {
+  if (size > 2 * sizeof(uint64_t)) return std::memcmp(a, b, size) == 0;
+  if (size >= sizeof(uint64_t)) return same_ends<uint64_t>(a, b, size);
+  if (size >= sizeof(uint32_t)) return same_ends<uint32_t>(a, b, size);
+  for (size_t i = 0; i < size; ++i) {
+    if (a[i] != b[i]) return false;
+  }
+  return true;
+}
+
 uint32_t index_slots(uint32_t capacity) {
   return capacity < kIndexedCapacity ? 0 : std::bit_ceil(capacity) * 2;
 }
@@ -191,10 +211,11 @@ const Value* Value::find(std::string_view key) const {
   return nullptr;
 }
 
-uint32_t Value::text_hash() const {
+[[gnu::always_inline]] inline uint32_t Value::text_hash() const {
   if (!has_object()) return 1;
   uint32_t& note = payload_.object->note;
-  if (note == 0) note = std::max(static_cast<uint32_t>(hash64(as_text())), 1U);
+  if (note == 0) [[unlikely]]
+    note = std::max(static_cast<uint32_t>(hash64(as_text())), 1U);
   return note;
 }
 
@@ -220,11 +241,21 @@ void Value::build_index() const {
   object->note = kIndexed;
 }
 
+// Whether this key, which has its hash, is the key of that hash.
+[[gnu::always_inline]] inline bool Value::is_key(const Value& key, uint32_t hash) const {
+  if (same_bits(key)) return true;
+  if (!has_object() || !key.has_object()) return false;
+  const HeapObject* left = payload_.object;
+  const HeapObject* right = key.payload_.object;
+  return left->note == hash && left->count == right->count &&
+         same_bytes(as_text().data(), key.as_text().data(), left->count);
+}
+
 const Value* Value::find(const Value& key) const {
   if (!has_object()) return nullptr;
   HeapObject* object = payload_.object;
   if (object->capacity < kIndexedCapacity) return find(key.as_text());
-  if (object->note != kIndexed) {
+  if (object->note != kIndexed) [[unlikely]] {
     if (++object->note < object->count / 4) return find(key.as_text());
     build_index();
   }
@@ -235,7 +266,7 @@ const Value* Value::find(const Value& key) const {
     const uint32_t place = index[(hash + probe) & mask];
     if (place == 0) return nullptr;
     const Value* pair = slots() + size_t{2} * (place - 1);
-    if (pair->same_bits(key) || (pair->text_hash() == hash && *pair == key)) return pair + 1;
+    if (pair->is_key(key, hash)) return pair + 1;
   }
   return find(key.as_text());
 }
@@ -296,9 +327,10 @@ void Value::append_all(const Value& other) {
   object->count += more;
 }
 
-void Value::put(Value key, Value value) {
+void Value::put(const Value& key, Value value) {
   if (const Value* known = find(key)) {
     auto slot = static_cast<uint32_t>(known - pairs().data());
+    if (replace_flat(slot, value)) return;
     make_unique(count());
     return replace(slots()[slot], std::move(value));
   }
@@ -317,7 +349,7 @@ void Value::put(Value key, Value value) {
   Value* at = slots() + 2 * low;
   std::memmove(static_cast<void*>(at + 2), static_cast<void*>(at),
                (object->count - low) * 2 * sizeof(Value));
-  new (at) Value(std::move(key));
+  new (at) Value(key);
   new (at + 1) Value(std::move(value));
   ++object->count;
 }

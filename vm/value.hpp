@@ -43,11 +43,14 @@ class Value {
   Value() = default;  // none
   Value(const Value& other) : word_(other.word_), payload_(other.payload_) { retain(); }
   Value(Value&& other) noexcept : word_(other.word_), payload_(other.payload_) { other.forget(); }
+  // `other` may be a part of this value: it is read before this one lets go.
   Value& operator=(const Value& other) {
+    const uint64_t word = other.word_;
+    const Payload payload = other.payload_;
     other.retain();
     release();
-    word_ = other.word_;
-    payload_ = other.payload_;
+    word_ = word;
+    payload_ = payload;
     return *this;
   }
   Value& operator=(Value&& other) noexcept {
@@ -127,9 +130,22 @@ class Value {
   // kind and index fit.
   void append(Value item);                        // list
   void append_all(const Value& other);            // list or string, other of the same kind
-  void put(Value key, Value value);               // map
+  void put(const Value& key, Value value);        // map; the key is none of its own
   void erase(std::string_view key);               // map; absent is fine
   void set_element(uint32_t index, Value value);  // list or record
+
+  // Puts a flat value in the place of a flat one and answers true, if this is the only owner and
+  // there is such a place: size and depth stay. Of a map, `index` counts keys too.
+  bool replace_flat(uint32_t index, const Value& value) {
+    if (!has_object() || payload_.object->references != 1 || index >= slot_count()) {
+      return false;
+    }
+    Value& slot = slots()[index];
+    if (!slot.is_flat() || !value.is_flat()) return false;
+    slot.word_ = value.word_;
+    slot.payload_ = value.payload_;
+    return true;
+  }
 
   // The same as assigning integer(value) and so on, without a temporary: the interpreter's way.
   void set_integer(int64_t value) { become(Kind::integer, value); }
@@ -204,6 +220,7 @@ class Value {
   static HeapObject* allocate(Kind kind, uint32_t count, uint32_t capacity);
   static size_t object_bytes(Kind kind, uint32_t capacity);
   uint32_t text_hash() const;
+  bool is_key(const Value& key, uint32_t hash) const;
   uint32_t* map_index() const;
   void build_index() const;
   static Value elements_value(uint64_t word, std::span<const Value> items);

@@ -95,6 +95,8 @@ class CodeCheck {
     switch (kind) {
       case OperandKind::reg_const:
         return i.wide() < program_.constants.size() ? nullptr : "constant out of range";
+      case OperandKind::reg_reg_float:
+        return is_float(i.c) ? nullptr : "constant is no float";
       case OperandKind::target:
       case OperandKind::reg_target:
       case OperandKind::loop:
@@ -149,6 +151,12 @@ class CodeCheck {
     bool before_step =
         pc + 1 < size() && function_.code[pc + 1].op == Op::step && function_.code[pc + 1].c == i.c;
     return before_step ? nullptr : "arm_unsure does not stand before its step";
+  }
+
+  bool is_float(uint32_t constant) const {
+    if (constant >= program_.constants.size()) return false;
+    auto value = decode_value(program_.constants[constant]);
+    return value && value->is(Kind::floating);
   }
 
   bool is_function(uint32_t index, FunctionKind kind) const {
@@ -223,6 +231,7 @@ class Verifier {
     for (uint32_t f = 0; f < program_.functions.size(); ++f) {
       auto facts = analyse_registers(program_, program_.functions[f]);
       if (!facts) return at(f, facts.error());
+      facts->may_hold = may_hold(program_.functions[f]);
       out_.facts_.push_back(std::move(*facts));
     }
     if (auto error = measure_calls()) return error;
@@ -242,6 +251,17 @@ class Verifier {
       break;
     }
     return invalid(message + ": " + error.message);
+  }
+
+  uint32_t may_hold(const Function& function) const {
+    uint32_t end = function.parameters;
+    for (const Instruction& i : function.code) {
+      if (writes_flat(program_, i)) continue;
+      for (const RegisterRange& range : register_use(program_, i).writes) {
+        if (range.count > 0) end = std::max(end, range.first + range.count);
+      }
+    }
+    return end;
   }
 
   // Depth and registers of the calls under each function, callees first. The walk keeps its own

@@ -23,6 +23,8 @@ struct SuspensionPoint {
 struct FunctionFacts {
   std::vector<SuspensionPoint> suspensions;  // rising by pc
   uint32_t stack_registers = 0;  // of the pure calls that it can make, beyond its own registers
+  // Registers from here on hold no memory when the function returns.
+  uint32_t may_hold = 0;
   // Parameters that the code reads, rising: the others need not be kept for it.
   std::vector<uint16_t> live_parameters;
 

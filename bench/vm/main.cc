@@ -30,7 +30,7 @@ constexpr Program kPrograms[] = {
     {"loops", 2000},  {"arithmetic", 50000},  {"floats", 50000},  {"text", 5000},
     {"lists", 10000}, {"maps", 40},           {"records", 20000}, {"updates", 50000},
     {"sort", 5000},   {"comprehension", 400}, {"match", 30000},   {"prompt", 2000},
-    {"encode", 2000},
+    {"encode", 2000}, {"decode", 500},
 };
 
 struct Options {

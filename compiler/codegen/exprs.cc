@@ -1,8 +1,6 @@
 // Expressions: every value in a register of its own, temporaries as a stack.
 #include <algorithm>
-#include <limits>
 
-#include "compiler/check/fold.hpp"
 #include "compiler/codegen/generator.hpp"
 
 namespace sluice::compiler {
@@ -16,7 +14,7 @@ using vm::Builtin;
 inline constexpr std::size_t kSideBySideMax = 64;
 
 void FunctionCode::at(Span span) {
-  if (!generator_.debug_lines()) return;
+  if (!generator_.debug_lines() || inlining_ > 0) return;
   const Position position = generator_.sources().file(span.file).position(span.begin);
   builder_.at(generator_.source_of(span.file), position.line, position.column);
 }
@@ -33,77 +31,6 @@ FunctionCode::Register FunctionCode::all(const std::vector<Expr*>& exprs) {
   const Register first = builder_.allocate(static_cast<std::uint32_t>(exprs.size()));
   for (std::uint32_t i = 0; i < exprs.size(); ++i) into(*exprs[i], {first.index + i});
   return first;
-}
-
-void FunctionCode::constant(const vm::Value& value, Register to) {
-  switch (value.kind()) {
-    case vm::Kind::none:
-      builder_.emit(Op::load_none, to);
-      return;
-    case vm::Kind::boolean:
-      builder_.emit_flag(Op::load_bool, to, value.as_bool());
-      return;
-    case vm::Kind::integer:
-      if (value.as_int() >= std::numeric_limits<std::int32_t>::min() &&
-          value.as_int() <= std::numeric_limits<std::int32_t>::max()) {
-        builder_.emit_imm(Op::load_int, to, static_cast<std::int32_t>(value.as_int()));
-        return;
-      }
-      break;
-    default:
-      break;
-  }
-  builder_.emit_wide(Op::load_const, to, generator_.constant(value));
-}
-
-namespace {
-
-// Whether it is made of literals only, so that folding it is worth the try. Looks no deeper than a
-// few levels: what is deeper is folded from inside.
-bool is_literal(const Expr& expr, int depth = 4) {
-  if (depth == 0) return false;
-  return std::visit(ast::Overloaded{
-                        [](const NoneValue&) { return true; },
-                        [](const BoolValue&) { return true; },
-                        [](const IntValue&) { return true; },
-                        [](const FloatValue&) { return true; },
-                        [](const StringValue&) { return true; },
-                        [](const DurationValue&) { return true; },
-                        [](const Constant&) { return true; },
-                        [](const ConstRef&) { return true; },
-                        [&](const Negate& node) { return is_literal(*node.operand, depth - 1); },
-                        [&](const ListValue& node) {
-                          for (const Expr* each : node.elements) {
-                            if (!is_literal(*each, depth - 1)) return false;
-                          }
-                          return true;
-                        },
-                        [&](const RecordValue& node) {
-                          for (const Expr* each : node.fields) {
-                            if (!is_literal(*each, depth - 1)) return false;
-                          }
-                          return true;
-                        },
-                        [&](const CaseValue& node) {
-                          for (const Expr* each : node.fields) {
-                            if (!is_literal(*each, depth - 1)) return false;
-                          }
-                          return true;
-                        },
-                        [&](const MapValue& node) { return node.entries.empty(); },
-                        [](const auto&) { return false; },
-                    },
-                    expr.node);
-}
-
-}  // namespace
-
-bool FunctionCode::folded(const Expr& expr, Register to) {
-  if (!is_literal(expr)) return false;
-  const auto value = fold(expr);
-  if (!value) return false;
-  constant(*value, to);
-  return true;
 }
 
 // What acts asks the run; what is pure has captured it.
@@ -155,6 +82,7 @@ void FunctionCode::into(const Expr& expr, Register to) {
                  },
                  [&](const With& node) { with(node, to); },
                  [&](const CallFn& node) {
+                   if (inlined(expr, node, to)) return;
                    const Register first = all(node.arguments);
                    at(expr.span);
                    builder_.emit_indexed(Op::call, to, node.arguments.empty() ? to : first,
@@ -187,6 +115,14 @@ void FunctionCode::negate(const Expr& expr, const Negate& node, Register to) {
 }
 
 void FunctionCode::as_type(const Expr& expr, const AsType& node, Register to) {
+  const auto* call = as<CallBuiltin>(node.value);
+  if (call != nullptr && static_cast<Builtin>(call->builtin) == Builtin::decode &&
+      expr.type != kJson) {
+    const Register text = eval(*call->arguments[0]);
+    at(expr.span);
+    builder_.emit_indexed(Op::decode_as, to, text, generator_.type(expr.type).index);
+    return;
+  }
   const Register value = eval(*node.value);
   at(expr.span);
   if (expr.type == kJson) {
@@ -203,6 +139,7 @@ void FunctionCode::builtin(Builtin which, Register first, Register to) {
 void FunctionCode::arithmetic(const Expr& expr, const Arithmetic& node, Register to) {
   const TypeId left_type = node.left->type;
   if (left_type == kInt && with_small(expr, node, to)) return;
+  if (left_type == kFloat && with_float(expr, node, to)) return;
   if (left_type == kString && joined(expr, node, to)) return;
   const Register left = eval(*node.left);
   const Register right = eval(*node.right);
@@ -222,53 +159,6 @@ void FunctionCode::arithmetic(const Expr& expr, const Arithmetic& node, Register
   }
   at(expr.span);
   builder_.emit(op, to, left, right);
-}
-
-std::optional<std::int64_t> FunctionCode::number_in(const Expr& expr) const {
-  if (expr.type != kInt || !is_literal(expr)) return std::nullopt;
-  const auto value = fold(expr);
-  if (!value || !value->is(vm::Kind::integer)) return std::nullopt;
-  return value->as_int();
-}
-
-namespace {
-
-std::optional<std::int16_t> fitting(std::optional<std::int64_t> number) {
-  if (!number || *number < std::numeric_limits<std::int16_t>::min() ||
-      *number > std::numeric_limits<std::int16_t>::max()) {
-    return std::nullopt;
-  }
-  return static_cast<std::int16_t>(*number);
-}
-
-}  // namespace
-
-bool FunctionCode::with_small(const Expr& expr, const Arithmetic& node, Register to) {
-  auto number = number_in(*node.right);
-  Op op = Op::nop;
-  switch (node.op) {
-    case BinaryOp::kAdd:
-      op = Op::add_imm;
-      break;
-    case BinaryOp::kSubtract:
-      op = Op::add_imm;
-      if (number && *number != std::numeric_limits<std::int64_t>::min()) number = -*number;
-      break;
-    case BinaryOp::kMultiply:
-      op = Op::mul_imm;
-      break;
-    case BinaryOp::kRemainder:
-      op = Op::rem_imm;
-      break;
-    default:
-      return false;
-  }
-  const auto small = fitting(number);
-  if (!small) return false;
-  const Register left = eval(*node.left);
-  at(expr.span);
-  builder_.emit_short(op, to, left, *small);
-  return true;
 }
 
 std::vector<Expr*> FunctionCode::parts_of(const Arithmetic& node) {
@@ -316,33 +206,6 @@ void FunctionCode::compare(const Compare& node, Register to) {
       builder_.emit(Op::less_equal, to, right, left);
       return;
   }
-}
-
-bool FunctionCode::skip_if_small(const Compare& node, bool when) {
-  auto number = number_in(*node.right);
-  if (!number) return false;
-  const bool above = node.op == BinaryOp::kGreater || node.op == BinaryOp::kLessEqual;
-  if (above && *number < INT16_MAX) ++*number;  // a > 5 is a >= 6
-  const auto small = fitting(number);
-  if (!small || (above && *small == INT16_MAX)) return false;
-  Op op = Op::skip_if_not_equal_imm;
-  switch (node.op) {
-    case BinaryOp::kEqual:
-      op = when ? Op::skip_if_equal_imm : Op::skip_if_not_equal_imm;
-      break;
-    case BinaryOp::kNotEqual:
-      op = when ? Op::skip_if_not_equal_imm : Op::skip_if_equal_imm;
-      break;
-    case BinaryOp::kLess:
-    case BinaryOp::kLessEqual:
-      op = when ? Op::skip_if_less_imm : Op::skip_if_not_less_imm;
-      break;
-    default:
-      op = when ? Op::skip_if_not_less_imm : Op::skip_if_less_imm;
-      break;
-  }
-  builder_.emit_short(op, eval(*node.left), *small);
-  return true;
 }
 
 void FunctionCode::skip_if(const Compare& node, bool when) {

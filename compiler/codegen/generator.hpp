@@ -26,6 +26,8 @@ class Generator {
   vm::TypeId type(ir::TypeId type);
   std::uint32_t constant(const vm::Value& value) { return constants_.add(value); }
   std::uint32_t function_of(const ir::FnDef& fn) const { return fns_.at(&fn); }
+  // Whether calls of it are to be replaced by what it does (inlining.cc).
+  bool is_small(const ir::FnDef& fn);
   std::uint32_t event_of(const ir::RecordDef& event) const { return events_.at(&event); }
   std::uint32_t topic_of(const ir::TopicDef& topic) const { return topics_.at(&topic); }
   std::uint32_t flow_of(const ir::FlowDef& flow) const { return flows_.at(&flow); }
@@ -76,6 +78,7 @@ class Generator {
   std::unordered_map<FileId, std::uint32_t> files_;
   std::unordered_map<ir::TypeId, vm::TypeId> types_;
   std::unordered_map<const ir::FnDef*, std::uint32_t> fns_;
+  std::unordered_map<const ir::FnDef*, bool> small_;
   std::unordered_map<const ir::RecordDef*, std::uint32_t> events_;
   std::unordered_map<const ir::TopicDef*, std::uint32_t> topics_;
   std::unordered_map<const ir::PoolDef*, std::uint32_t> pools_;
@@ -148,7 +151,11 @@ class FunctionCode {
   std::optional<std::int64_t> number_in(const ir::Expr& expr) const;
   // `x + 1`, `x > 1`: false if the number on the right is not known or not small.
   bool with_small(const ir::Expr& expr, const ir::Arithmetic& node, Register to);
+  // `x * 2.0`, `1.0 / x`: false if no side is known, or both are.
+  bool with_float(const ir::Expr& expr, const ir::Arithmetic& node, Register to);
+  std::optional<double> float_in(const ir::Expr& expr) const;
   bool skip_if_small(const ir::Compare& node, bool when);
+  bool inlined(const ir::Expr& expr, const ir::CallFn& node, Register to);
   // `a + b + c` of strings at once: false if it is less than that.
   bool joined(const ir::Expr& expr, const ir::Arithmetic& node, Register to);
   static std::vector<ir::Expr*> parts_of(const ir::Arithmetic& node);
@@ -249,8 +256,9 @@ class FunctionCode {
     vm::Label end;
   };
   std::optional<Loop> loop_;
-  std::uint32_t rounds_ = 0;  // loops around, within this function
-  std::uint32_t tries_ = 0;   // `try` blocks around, likewise
+  std::uint32_t rounds_ = 0;    // loops around, within this function
+  std::uint32_t tries_ = 0;     // `try` blocks around, likewise
+  std::uint32_t inlining_ = 0;  // small functions around
 };
 
 }  // namespace sluice::compiler

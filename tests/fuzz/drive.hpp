@@ -3,7 +3,7 @@
 
 #include <cstdint>
 #include <memory>
-#include <string_view>
+#include <string>
 
 #include "tests/vm/random_program.hpp"
 #include "vm/run.hpp"
@@ -17,9 +17,10 @@ namespace sluice::fuzz {
 void drive(vm::testing::Random& random, vm::Unit& unit, vm::Run& run, vm::Run& restored, int most);
 
 // A run of flow 0 with values of its parameters' types, driven from its beginning. Nothing if the
-// program has no flow.
+// program has no flow. `snapshot`, if given, gets that of the state it comes to.
 void drive_flow(vm::testing::Random& random,
-                const std::shared_ptr<const vm::VerifiedProgram>& program, int most);
+                const std::shared_ptr<const vm::VerifiedProgram>& program, int most,
+                std::string* snapshot = nullptr);
 
 // The programs whose snapshots are fuzzed, by their number: the support example and random ones.
 std::shared_ptr<const vm::VerifiedProgram> program_of(std::uint8_t number);

@@ -13,6 +13,17 @@ const vm::TypeTable& types() {
   return table;
 }
 
+// `decode(text) as T` reads once what is defined as two readings: of the JSON, then of its
+// canonical text.
+void same_as_canonical(vm::TypeId type, std::string_view text, const vm::Value* value) {
+  const auto canonical = vm::canonical_json(text);
+  FUZZ_CHECK(canonical.has_value() || value == nullptr);
+  if (!canonical) return;
+  const auto again = vm::decode_json(types(), type, *canonical, {.ignore_unknown_fields = true});
+  FUZZ_CHECK(again.has_value() == (value != nullptr));
+  if (again) FUZZ_CHECK(*again == *value);
+}
+
 }  // namespace
 
 void json(std::string_view input) {
@@ -24,6 +35,7 @@ void json(std::string_view input) {
   vm::JsonReader reader(text);
   const bool well_formed = reader.skip() && reader.finish();
   auto value = vm::decode_json(types(), type, text, {.ignore_unknown_fields = lenient});
+  if (lenient) same_as_canonical(type, text, value ? &*value : nullptr);
   if (!value) {
     FUZZ_CHECK(!value.error().empty() && value.error().size() <= vm::kJsonProblemsMax);
     return;

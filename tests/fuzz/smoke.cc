@@ -66,8 +66,9 @@ std::vector<std::string> corpus_of(const Target& target, const fs::path& corpora
   std::exit(2);
 }
 
-std::string changed(Random& random, const std::vector<std::string>& inputs) {
+std::string changed(Random& random, const Target& target, const std::vector<std::string>& inputs) {
   std::string input = inputs[random.below(inputs.size())];
+  if (target.mutate != nullptr && random.one_in(2)) return target.mutate(random, input);
   for (std::uint64_t n = 1 + random.below(3); n > 0; --n) {
     input = random.one_in(2)
                 ? vm::testing::mutated(random, std::move(input))
@@ -81,7 +82,7 @@ void run(const Target& target, const fs::path& corpora) {
   for (const std::string& input : inputs) target.run(input);
   Random random(kSeed);
   for (int i = 0; i < kMutations; ++i) {
-    const std::string input = changed(random, inputs);
+    const std::string input = changed(random, target, inputs);
     if (input.size() <= target.bytes_max) target.run(input);
   }
   std::printf("%s: %zu inputs, %d mutations\n", std::string(target.name).c_str(), inputs.size(),
@@ -99,7 +100,7 @@ void run_long(const Target& target, const fs::path& corpora, double seconds, std
   Random random(seed);
   std::uint64_t tried = 0;
   for (const double begin = cpu_seconds(); cpu_seconds() - begin < seconds; ++tried) {
-    std::string input = changed(random, inputs);
+    std::string input = changed(random, target, inputs);
     if (input.size() > target.bytes_max) continue;
     std::ofstream(file, std::ios::binary) << input;
     const double before = cpu_seconds();

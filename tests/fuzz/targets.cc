@@ -1,16 +1,18 @@
 #include "tests/fuzz/targets.hpp"
 
+#include "tests/fuzz/mutators.hpp"
+
 namespace sluice::fuzz {
 namespace {
 
 constexpr Target kTargets[] = {
-    {"parse", parse, 16 << 10, true},
-    {"check", check, 16 << 10, true},
-    {"json", json, 16 << 10, false},
-    {"artifact", artifact, 64 << 10, false},
-    {"snapshot", snapshot, 16 << 10, false},
-    {"vm", machine, 4 << 10, false},
-    {"canary", canary, 64, true},
+    {"parse", parse, 16 << 10, mutated_source},
+    {"check", check, 16 << 10, mutated_source},
+    {"json", json, 16 << 10, nullptr},
+    {"artifact", artifact, 64 << 10, mutated_artifact},
+    {"snapshot", snapshot, 16 << 10, mutated_snapshot},
+    {"vm", machine, 4 << 10, nullptr},
+    {"canary", canary, 64, nullptr},
 };
 
 }  // namespace

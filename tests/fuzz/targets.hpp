@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include "tests/vm/random_program.hpp"
+
 namespace sluice::fuzz {
 
 // A broken promise: says which, and ends the process so that every fuzzer sees it.
@@ -44,7 +46,8 @@ struct Target {
   std::string_view name;
   void (*run)(std::string_view);
   std::size_t bytes_max;  // of an input
-  bool text;              // mutated by words of the language rather than by bytes
+  // Changes that know what the input is (mutators.hpp); null: bytes are changed blindly.
+  std::string (*mutate)(vm::testing::Random&, const std::string&);
 };
 std::span<const Target> targets();
 const Target* find_target(std::string_view name);  // null if there is none

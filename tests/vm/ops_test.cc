@@ -4,7 +4,6 @@
 
 #include "tests/vm/program_fixture.hpp"
 #include "vm/evaluator.hpp"
-#include "vm/interpreter_ops.hpp"
 
 // Every instruction in a row of its own: what it computes, and what it refuses.
 namespace sluice::vm::testing {
@@ -189,6 +188,13 @@ std::vector<Row> basic_rows() {
   };
 }
 
+Body with_float(Op op, Value a, double k) {
+  return [=](OpsProgram& p, FunctionBuilder& f) {
+    load(p, f, 1, a);
+    f.emit_indexed(op, {0}, {1}, p.constants.add(Value::floating(k)));
+  };
+}
+
 std::vector<Row> arithmetic_rows() {
   constexpr int64_t kMax = INT64_MAX, kMin = INT64_MIN;
   auto f = [](double x) { return Value::floating(x); };
@@ -225,6 +231,21 @@ std::vector<Row> arithmetic_rows() {
       {Op::mul_float, infinite, binary(Op::mul_float, f(1e200), f(1e200))},
       {Op::div_float, "2.5", binary(Op::div_float, f(5), f(2))},
       {Op::div_float, zero, binary(Op::div_float, f(1), f(0))},
+      {Op::add_float_const, "0.75", with_float(Op::add_float_const, f(0.5), 0.25)},
+      {Op::add_float_const, infinite, with_float(Op::add_float_const, f(1.7e308), 1.7e308)},
+      {Op::add_float_const, "Fault: instruction add_float_const of row found a value of kind int",
+       with_float(Op::add_float_const, number(1), 1)},
+      {Op::mul_float_const, "-1", with_float(Op::mul_float_const, f(-2), 0.5)},
+      {Op::mul_float_const, "0", with_float(Op::mul_float_const, f(-2), 0)},
+      {Op::mul_float_const, infinite, with_float(Op::mul_float_const, f(1e200), 1e200)},
+      {Op::div_float_const, "2.5", with_float(Op::div_float_const, f(5), 2)},
+      {Op::div_float_const, zero, with_float(Op::div_float_const, f(5), 0)},
+      {Op::const_sub_float, "-1.5", with_float(Op::const_sub_float, f(2), 0.5)},
+      {Op::const_sub_float, "Fault: instruction const_sub_float of row found a value of kind none",
+       with_float(Op::const_sub_float, Value(), 0.5)},
+      {Op::const_div_float, "0.25", with_float(Op::const_div_float, f(4), 1)},
+      {Op::const_div_float, "0", with_float(Op::const_div_float, f(-4), 0)},
+      {Op::const_div_float, zero, with_float(Op::const_div_float, f(0), 1)},
       {Op::neg_float, "-2.5", unary(Op::neg_float, f(2.5))},
       {Op::neg_float, "0", unary(Op::neg_float, f(0))},
       {Op::add_time, "1500ms", binary(Op::add_time, ms(1000), ms(500))},
@@ -253,6 +274,8 @@ std::vector<Row> arithmetic_rows() {
       {Op::less, "true", binary(Op::less, number(1), number(2))},
       {Op::less, "true", binary(Op::less, text("B"), text("a"))},
       {Op::less, "false", binary(Op::less, f(2), f(2))},
+      {Op::less, "true", binary(Op::less, f(-2), f(0.5))},
+      {Op::less_equal, "true", binary(Op::less_equal, f(2), f(2))},
       {Op::less, "Fault: instruction less of row found a value of kind string",
        binary(Op::less, number(1), text("2"))},
       {Op::less_equal, "true", binary(Op::less_equal, ms(2), ms(2))},
@@ -459,7 +482,26 @@ std::vector<Row> exact_rows() {
       f.emit_indexed(Op::as_type, {0}, {1}, p.program.types.record_type(1).index);
     };
   };
+  auto decoded_pair = [](std::string_view json) -> Body {
+    return [=](OpsProgram& p, FunctionBuilder& f) {
+      load(p, f, 1, Value::string(json));
+      f.emit_indexed(Op::decode_as, {0}, {1}, p.program.types.record_type(1).index);
+    };
+  };
   return {
+      {Op::decode_as, "Pair { a: 1, b: \"x\" }", decoded_pair(R"( {"b":"x","more":[],"a":1} )")},
+      {Op::decode_as,
+       "Invalid: this is no Pair: /a: expected an int, found a string; /b: is missing",
+       decoded_pair(R"({"a":"1"})")},
+      {Op::decode_as, "Invalid: this is no JSON: expected a value at byte 5",
+       decoded_pair(R"({"a":)")},
+      {Op::decode_as, "Invalid: this is no JSON: duplicate key at byte 10",
+       decoded_pair(R"({"a":1,"a":1,"b":""})")},
+      {Op::decode_as, "Fault: `decode` got an argument of kind int",
+       [](OpsProgram&, FunctionBuilder& f) {
+         f.emit_imm(Op::load_int, {1}, 1);
+         f.emit_indexed(Op::decode_as, {0}, {1}, kTypeInt.index);
+       }},
       {Op::add_decimal, "0.3", binary(Op::add_decimal, money("0.1"), money("0.2"))},
       {Op::add_decimal, "Overflow: the result has more than 33 digits",
        binary(Op::add_decimal, money(nines), money("1"))},
@@ -509,79 +551,6 @@ TEST(Ops, every_pure_instruction_does_what_its_row_says) {
   }
   for (const OpInfo& info : kOps)
     EXPECT_TRUE(seen.contains(info.op)) << info.name << " is untested";
-}
-
-TEST(Ops, changes_in_place_leave_copies_alone) {
-  OpsProgram p;
-  uint32_t index = p.function("row", FunctionKind::pure, 1, [](FunctionBuilder& f) {
-    Register copy = f.allocate(), both = f.allocate(2);
-    f.emit(Op::move, copy, f.parameter(0));
-    f.emit(Op::append, copy, f.parameter(0));
-    f.emit(Op::move, both, f.parameter(0));
-    f.emit(Op::move, {both.index + 1}, copy);
-    f.emit_indexed(Op::make_list, both, both, 2);
-    f.emit(Op::ret, both);
-  });
-  Unit unit(p.verified());
-  Value list = Value::list(std::vector<Value>{number(1)});
-  auto value = evaluate(unit, index, std::span<const Value>(&list, 1));
-  ASSERT_TRUE(value);
-  EXPECT_EQ(describe(p.program.types, *value), "[[1], [1, [1]]]");
-}
-
-// What fails because it would grow too large leaves what was there as it was: a `catch` may read
-// it.
-TEST(Ops, what_would_grow_too_large_stays_as_it_was) {
-  OpsProgram p;
-  const Value half = Value::string(std::string(kValueBytesMax / 2, 'x'));
-  const Value pair = Value::record(1, std::vector<Value>{number(1), half});
-  const struct {
-    Op op;
-    Value whole;
-    uint32_t c;
-  } rows[] = {{Op::concat, half, 1},
-              {Op::append, Value::list(std::vector<Value>{half}), 0},
-              {Op::map_put, Value::map({{text("a"), half}}), 1},
-              {Op::set_field, pair, 0}};
-  for (const auto& row : rows) {
-    Activation act;
-    act.function = &p.program.functions[p.twice];
-    Value whole = row.whole;
-    bool done = true;
-    switch (row.op) {
-      case Op::concat:
-        done = ops::concat(act, &whole, whole, half);
-        break;
-      case Op::append:
-        done = ops::append(act, &whole, half);
-        break;
-      case Op::map_put:
-        done = ops::map_put(act, &whole, text("b"), half);
-        break;
-      default:
-        done = ops::set_field(act, &whole, half, row.c);
-    }
-    EXPECT_FALSE(done) << op_info(row.op)->name;
-    EXPECT_EQ(act.failure.kind, "Fault");
-    EXPECT_EQ(whole, row.whole) << op_info(row.op)->name;
-  }
-  Activation act;
-  Value map = Value::map({{text("a"), half}});
-  EXPECT_TRUE(ops::map_put(act, &map, text("a"), half)) << "what goes makes room";
-}
-
-TEST(Ops, the_stack_is_empty_after_failures_inside_calls) {
-  OpsProgram p;
-  uint32_t outer = p.function("outer", FunctionKind::pure, 1, [&](FunctionBuilder& f) {
-    f.emit_indexed(Op::call, f.parameter(0), f.parameter(0), p.twice);
-    f.emit(Op::ret, f.parameter(0));
-  });
-  Unit unit(p.verified());
-  Value bad = Value::list(std::vector<Value>{text("kept by nobody")});
-  EXPECT_FALSE(evaluate(unit, outer, std::span<const Value>(&bad, 1)));
-  EXPECT_TRUE(bad.unique());
-  Value good = number(4);
-  EXPECT_EQ(evaluate(unit, outer, std::span<const Value>(&good, 1)).value(), number(8));
 }
 
 }  // namespace

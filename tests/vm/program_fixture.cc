@@ -280,17 +280,18 @@ std::string describe_command(const Program& program, const Command& command) {
     return event ? " " + describe(program.types, value) : std::string(" nothing");
   };
   if (auto start = std::get_if<StartStep>(&command)) {
-    const auto call = [&](uint32_t task, const std::vector<Value>& arguments) {
-      std::string text = program.tasks[task].name + "(";
+    const auto call = [&](const StepSite& site, const std::vector<Value>& arguments) {
+      std::string text =
+          (site.flow ? program.flows[*site.flow].name : program.tasks[site.task].name) + "(";
       for (const Value& argument : arguments) {
         if (&argument != arguments.data()) text += ", ";
         text += describe(program.types, argument);
       }
       return text + ")";
     };
-    std::string text = "start " + start->path + " " + call(start->site->task, start->arguments);
+    std::string text = "start " + start->path + " " + call(*start->site, start->arguments);
     if (const auto& hedge = start->site->hedge_site) {
-      text += " or " + call(program.steps[*hedge].task, start->hedge_arguments);
+      text += " or " + call(program.steps[*hedge], start->hedge_arguments);
     }
     if (start->key != "run1:" + start->path) text += " key " + start->key;
     return text + (start->compensating ? " compensating" : "");
@@ -321,6 +322,15 @@ std::string describe_command(const Program& program, const Command& command) {
            describe(program.types, subscribed->key);
   }
   if (auto line = std::get_if<Log>(&command)) return "log " + line->path + ": " + line->text;
+  if (auto published = std::get_if<Publish>(&command)) {
+    return "publish " + program.topics[published->topic].name + " " +
+           describe(program.types, published->value);
+  }
+  if (auto begun = std::get_if<StartRun>(&command)) {
+    std::string text = "run " + begun->run + " of " + program.flows[begun->flow].name;
+    for (const Value& argument : begun->arguments) text += " " + describe(program.types, argument);
+    return text + (begun->client ? " for " + *begun->client : "");
+  }
   const Finish& finish = std::get<Finish>(command);
   static constexpr const char* kWords[] = {"completed", "failed", "cancelled", "superseded"};
   std::string text = std::string("finish ") + kWords[static_cast<int>(finish.status)] +

@@ -1,240 +1,97 @@
 #include "tests/vm/random_program.hpp"
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 
 #include "tests/vm/program_fixture.hpp"
-#include "vm/text.hpp"
 
 namespace sluice::vm::testing {
-
-std::string random_text(Random& random, size_t most) {
-  std::string text;
-  for (size_t n = random.below(most + 1); n > 0; --n) {
-    uint32_t code = 0;
-    switch (random.below(6)) {
-      case 0:
-        code = static_cast<uint32_t>(1 + random.below(0x1f));
-        break;
-      case 1:
-        code = static_cast<uint32_t>(0x80 + random.below(0x780));
-        break;
-      case 2:
-        code = static_cast<uint32_t>(0x10000 + random.below(0x100000));
-        break;
-      case 3:
-        code = "\"\\/~{}[],:"[random.below(10)];
-        break;
-      default:
-        code = static_cast<uint32_t>(0x20 + random.below(0x5f));
-        break;
-    }
-    append_utf8(code, text);
-  }
-  return text;
-}
-
-namespace {
-
-int64_t random_int(Random& random) {
-  switch (random.below(4)) {
-    case 0:
-      return static_cast<int64_t>(random.bits());
-    case 1:
-      return random.one_in(2) ? INT64_MIN : INT64_MAX;
-    default:
-      return static_cast<int64_t>(random.below(200)) - 100;
-  }
-}
-
-double random_float(Random& random) {
-  if (random.one_in(2)) return static_cast<double>(random_int(random)) / 16;
-  auto value = std::bit_cast<double>(random.bits());
-  return std::isfinite(value) ? value : 0.5;
-}
-
-Value random_scalar(Random& random, Kind kind) {
-  switch (kind) {
-    case Kind::boolean:
-      return Value::boolean(random.one_in(2));
-    case Kind::integer:
-      return Value::integer(random_int(random));
-    case Kind::floating:
-      return Value::floating(random_float(random));
-    case Kind::duration:
-      return Value::duration(random_int(random));
-    case Kind::timestamp:
-      return Value::timestamp(random_int(random));
-    case Kind::string:
-      return Value::string(random_text(random, 12));
-    case Kind::bytes: {
-      std::string bytes;
-      for (uint64_t n = random.below(10); n > 0; --n) bytes += static_cast<char>(random.bits());
-      return Value::bytes(bytes);
-    }
-    case Kind::decimal:
-      return Value::decimal(
-          make_decimal(random_int(random), static_cast<int>(random.below(34))).value_or(Decimal{}));
-    case Kind::json:
-      return Value::json(random.one_in(2) ? "{\"a\":[1.50,null]}" : "\"x\"");
-    default:
-      return Value();
-  }
-}
-
-std::vector<Value> random_values(Random& random, uint32_t depth) {
-  std::vector<Value> items;
-  for (uint64_t n = random.below(5); n > 0; --n) items.push_back(random_value(random, depth));
-  return items;
-}
-
-}  // namespace
-
-Value random_value(Random& random, uint32_t depth) {
-  auto kind = static_cast<Kind>(random.below(depth == 0 ? 8 : 14));
-  auto index = static_cast<uint32_t>(random.below(300));
-  switch (kind) {
-    case Kind::list:
-      return Value::list(random_values(random, depth - 1));
-    case Kind::map: {
-      std::vector<std::pair<Value, Value>> entries;
-      for (Value& value : random_values(random, depth - 1)) {
-        entries.emplace_back(Value::string(random_text(random, 4)), std::move(value));
-      }
-      return Value::map(std::move(entries));
-    }
-    case Kind::record:
-      return Value::record(index, random_values(random, depth - 1));
-    case Kind::enumeration:
-      return Value::enumeration(index, static_cast<uint16_t>(random.below(200)),
-                                random_values(random, depth - 1));
-    default:
-      return random_scalar(random, kind);
-  }
-}
-
-TypeTable random_types(Random& random) {
-  TypeTable table;
-  table.records.push_back({"Tree", {}});
-  table.records.push_back({"Leaf", {}});
-  table.enums.push_back({"Plain", {{"one", {}}, {"two", {}}}});
-  table.enums.push_back({"Rich", {{"none_at_all", {}}, {"some", {}}}});
-  TypeId tree = table.record_type(1), leaf = table.record_type(2);
-  std::vector<TypeId> choices = {kTypeBool,
-                                 kTypeInt,
-                                 kTypeFloat,
-                                 kTypeDuration,
-                                 kTypeTimestamp,
-                                 kTypeString,
-                                 kTypeBytes,
-                                 table.scalar(Kind::decimal),
-                                 table.scalar(Kind::json),
-                                 leaf,
-                                 table.enum_type(0),
-                                 table.list_of(tree),
-                                 table.map_of(table.optional_of(kTypeInt)),
-                                 table.enum_type(1),
-                                 table.optional_of(tree),
-                                 table.list_of(table.list_of(kTypeString))};
-  auto fill = [&](std::vector<FieldType>& fields, uint64_t count, size_t usable) {
-    for (uint64_t i = 0; i < count; ++i) {
-      TypeId type = choices[random.below(usable)];
-      if (random.one_in(3)) type = table.optional_of(type);
-      FieldType field{"f" + std::to_string(i), type, {}, {}, {}, 0};
-      if (random.one_in(4)) field.name = "\"" + random_text(random, 5) + std::to_string(i);
-      if (random.one_in(4)) field.default_value = encode_value(smallest_value(table, type));
-      fields.push_back(std::move(field));
-    }
-  };
-  fill(table.records[2].fields, random.below(4), 9);
-  fill(table.enums[1].cases[1].fields, 1 + random.below(3), 10);
-  fill(table.records[1].fields, 1 + random.below(80), choices.size());
-  return table;
-}
-
-Value random_value_of(Random& random, const TypeTable& types, TypeId id, uint32_t depth) {
-  const Type& type = types[id];
-  auto fields = [&](const std::vector<FieldType>& list) {
-    std::vector<Value> values;
-    for (const FieldType& field : list) {
-      values.push_back(random_value_of(random, types, field.type, depth > 0 ? depth - 1 : 0));
-    }
-    return values;
-  };
-  uint64_t count = depth == 0 ? 0 : random.below(4);
-  TypeId element{type.argument};
-  switch (type.kind) {
-    case Kind::optional:
-      if (depth == 0 || random.one_in(2)) return Value();
-      return random_value_of(random, types, element, depth - 1);
-    case Kind::list: {
-      std::vector<Value> items;
-      for (; count > 0; --count) {
-        items.push_back(random_value_of(random, types, element, depth - 1));
-      }
-      return Value::list(std::move(items));
-    }
-    case Kind::map: {
-      std::vector<std::pair<Value, Value>> entries;
-      for (; count > 0; --count) {
-        entries.emplace_back(Value::string(random_text(random, 4)),
-                             random_value_of(random, types, element, depth - 1));
-      }
-      return Value::map(std::move(entries));
-    }
-    case Kind::record:
-      return Value::record(type.argument, fields(types.records[type.argument].fields));
-    case Kind::enumeration: {
-      const std::vector<EnumCase>& cases = types.enums[type.argument].cases;
-      auto which = static_cast<uint16_t>(random.below(cases.size()));
-      return Value::enumeration(type.argument, which, fields(cases[which].fields));
-    }
-    default:
-      return random_scalar(random, type.kind);
-  }
-}
-
-std::string mutated(Random& random, std::string bytes) {
-  for (uint64_t n = 1 + random.below(4); n > 0; --n) {
-    size_t at = random.below(bytes.size() + 1);
-    switch (random.below(4)) {
-      case 0:
-        bytes = bytes.substr(0, at);
-        break;
-      case 1:
-        bytes.insert(at, 1, static_cast<char>(random.bits()));
-        break;
-      case 2:
-        bytes.insert(at, bytes.substr(0, random.below(20)));
-        break;
-      default:
-        if (at < bytes.size()) bytes[at] = static_cast<char>(random.bits());
-    }
-  }
-  return bytes;
-}
-
 namespace {
 
 // Registers by the kind of value they usually hold.
-constexpr std::string_view kKinds = "iiiisssllmrebbfdt";
+constexpr std::string_view kKinds = "iiiisssllmrebbfdtcjy";
 
 struct Template {
   Op op;
   std::string_view kinds;  // of a, b, c
 };
 constexpr Template kTemplates[] = {
-    {Op::add_int, "iii"},   {Op::sub_int, "iii"},  {Op::mul_int, "iii"},   {Op::div_int, "iii"},
-    {Op::rem_int, "iii"},   {Op::neg_int, "ii"},   {Op::add_float, "fff"}, {Op::mul_float, "fff"},
-    {Op::add_time, "ddd"},  {Op::add_time, "ttd"}, {Op::mul_time, "ddi"},  {Op::not_bool, "bb"},
-    {Op::equal, "bii"},     {Op::equal, "bll"},    {Op::less, "bii"},      {Op::less_equal, "bss"},
-    {Op::is_none, "bs"},    {Op::move, "ii"},      {Op::move, "ll"},       {Op::concat, "sss"},
-    {Op::concat, "lll"},    {Op::to_text, "si"},   {Op::to_text, "sl"},    {Op::append, "li"},
-    {Op::append, "ls"},     {Op::append, "ll"},    {Op::index, "ims"},     {Op::map_put, "msi"},
-    {Op::list_next, "ili"}, {Op::is_case, "be"},   {Op::get_field, "ir"},  {Op::set_field, "ri"},
-    {Op::case_field, "ie"}, {Op::skip_if_less, "ii"}, {Op::skip_if_equal, "ss"},
+    {Op::add_int, "iii"},
+    {Op::sub_int, "iii"},
+    {Op::mul_int, "iii"},
+    {Op::div_int, "iii"},
+    {Op::rem_int, "iii"},
+    {Op::neg_int, "ii"},
+    {Op::add_float, "fff"},
+    {Op::mul_float, "fff"},
+    {Op::add_time, "ddd"},
+    {Op::add_time, "ttd"},
+    {Op::mul_time, "ddi"},
+    {Op::not_bool, "bb"},
+    {Op::equal, "bii"},
+    {Op::equal, "bll"},
+    {Op::less, "bii"},
+    {Op::less_equal, "bss"},
+    {Op::is_none, "bs"},
+    {Op::move, "ii"},
+    {Op::move, "ll"},
+    {Op::concat, "sss"},
+    {Op::concat, "lll"},
+    {Op::to_text, "si"},
+    {Op::to_text, "sl"},
+    {Op::append, "li"},
+    {Op::append, "ls"},
+    {Op::append, "ll"},
+    {Op::index, "ims"},
+    {Op::map_put, "msi"},
+    {Op::list_next, "ili"},
+    {Op::is_case, "be"},
+    {Op::get_field, "ir"},
+    {Op::set_field, "ri"},
+    {Op::case_field, "ie"},
+    {Op::skip_if_less, "ii"},
+    {Op::skip_if_equal, "ss"},
     {Op::skip_if_case, "ei"},
+    {Op::add_imm, "ii"},
+    {Op::mul_imm, "ii"},
+    {Op::rem_imm, "ii"},
+    {Op::skip_if_less_imm, "i"},
+    {Op::skip_if_not_less_imm, "i"},
+    {Op::skip_if_equal_imm, "i"},
+    {Op::skip_if_not_equal_imm, "i"},
+    {Op::skip_if_less, "ff"},
+    {Op::skip_if_less_equal, "cc"},
+    {Op::skip_if_not_equal, "ll"},
+    {Op::sub_float, "fff"},
+    {Op::div_float, "fff"},
+    {Op::neg_float, "ff"},
+    {Op::less, "bff"},
+    {Op::add_float_const, "ff"},
+    {Op::mul_float_const, "ff"},
+    {Op::div_float_const, "ff"},
+    {Op::const_sub_float, "ff"},
+    {Op::const_div_float, "ff"},
+    {Op::add_decimal, "ccc"},
+    {Op::sub_decimal, "ccc"},
+    {Op::mul_decimal, "cci"},
+    {Op::neg_decimal, "cc"},
+    {Op::sub_time, "dtt"},
+    {Op::div_time, "idd"},
+    {Op::neg_time, "dd"},
+    {Op::concat, "yyy"},
+    {Op::as_json, "jr"},
+    {Op::as_json, "jl"},
+    {Op::as_json, "jm"},
+    {Op::as_type, "ij"},       {Op::decode_as, "is"},
+    {Op::move, "mm"},
+    {Op::move, "rr"},
+    {Op::map_put, "mss"},
+    {Op::map_put, "msl"},
+    {Op::set_field, "rs"},
+    {Op::append, "lm"},
+    {Op::equal, "bmm"},
+    {Op::not_equal, "brr"},
+    {Op::index, "iii"},
+    {Op::index, "ili"},
 };
 
 // Emits one function's random body.
@@ -288,7 +145,13 @@ class BodyMaker {
       case 's':
         return Value::string(random_text(random_, 5));
       case 'l':
-        return Value::list(std::vector<Value>{Value::integer(1), Value::string("x")});
+        return list();
+      case 'c':
+        return Value::decimal({125, 2});
+      case 'j':
+        return Value::json(random_.one_in(2) ? "7" : "{\"a\":[1.50,null]}");
+      case 'y':
+        return Value::bytes("\x01\xff");
       case 'm':
         return Value::map({{Value::string("k"), Value::integer(1)}});
       case 'r':
@@ -304,6 +167,20 @@ class BodyMaker {
       default:
         return Value::timestamp(1000);
     }
+  }
+
+  // Of one kind mostly, as most builtins want them.
+  Value list() {
+    constexpr std::string_view kElements = "isfdtcly";
+    const std::uint64_t which = random_.below(2 * kElements.size());
+    if (which >= kElements.size()) {
+      return Value::list(std::vector<Value>{Value::integer(1), Value::string("x")});
+    }
+    std::vector<Value> items;
+    for (std::uint64_t n = random_.below(4); n > 0; --n) {
+      items.push_back(of_kind(kElements[which]));
+    }
+    return Value::list(std::move(items));
   }
 
   Register any() {
@@ -329,7 +206,7 @@ class BodyMaker {
       case 12:
         return call();
       case 13:
-        return make();
+        return random_.one_in(2) ? make() : loop();
       case 14:
       case 15:
         return step();
@@ -341,25 +218,71 @@ class BodyMaker {
         return wait_or_loop();
       case 20:
         return may_register() && random_.one_in(2) ? receive() : race_or_fan();
+      case 21:
+      case 22:
+        return send();
       default:
         return notify();
     }
   }
 
-  void from_template() {
-    const Template& t = kTemplates[random_.below(std::size(kTemplates))];
-    Register a = of(t.kinds[0]), b = of(t.kinds[1]);
-    OperandKind operands = op_info(t.op)->operands;
-    if (operands == OperandKind::reg_reg_field || operands == OperandKind::reg_reg_case ||
-        operands == OperandKind::skip_case) {
-      f_.emit_indexed(t.op, a, b, random_.one_in(40) ? 1 : 0);
-    } else if (t.kinds.size() == 2) {
-      f_.emit(t.op, a, b);
-    } else {
-      f_.emit(t.op, a, b, of(t.kinds[2]));
+  void from_template() { emit(kTemplates[random_.below(std::size(kTemplates))]); }
+
+  void emit(const Template& t) {
+    const Register a = of(t.kinds[0]), b = of(t.kinds[t.kinds.size() > 1 ? 1 : 0]);
+    switch (op_info(t.op)->operands) {
+      case OperandKind::reg_reg_field:
+      case OperandKind::reg_reg_case:
+      case OperandKind::skip_case:
+        f_.emit_indexed(t.op, a, b, random_.one_in(40) ? 1 : 0);
+        break;
+      case OperandKind::reg_reg_imm:
+        f_.emit_short(t.op, a, b, small());
+        break;
+      case OperandKind::skip_imm:
+        f_.emit_short(t.op, a, small());
+        break;
+      case OperandKind::reg_reg_float:
+        f_.emit_indexed(t.op, a, b, p_.constants.add(Value::floating(small() / 4.0)));
+        break;
+      case OperandKind::reg_reg_type:
+        f_.emit_indexed(t.op, a, b,
+                        static_cast<uint32_t>(random_.below(p_.program.types.types.size())));
+        break;
+      default:
+        t.kinds.size() == 2 ? f_.emit(t.op, a, b) : f_.emit(t.op, a, b, of(t.kinds[2]));
+        break;
     }
     // What may be skipped must be there.
     if (may_skip(t.op)) f_.emit(Op::nop);
+  }
+
+  int16_t small() {
+    if (random_.one_in(20)) return random_.one_in(2) ? INT16_MIN : INT16_MAX;
+    return static_cast<int16_t>(static_cast<int>(random_.below(12)) - 3);
+  }
+
+  // A loop that ends, unless a wrong register was chosen: its body leaves its counter alone.
+  void loop() {
+    const bool ints = random_.one_in(2);
+    const Register first = ints ? first_ : spare();
+    const Register next{first.index + 1}, last{first.index + 2};
+    if (ints) {
+      f_.emit_imm(Op::load_int, next, small());
+      f_.emit_imm(Op::load_int, last, small());
+    } else {
+      f_.emit_imm(Op::load_int, next, 0);
+      f_.emit(Op::move, last, of('l'));
+    }
+    const Label top = f_.make_label(), again = f_.make_label();
+    f_.emit_jump(Op::jump, again);
+    f_.bind(top);
+    for (uint64_t n = 1 + random_.below(3); n > 0; --n) {
+      const Template& t = kTemplates[random_.below(std::size(kTemplates))];
+      if (t.kinds[0] != 'i' && t.op != Op::list_next) emit(t);
+    }
+    f_.bind(again);
+    f_.emit_jump(ints ? Op::int_loop : Op::list_loop, first, top);
   }
 
   void jump(const std::vector<Label>& labels, uint64_t at) {
@@ -378,16 +301,37 @@ class BodyMaker {
             static_cast<uint32_t>(random_.below(kKinds.size() + kSpare - count + 1))};
   }
 
-  void builtin() {
-    auto which = static_cast<uint32_t>(random_.below(kBuiltinCount));
-    static constexpr Builtin kFit[] = {Builtin::str, Builtin::encode, Builtin::to_float,
-                                       Builtin::abs_int};
-    if (random_.one_in(3)) {
-      f_.emit_indexed(Op::builtin, {first_.index + static_cast<uint32_t>(kKinds.size())}, of('i'),
-                      static_cast<uint32_t>(kFit[random_.below(4)]));
-    } else if (random_.one_in(8)) {
-      f_.emit_indexed(Op::builtin, any(), range(kBuiltins[which].parameter_count), which);
+  Register spare() const { return {first_.index + static_cast<uint32_t>(kKinds.size())}; }
+
+  // Of which kind a value of a type in a signature is; 0 if any will do.
+  static char kind_of(std::string_view type) {
+    constexpr std::pair<std::string_view, char> kStarts[] = {
+        {"[", 'l'},       {"{", 'm'},        {"int", 'i'},       {"string", 's'},
+        {"float", 'f'},   {"duration", 'd'}, {"timestamp", 't'}, {"bool", 'b'},
+        {"decimal", 'c'}, {"json", 'j'},     {"bytes", 'y'}};
+    for (const auto& [start, kind] : kStarts) {
+      if (type.starts_with(start)) return kind;
     }
+    return 0;
+  }
+
+  void builtin() {
+    const BuiltinInfo& info = kBuiltins[random_.below(kBuiltinCount)];
+    std::string_view rest = info.parameters;
+    for (uint32_t n = 0; n < info.parameter_count; ++n) {
+      int depth = 0;
+      size_t end = 0;
+      for (; end < rest.size() && (depth > 0 || rest[end] != ','); ++end) {
+        depth += rest[end] == '[' || rest[end] == '{' ? 1 : 0;
+        depth -= rest[end] == ']' || rest[end] == '}' ? 1 : 0;
+      }
+      const char kind = kind_of(rest.substr(0, end));
+      f_.emit(Op::move, {spare().index + n}, kind != 0 ? of(kind) : any());
+      rest.remove_prefix(std::min(rest.size(), end + 2));
+    }
+    const char result = info.result.ends_with('?') ? '\0' : kind_of(info.result);
+    f_.emit_indexed(Op::builtin, result != 0 ? of(result) : spare(), spare(),
+                    static_cast<uint32_t>(info.builtin));
   }
 
   void call() {
@@ -396,13 +340,21 @@ class BodyMaker {
   }
 
   void make() {
-    switch (random_.below(3)) {
+    switch (random_.below(6)) {
       case 0:
         return f_.emit_indexed(Op::make_list, of('l'), range(3), 3);
       case 1:
         return f_.emit_indexed(Op::make_record, of('r'), of('i'), 1);
-      default:
+      case 2:
         return f_.emit_indexed(Op::make_enum, of('e'), of('i'), 0, 1);
+      case 3:
+        return f_.emit_indexed(Op::interpolate, of('s'), range(3), 3);
+      case 4:
+        return f_.emit_indexed(Op::concat_all, of('s'), {first_.index + 4}, 3);
+      default:
+        f_.emit(Op::move, spare(), of('s'));
+        f_.emit(Op::move, {spare().index + 1}, any());
+        return f_.emit_indexed(Op::make_map, of('m'), spare(), 1);
     }
   }
 
@@ -419,7 +371,8 @@ class BodyMaker {
     if (may_register() && random_.one_in(2)) {
       f_.emit_closure(Op::arm_unsure, compensation_, of('i'), 1, site);
     }
-    f_.emit_indexed(Op::step, of('i'), argument, site);
+    const bool child = p_.program.steps[site].flow.has_value();
+    f_.emit_indexed(Op::step, of(child ? 'r' : 'i'), argument, site);
     if (may_register() && random_.one_in(2)) {
       f_.emit_closure(Op::on_undo, compensation_, of('i'), 1, site);
     }
@@ -473,10 +426,11 @@ class BodyMaker {
     f_.emit(Op::gather, of('l'));
   }
 
-  // Site 0 takes any, site 1 asks its filter; how long is a duration, none, or nonsense.
+  // Site 0 takes any, site 1 asks its filter, site 2 is of a topic: the int behind it is what the
+  // filter is asked with, or the key. How long is a duration, none, or nonsense.
   void receive() {
-    const Register first{first_.index + static_cast<uint32_t>(kKinds.size())};
-    const auto site = static_cast<uint32_t>(random_.below(2));
+    const Register first = spare();
+    const auto site = static_cast<uint32_t>(random_.below(3));
     f_.emit(Op::move, first, random_.one_in(40) ? of('s') : of('d'));
     if (random_.one_in(6)) f_.emit(Op::load_none, first);
     f_.emit(Op::move, {first.index + 1}, of('i'));
@@ -484,8 +438,31 @@ class BodyMaker {
     if (!random_.one_in(3)) f_.emit_indexed(Op::make_record, of('r'), of('i'), 1);
   }
 
+  // What leaves the run, and what it knows of itself.
+  void send() {
+    switch (random_.below(6)) {
+      case 0:
+        return f_.emit_publish(of('r'), 0);
+      case 1: {
+        const bool for_client = random_.one_in(2);
+        f_.emit(Op::move, spare(), of('i'));
+        f_.emit(Op::move, {spare().index + 1}, of('s'));
+        return f_.emit_start_run(of('s'), spare(), 0, for_client);
+      }
+      case 2:
+        return f_.emit(Op::log, of('s'));
+      case 3:
+        f_.emit(Op::run_client, of('s'));
+        return f_.emit(Op::run_id, of('s'));
+      default:
+        return f_.emit(Op::now, of('t'));
+    }
+  }
+
   void notify() {
-    f_.emit_notify(of('r'), 0, random_.one_in(3) ? NotifyTo::group : NotifyTo::run_client, of('s'));
+    constexpr NotifyTo kTargets[] = {NotifyTo::run_client, NotifyTo::group, NotifyTo::client,
+                                     NotifyTo::run};
+    f_.emit_notify(of('r'), 0, kTargets[random_.below(4)], of('s'));
   }
 
   void leave() {
@@ -527,6 +504,9 @@ Program random_program(Random& random) {
   p.site("b", work);
   p.site("c", work);
   p.program.steps[2].has_key_expr = true;
+  p.site("d", 0);
+  p.program.steps[3].flow = 0;
+  p.program.topics.push_back({"t", 0, std::nullopt, 0, 1000, 0, std::nullopt});
   std::vector<uint32_t> pure, branches;
   auto make = [&](const char* name, FunctionKind kind, uint16_t parameters, uint64_t size,
                   uint32_t compensation, const std::string& segment) {
@@ -552,7 +532,8 @@ Program random_program(Random& random) {
     f.emit(Op::ret, n);
   });
   p.program.receives = {{"m", 0, 0, std::nullopt, 0, std::nullopt},
-                        {"n", 0, 0, std::nullopt, 0, filter}};
+                        {"n", 0, 0, std::nullopt, 0, filter},
+                        {"o", 0, 0, 0, 0, std::nullopt}};
   p.flow("main", {kTypeInt}, flow,
          random.one_in(4) ? std::nullopt : std::optional<uint32_t>(handler), {0});
   return p.program;

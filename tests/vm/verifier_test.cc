@@ -62,6 +62,14 @@ TEST(Verifier, refuses_hostile_code) {
        [](Program& p) { p.functions[kPrompt].code[0].op = static_cast<Op>(250); }},
       {"constant out of range",
        [](Program& p) { find(p, kPrompt, Op::load_const).set_wide(1000); }},
+      {"constant is no float",
+       [](Program& p) {
+         p.functions[kPrompt].code[0] = {Op::add_float_const, 0, 2, 0, 0};
+       }},
+      {"constant is no float",
+       [](Program& p) {
+         p.functions[kPrompt].code[0] = {Op::const_div_float, 0, 2, 0, 9999};
+       }},
       {"jump out of the function", [](Program& p) { find(p, kBody, Op::jump).set_wide(4000); }},
       {"record out of range", [](Program& p) { find(p, kBody, Op::make_record).c = 999; }},
       {"enum case out of range",
@@ -189,10 +197,17 @@ TEST(Verifier, refuses_hostile_tables) {
       {"has no version", [](Program& p) { p.events[0].version = 0; }},
       {"has no event", [](Program& p) { p.topics[0].event = 99; }},
       {"is out of order",
-       [](Program& p) { p.events[0].upgrades.push_back({2, 1, kTypeInt, kPrompt}); }},
-      {"has no type", [](Program& p) { p.events[0].upgrades.push_back({1, 2, {999}, kPrompt}); }},
+       [](Program& p) {
+         p.events[0].upgrades.push_back({2, 1, kTypeInt, kPrompt});
+       }},
+      {"has no type",
+       [](Program& p) {
+         p.events[0].upgrades.push_back({1, 2, {999}, kPrompt});
+       }},
       {"is no function of one parameter",
-       [](Program& p) { p.events[0].upgrades.push_back({1, 2, kTypeInt, kBody}); }},
+       [](Program& p) {
+         p.events[0].upgrades.push_back({1, 2, kTypeInt, kBody});
+       }},
       {"leads nowhere",
        [](Program& p) {
          Function same;
