@@ -31,6 +31,11 @@ bool reads_its_register(Op op) {
          op == Op::slot || op == Op::log;
 }
 
+// Of a notify: whether R(c) says to whom.
+bool names_target(const Instruction& i) {
+  return i.x != static_cast<uint8_t>(NotifyTo::run_client);
+}
+
 // Of what may go on elsewhere than behind itself.
 RegisterUse jump_use(const Instruction& i) {
   const uint32_t a = i.a, b = i.b;
@@ -172,8 +177,7 @@ RegisterUse register_use(const Program& program, const Instruction& i) {
     case OperandKind::join:
       return {{}, {{a, c}}};
     case OperandKind::reg_event_target:
-      if (i.x == static_cast<uint8_t>(NotifyTo::run_client)) return {{{a, 1}}, {}};
-      return {{{a, 1}, {c, 1}}, {}};
+      return {{{a, 1}, {c, names_target(i) ? 1U : 0U}}, {}};
     case OperandKind::reg_event:
     case OperandKind::reg_topic:
       return {{{a, 1}}, {}};
