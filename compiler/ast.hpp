@@ -3,7 +3,8 @@
 //
 // Ownership: a Module owns everything below it; nodes never move once built, so their addresses and
 // their dense ids (`Expr::id`, `Stmt::id`) may key side tables. Every node has its span in bytes.
-// The tree is not changed after parse(); what later stages learn stands beside it.
+// The tree is not changed after parse(); what later stages learn stands beside it. What could not
+// be read is not in it, except that a DamagedStmt or DamagedExpr may keep its place.
 //
 // Names that the language predefines (`none`, `now`, `run`, `client`, `len`, …) are ordinary names
 // here.
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "compiler/ast_expr.hpp"
+#include "compiler/damage.hpp"
 
 namespace sluice::compiler::ast {
 
@@ -247,6 +249,8 @@ struct ReturnStmt {
 struct LogStmt {
   ExprPtr value;
 };
+// One statement or several that could not be read.
+struct DamagedStmt {};
 
 struct Stmt {
   Span span;
@@ -254,7 +258,7 @@ struct Stmt {
   std::variant<LetStmt, VarStmt, SetStmt, StepStmt, ParallelStmt, RaceStmt, EachStmt, YieldStmt,
                IfStmt, MatchStmt, WhileStmt, BreakStmt, ContinueStmt, ReceiveStmt, SleepStmt,
                DeadlineStmt, NotifyStmt, PublishStmt, StartStmt, TryStmt, FailStmt, ReturnStmt,
-               LogStmt>
+               LogStmt, DamagedStmt>
       node;
 };
 
@@ -315,7 +319,8 @@ struct TopicDecl {
 
 struct TaskDecl {
   std::vector<Field> parameters;
-  TypePtr result;  // null: nothing
+  Span parameters_span;  // with both parentheses
+  TypePtr result;        // null: nothing
   std::vector<Policy> policies;
 };
 struct PoolDecl {
@@ -330,6 +335,7 @@ struct ConstDecl {
 };
 struct FnDecl {
   std::vector<Field> parameters;
+  Span parameters_span;
   TypePtr result;
   ExprPtr body;
 };
@@ -373,6 +379,7 @@ struct OnFailure {
 };
 struct FlowDecl {
   std::vector<Field> parameters;
+  Span parameters_span;
   std::vector<QualifiedName> outcomes;  // empty: a flow without outcomes
   std::vector<FlowSetting> settings;
   Block body;
@@ -403,10 +410,12 @@ struct GivenItem {  // given TASK A then B …
   QualifiedName task;
   std::vector<GivenAnswer> answers;
 };
-// [after D] when EVENT [to TOPIC] | start FLOW(…) | cancel  [from "client"]
+// [after D] when EVENT [v1] { … } [to TOPIC] | start FLOW(…) | cancel  [from "client"]
 struct WhenItem {
-  ExprPtr after;                       // may be null
-  ExprPtr event;                       // a RecordExpr, or null
+  ExprPtr after;                         // may be null
+  ExprPtr event;                         // a RecordExpr, or null
+  std::optional<std::uint32_t> version;  // of the event, as an older client sends it
+  Span version_span;
   std::optional<QualifiedName> topic;  // to TOPIC
   ExprPtr start;                       // a CallExpr, or null; neither: cancel
   ExprPtr from;                        // a StringLiteral, or null
@@ -477,6 +486,7 @@ struct Module {
   std::vector<Decl> declarations;
   std::uint32_t expr_count = 0;
   std::uint32_t stmt_count = 0;
+  Damage damage;  // what is missing of all this, because it could not be read
 };
 
 }  // namespace sluice::compiler::ast

@@ -212,6 +212,9 @@ struct AsExpr {  // value as T
   TypePtr type;
 };
 
+// What was told to be wrong, so that it stands for any value.
+struct DamagedExpr {};
+
 struct Expr {
   Span span;               // without enclosing parentheses
   std::uint32_t id = 0;    // dense within the module: 0 .. Module::expr_count - 1
@@ -219,7 +222,7 @@ struct Expr {
   std::variant<IntLiteral, DecimalLiteral, DurationLiteral, BoolLiteral, StringLiteral, NameExpr,
                FieldExpr, CallExpr, IndexExpr, RecordExpr, CaseExpr, ListExpr, MapExpr,
                ComprehensionExpr, IfExpr, MatchExpr, UnaryExpr, BinaryExpr, RangeExpr, WithExpr,
-               AsExpr>
+               AsExpr, DamagedExpr>
       node;
 };
 

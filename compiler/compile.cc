@@ -28,14 +28,9 @@ class Loader {
 
   std::vector<std::unique_ptr<ast::Module>> trees;
   std::set<FileId> standard;
-  bool ok = true;
 
  private:
-  void load(FileId file) {
-    ParseResult result = parse(sources_.file(file), diagnostics_);
-    ok = ok && result.ok;
-    trees.push_back(std::move(result.module));
-  }
+  void load(FileId file) { trees.push_back(parse(sources_.file(file), diagnostics_).module); }
 
   void load_standard(const std::string& name) {
     const auto found = find_standard_module(name);
@@ -56,8 +51,22 @@ void refuse_unexecuted(const ir::Program& program, Diagnostics& diagnostics) {
     diagnostics
         .report(each.code, each.span,
                 "the engine does not execute `" + std::string(each.feature) + "` yet")
-        .because("it would be ignored, so a deployment that says it is refused; `flowc check`, "
-                 "`flowc test` and `flowc sim` take it");
+        .because(
+            "it would be ignored, so a deployment that says it is refused; `flowc check`, "
+            "`flowc test` and `flowc sim` take it");
+  }
+}
+
+// The standard library is not the author's, and its policies may never be used.
+void warn_of_unexecuted(const ir::Program& program, const std::set<FileId>& standard,
+                        Diagnostics& diagnostics) {
+  for (const ir::Unexecuted& each : program.unexecuted) {
+    if (standard.contains(each.span.file)) continue;
+    diagnostics
+        .report(Code::W0016, each.span,
+                "a deployment with `" + std::string(each.feature) + "` is refused")
+        .because("it is checked and built, but the engine does not execute it yet: `flowc help " +
+                 std::string(info(each.code).name) + "`");
   }
 }
 
@@ -67,15 +76,16 @@ CompileResult compile(SourceSet& sources, Diagnostics& diagnostics, const Compil
   CompileResult result;
   Loader loader(sources, diagnostics);
   loader.run();
-  // What could not be read would be missed everywhere else, so its absence proves nothing.
-  if (loader.ok) {
-    result.program = check(sources, loader.standard, std::move(loader.trees), diagnostics,
-                           options.zones);
-    if (options.deploying) refuse_unexecuted(*result.program, diagnostics);
-    if (!diagnostics.has_errors()) {
-      result.artifact =
-          generate(*result.program, sources, diagnostics, options, &result.test_functions);
-    }
+  result.program =
+      check(sources, loader.standard, std::move(loader.trees), diagnostics, options.zones);
+  if (options.deploying) {
+    refuse_unexecuted(*result.program, diagnostics);
+  } else {
+    warn_of_unexecuted(*result.program, loader.standard, diagnostics);
+  }
+  if (!diagnostics.has_errors()) {
+    result.artifact =
+        generate(*result.program, sources, diagnostics, options, &result.test_functions);
   }
   diagnostics.sort();
   return result;

@@ -25,8 +25,8 @@ struct CompileOptions {
 struct CompileResult {
   // The bytes of the artifact (vm/artifact.hpp); set iff no error was reported.
   std::optional<std::string> artifact;
-  // What was checked, for tools; null after a syntax error. After other errors it is there, with
-  // holes.
+  // What was checked, for tools; never null. After errors it has holes, and what could not be read
+  // is missing.
   std::shared_ptr<const ir::Program> program;
   // With CompileOptions::tests: the artifact's pure function for each expression of a test or
   // invariant. Those of conditions take their counts.

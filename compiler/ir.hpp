@@ -254,6 +254,7 @@ struct RecordDef {
   bool crosses_edge = false;  // an event that is a topic's, notified or an outcome
 
   const FieldDef* find(std::string_view field, std::uint32_t* at = nullptr) const;
+  bool damaged = false;  // some of its fields could not be read
 };
 
 // upgrade Ask v1 -> v2 (old) = …
@@ -281,6 +282,7 @@ struct EnumDef {
   std::uint32_t index = 0;  // within Program::enums
 
   const CaseDef* find(std::string_view name, std::uint32_t* at = nullptr) const;
+  bool damaged = false;  // some of its cases could not be read
 };
 
 struct TopicDef {
@@ -294,6 +296,7 @@ struct TopicDef {
   std::int64_t retain_ms = 0;
   std::int64_t ttl_ms = 0;  // 0: none
   std::optional<LimitDef> limit;
+  bool damaged = false;  // some of its settings could not be read
 };
 
 // A policy's value and the place that said so.
@@ -329,6 +332,7 @@ struct Policies {
   std::optional<Said<Block*>> unsure;
   std::optional<Said<std::uint8_t>> priority;  // number of vm::kPriorities
   std::optional<Said<vm::Breaker>> breaker;
+  bool damaged = false;  // some of them could not be read
 };
 
 struct PolicyDef {
@@ -348,6 +352,7 @@ struct TaskDef {
   Span result_span;
   Policies policies;
   std::vector<std::string> kinds;  // fails [ … ]
+  bool damaged = false;            // some of its parameters could not be read
 };
 
 struct ConstDef {
@@ -370,6 +375,7 @@ struct FnDef {
   Expr* body = nullptr;
   std::vector<std::pair<const FnDef*, Span>> calls;  // in the order of the text
   bool checks_json = false;                          // `as T` stands in it
+  bool damaged = false;                              // some of its parameters could not be read
 };
 
 struct FlowDef {
@@ -402,6 +408,7 @@ struct FlowDef {
   std::vector<std::pair<std::string, Span>> failed_kinds;  // `fail Kind`
   // What a step of it gives, if it has several: one case per outcome, with the event.
   EnumDef* outcome = nullptr;
+  bool damaged = false, head_damaged = false;  // parameters, settings could not be read
 };
 
 // ------------------------------------------------------------------------------------- statements
@@ -467,11 +474,7 @@ struct Fail {
   std::string kind;
   Expr* message = nullptr;
 };
-// A statement that was reported as not executed yet, with the blocks inside it. How it goes on is
-// not asked.
-struct Refused {
-  std::vector<Block> blocks;
-};
+struct Refused {};  // was reported, or could not be read; how it goes on is not asked
 
 struct While {
   Expr* condition = nullptr;
@@ -576,6 +579,9 @@ struct Program {
   std::deque<Block> blocks;
   // The trees that spans and `tree` pointers speak of.
   std::vector<std::unique_ptr<ast::Module>> trees;
+
+  const Damage& damage_in(FileId file) const;
+  bool is_lost(std::string_view word) const;  // whether it stands in damaged text of any file
 
   Program() = default;
   Program(const Program&) = delete;

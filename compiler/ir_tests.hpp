@@ -43,7 +43,8 @@ struct Given {
 struct When {
   Span span;
   std::int64_t after_ms = 0;
-  const RecordDef* event = nullptr;
+  const RecordDef* event = nullptr;  // its newest version
+  const RecordDef* sent = nullptr;   // the version of it that comes in; null for a flow or cancel
   const TopicDef* topic = nullptr;
   const FlowDef* flow = nullptr;
   Expr* value = nullptr;

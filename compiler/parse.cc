@@ -16,6 +16,7 @@ using grammar::FlowParser;
 std::unique_ptr<ast::Module> empty_module(const SourceFile& file) {
   auto module = std::make_unique<ast::Module>();
   module->file = file.id();
+  module->damage.add_all();
   return module;
 }
 
@@ -78,6 +79,7 @@ ParseResult parse(const SourceFile& file, Diagnostics& diagnostics) {
     parser.setErrorHandler(std::make_shared<Recovery>(list, diagnostics));
     tree = parser.file();
   }
+  list.damage.settle();
   result.module = Builder(file, list, diagnostics).build(tree);
   result.ok = diagnostics.error_count() == errors_before;
   return result;

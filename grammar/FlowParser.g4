@@ -482,7 +482,7 @@ testItem
 happening
   : K_CANCEL
   | K_START call
-  | typeName fieldInits (K_TO qualifiedName)?
+  | typeName NAME? fieldInits (K_TO qualifiedName)?
   ;
 
 givenAnswer

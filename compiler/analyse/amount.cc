@@ -52,8 +52,16 @@ bool ByPlace::operator()(const ir::TaskDef* a, const ir::TaskDef* b) const {
   return place(a) < place(b);
 }
 
+bool StepByPlace::operator()(const ir::StepDef* a, const ir::StepDef* b) const {
+  const auto place = [](const ir::StepDef* step) {
+    return std::tuple(step->name_span.file, step->name_span.begin);
+  };
+  return place(a) < place(b);
+}
+
 Cost& Cost::then(const Cost& next) {
   time = plus(time, next.time);
+  waits.insert(next.waits.begin(), next.waits.end());
   for (const auto& [task, count] : next.attempts) {
     attempts[task] = plus(attempts[task], count);
   }
@@ -62,6 +70,7 @@ Cost& Cost::then(const Cost& next) {
 
 Cost& Cost::or_else(const Cost& other) {
   time = larger(time, other.time);
+  waits.insert(other.waits.begin(), other.waits.end());
   for (const auto& [task, count] : other.attempts) {
     attempts[task] = larger(attempts[task], count);
   }
@@ -78,6 +87,7 @@ Cost& Cost::beside(const Cost& other) {
 Cost Cost::repeated(const Amount& rounds, const Amount& turns) const {
   Cost all;
   all.time = times(time, turns);
+  all.waits = waits;
   for (const auto& [task, count] : attempts) all.attempts[task] = times(count, rounds);
   return all;
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "compiler/ir.hpp"
@@ -38,9 +39,16 @@ struct ByPlace {
   bool operator()(const ir::TaskDef* a, const ir::TaskDef* b) const;
 };
 
+// Steps by the place of their names.
+struct StepByPlace {
+  bool operator()(const ir::StepDef* a, const ir::StepDef* b) const;
+};
+
 // What a way through a flow takes at most.
 struct Cost {
-  Amount time;  // without waiting for a worker
+  Amount time;  // waiting for a worker included where something bounds it
+  // Steps that may wait for a worker longer than anybody said: that is not in `time`.
+  std::set<const ir::StepDef*, StepByPlace> waits;
   std::map<const ir::TaskDef*, Amount, ByPlace> attempts;
 
   Cost& then(const Cost& next);      // one after the other

@@ -9,6 +9,8 @@ void analyse_flows(const ir::Program& program, Diagnostics& diagnostics) {
   analyse::check_labels(program, diagnostics);
   analyse::Children children;
   for (const ir::FlowDef& flow : program.flows) {
+    // Where a brace is a guess, so is what comes after what.
+    if (program.damage_in(flow.module->file).guessed(flow.tree->span)) continue;
     const analyse::View view(program, flow);
     analyse::check_answers(view, diagnostics);
     analyse::check_on_failure(view, diagnostics);

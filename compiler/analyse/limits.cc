@@ -12,6 +12,18 @@ using namespace ir;
 
 namespace {
 
+// What a time is made of, and what is not in it.
+std::string sum_of(const Cost& cost) {
+  constexpr std::string_view kSum =
+      "that is what the attempts, waits, gaps and limits of the steps add up to; `flowc explain` "
+      "shows the sum";
+  if (cost.waits.empty()) return std::string(kSum);
+  return fmt::format(
+      "{}. How long `{}` waits for a worker is not in it: `queue D` or `within D` "
+      "bounds that",
+      kSum, (*cost.waits.begin())->name);
+}
+
 void check_timeout(const View& view, Worst& worst, Diagnostics& diagnostics) {
   const auto& timeout = view.flow().timeout_ms;
   if (!timeout || timeout->value <= 0) return;
@@ -22,9 +34,7 @@ void check_timeout(const View& view, Worst& worst, Diagnostics& diagnostics) {
           Code::W0010, timeout->span,
           fmt::format("the flow's `timeout` of {} may cut {}", say_ms(timeout->value), cut->what))
       .also(cut->span, fmt::format("this ends up to {} after the start", say_ms(cut->end_ms)))
-      .because(
-          "that is what the attempts, gaps and limits of the steps add up to, even if no step ever "
-          "waits for a worker; `flowc explain` shows the sum");
+      .because(sum_of(worst.block(view.tree().body).most().cost));
 }
 
 void check_on_failure_time(const View& view, Worst& worst, Diagnostics& diagnostics) {
@@ -151,9 +161,7 @@ void check_budget_of_time(const View& view, const Cost& body, Diagnostics& diagn
       .report(
           Code::E0704, budget->span,
           fmt::format("the steps of `{}` may take {}", view.flow().name, say_ms(body.time.value)))
-      .because(
-          "that is what their attempts, gaps and limits add up to, even if none ever waits for a "
-          "worker; `flowc explain` shows the sum");
+      .because(sum_of(body));
 }
 
 }  // namespace

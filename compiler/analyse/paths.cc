@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "compiler/analyse/passes.hpp"
 
@@ -22,15 +23,22 @@ class Paths {
 
   Ways block(const ast::Block& block) {
     Ways ways;
+    bool sure = true;
     for (const ast::StmtPtr& stmt : block.statements) {
       const Ways here = statement(without_let(*stmt));
       ways = either(
           {.on = false, .breaks = ways.breaks, .continues = ways.continues, .yields = ways.yields},
           here);
       if (here.on) continue;
+      // What could not be read may go on or not: it leaves no gap, and what follows is reached.
+      if (view_.is_damaged(stmt->span)) {
+        sure = false;
+        continue;
+      }
       if (stmt != block.statements.back()) unreachable(block, *stmt);
       break;
     }
+    ways.on = ways.on && sure;
     return ways;
   }
 
@@ -42,6 +50,7 @@ class Paths {
   Ways statement(const ast::Stmt& stmt) {
     return std::visit(
         ast::Overloaded{
+            [](const ast::DamagedStmt&) { return kEnds; },
             [](const ast::ReturnStmt&) { return kEnds; },
             [](const ast::FailStmt&) { return kEnds; },
             // Outside of a loop they were reported, and leave nothing.
@@ -212,6 +221,16 @@ void report_gap(const View& view, Diagnostics& diagnostics, const ast::Block& bl
   diagnostic.because(why);
 }
 
+// Whether something that could not be read stands between the flow and the next declaration.
+bool loses_on_failure(const View& view) {
+  const Span flow = view.flow().tree->span;
+  std::uint32_t next = std::numeric_limits<std::uint32_t>::max();
+  for (const ast::Decl& decl : view.flow().module->tree->declarations) {
+    if (decl.span.begin >= flow.end) next = std::min(next, decl.span.begin);
+  }
+  return view.is_damaged({flow.file, flow.end, next});
+}
+
 }  // namespace
 
 Ways ways_of(const View& view, const ast::Block& block) {
@@ -229,7 +248,7 @@ void check_answers(const View& view, Diagnostics& diagnostics) {
     report_gap(view, diagnostics, tree.body, "a run",
                "every run answers exactly once, so every path ends with `return EVENT` or `fail`");
   }
-  if (!tree.on_failure) {
+  if (!tree.on_failure && !loses_on_failure(view)) {
     diagnostics
         .report(Code::E0402, flow.tree->name.span,
                 fmt::format("nobody is answered when a run of `{}` fails", flow.name))
@@ -238,7 +257,7 @@ void check_answers(const View& view, Diagnostics& diagnostics) {
         .because(
             "any run may fail, be cancelled or run out of time; `on failure (why) { return … }` "
             "behind the flow answers then");
-  } else if (failure_on) {
+  } else if (tree.on_failure && failure_on) {
     report_gap(view, diagnostics, tree.on_failure->body, "a failed run",
                "every run answers exactly once, also when it fails");
   }

@@ -16,9 +16,13 @@ bool may_have_happened(std::string_view kind) {
   return kind == vm::failure_kind::kTimedOut || kind == vm::failure_kind::kLost;
 }
 
+bool is_safe(const Policies& policies) {
+  return policies.idempotent || policies.keyed || policies.damaged;
+}
+
 // The kinds of `on` that repeat what may have happened; null if none does or all may be repeated.
 const std::pair<std::string, Span>* forbidden_repeat(const Policies& policies) {
-  if (policies.idempotent || policies.keyed || !policies.attempts) return nullptr;
+  if (is_safe(policies) || !policies.attempts) return nullptr;
   const Attempts& attempts = policies.attempts->value;
   if (attempts.count < 2) return nullptr;
   const auto found = std::find_if(attempts.kinds.begin(), attempts.kinds.end(),
@@ -35,10 +39,6 @@ void report_repeat(Diagnostics& diagnostics, const std::pair<std::string, Span>&
       .because(
           "a task that timed out or was lost may have been done. Say `idempotent` if doing it "
           "twice is harmless, `keyed` if the worker drops repeats of the key");
-}
-
-bool is_safe(const Policies& policies) {
-  return policies.idempotent || policies.keyed;
 }
 
 void report_hedge(Diagnostics& diagnostics, Span span, std::string_view what, const TaskDef& task) {

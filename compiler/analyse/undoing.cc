@@ -2,6 +2,8 @@
 // on purpose.
 #include <fmt/format.h>
 
+#include <set>
+
 #include "compiler/analyse/passes.hpp"
 
 namespace sluice::compiler::analyse {
@@ -14,6 +16,21 @@ using Failing = std::optional<Span>;  // what may fail, the first of it in the t
 
 Failing nearer(Failing a, Failing b) {
   return a ? a : b;
+}
+
+// The first step of a flow, or of one that it runs, whose effect is there once its run has
+// completed: then its own `compensate` undoes nothing any more. Null if there is none.
+const StepDef* lasting_effect(const FlowDef& flow, std::set<const FlowDef*>& seen) {
+  if (!seen.insert(&flow).second) return nullptr;
+  for (const StepDef* step : flow.steps) {
+    const Policies& policies = step->policies;
+    if (step->in_on_failure || step->in_compensation) continue;
+    if (policies.keep || policies.idempotent || policies.damaged) continue;
+    if (step->task != nullptr) return step;
+    const StepDef* inner = step->flow == nullptr ? nullptr : lasting_effect(*step->flow, seen);
+    if (inner != nullptr) return inner;
+  }
+  return nullptr;
 }
 
 // Goes backwards, as a step is judged by what may fail after it.
@@ -82,7 +99,7 @@ class Undoing {
 
   Failing step(const ast::Stmt& stmt, Failing later) {
     const StepDef* found = view_.step(stmt);
-    if (later && found != nullptr && found->task != nullptr) judge(*found, *later);
+    if (later && found != nullptr) judge(*found, *later);
     return nearer(failure_of(stmt), later);
   }
 
@@ -155,6 +172,9 @@ class Undoing {
   void judge(const StepDef& step, Span later) {
     const Policies& policies = step.policies;
     if (quiet_ || policies.idempotent || policies.compensate || policies.keep) return;
+    if (policies.damaged) return;
+    if (step.flow != nullptr) return judge_flow(step, later);
+    if (step.task == nullptr) return;
     diagnostics_
         .report(Code::W0005, step.name_span,
                 fmt::format("what `{}` does stays done when the run fails later", step.name))
@@ -162,6 +182,22 @@ class Undoing {
         .because(
             "`compensate { … }` undoes it, `keep` says that it may stay, and `idempotent` that "
             "the task has no effect to undo");
+  }
+
+  // A run that has completed undoes nothing when its parent fails.
+  void judge_flow(const StepDef& step, Span later) {
+    std::set<const FlowDef*> seen;
+    const StepDef* effect = lasting_effect(*step.flow, seen);
+    if (effect == nullptr) return;
+    diagnostics_
+        .report(Code::W0005, step.name_span,
+                fmt::format("what the flow `{}` does stays done when the run fails later",
+                            step.flow->name))
+        .also(later, later == step.name_span ? "this may fail in a later round" : "this may fail")
+        .also(effect->name_span, "this has an effect, which only its own run undoes")
+        .because(
+            "a run that has completed undoes nothing any more: `compensate { … }` on the step that "
+            "ran it does, `keep` there or in the flow says that it may stay");
   }
 
   const View& view_;
@@ -178,6 +214,7 @@ void check_undoing(const View& view, Diagnostics& diagnostics) {
   for (const StepDef* step : view.flow().steps) {
     const Policies& policies = step->policies;
     if (!policies.compensate || policies.unsure || step->task == nullptr) continue;
+    if (policies.damaged) continue;
     diagnostics
         .report(Code::W0006, policies.compensate->span,
                 fmt::format("nothing cleans up if `{}` ends without an answer", step->name))

@@ -20,6 +20,9 @@ class View {
   const ir::FlowDef& flow() const { return flow_; }
   const ast::FlowDecl& tree() const { return tree_; }
 
+  // Whether something there could not be read, so that it may do anything.
+  bool is_damaged(Span text) const { return program_.damage_in(text.file).within(text); }
+
   // Null where checking made nothing of the node.
   const ir::Expr* expr(const ast::ExprPtr& tree) const;
   // REQUIRES: the statement is a StepStmt.

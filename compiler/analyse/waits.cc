@@ -71,6 +71,7 @@ class Loops {
               return kWaits;
             },
             [](const ast::SleepStmt&) { return kWaits; },
+            [](const ast::DamagedStmt&) { return kWaits; },
             [](const ast::ReturnStmt&) { return kWaits; },
             [](const ast::FailStmt&) { return Dry{.on = false, .fails = true}; },
             [](const ast::BreakStmt&) { return Dry{.on = false, .breaks = true}; },
@@ -182,7 +183,8 @@ struct Hang {
 };
 
 bool has_limit(const StepDef& step) {
-  return step.policies.timeout_ms.has_value() || step.policies.within_ms.has_value();
+  const Policies& policies = step.policies;
+  return policies.timeout_ms || policies.within_ms || policies.damaged;
 }
 
 class Waits {
@@ -267,7 +269,7 @@ class Waits {
   // One branch that ends bounds the others.
   std::optional<Hang> race(const ast::Stmt& stmt, const ast::RaceStmt& node) {
     ++races_;
-    bool bounded = node.branches.empty();
+    bool bounded = node.branches.empty() || view_.is_damaged(stmt.span);
     for (const ast::Branch& each : node.branches) bounded = !branch(each) || bounded;
     --races_;
     if (bounded) return std::nullopt;
@@ -292,7 +294,7 @@ void check_hanging(const View& view, Diagnostics& diagnostics) {
   Waits waits(view, diagnostics);
   const std::optional<Hang> body = waits.block(view.tree().body);
   const std::optional<Hang>& found = waits.undo ? waits.undo : body;
-  if (!found || (!waits.undo && flow.timeout_ms)) return;
+  if (!found || (!waits.undo && (flow.timeout_ms || flow.head_damaged))) return;
   Diagnostic& diagnostic = diagnostics.report(
       Code::W0007, found->span,
       fmt::format("`{}` can wait for ever: nothing bounds {}", flow.name, found->what));
@@ -311,7 +313,8 @@ void check_hanging(const View& view, Diagnostics& diagnostics) {
 void check_on_failure(const View& view, Diagnostics& diagnostics) {
   for (const StepDef* step : view.flow().steps) {
     if (!step->in_on_failure || step->task == nullptr) continue;
-    if (step->policies.fallback_value || step->policies.fallback_step) continue;
+    const Policies& policies = step->policies;
+    if (policies.fallback_value || policies.fallback_step || policies.damaged) continue;
     // The last fallback of a chain is a step too; its own failure is judged where it was named.
     if (step->name.ends_with(".fallback")) {
       diagnostics

@@ -44,11 +44,21 @@ Amount gaps(const Attempts& attempts) {
   return sum;
 }
 
-// The longest time of one attempt.
+// The longest time of one attempt: the wait for a worker, where `queue` bounds it, and the work.
 Amount of_attempt(const StepDef& step) {
-  if (step.policies.timeout_ms) return ms(step.policies.timeout_ms->value);
+  const Amount wait = step.policies.queue_ms ? ms(step.policies.queue_ms->value) : Amount();
+  if (step.policies.timeout_ms) return plus(wait, ms(step.policies.timeout_ms->value));
+  if (step.policies.damaged) return {};  // some limit, which nobody knows
   return unbounded(step.name_span, fmt::format("an attempt of `{}` has no time limit", step.name),
                    "a `timeout` on the task, or a `within` on the step, bounds it");
+}
+
+// `within` is for the whole step: a wait for a worker that nothing else bounds may take all of it.
+void limit_step(const StepDef& step, Cost& cost) {
+  if (!step.policies.within_ms) return;
+  const Amount within = ms(step.policies.within_ms->value);
+  cost.time = cost.waits.empty() ? smaller(cost.time, within) : within;
+  cost.waits.clear();
 }
 
 void cap_time(Exits& exits, const Amount& limit) {
@@ -92,31 +102,28 @@ Cost Worst::of_task(const StepDef& step) const {
   Cost cost;
   if (step.task == nullptr && step.flow != nullptr) {
     cost = children_.of(view_.program(), step);
-    const auto& within = step.policies.within_ms;
-    if (within) cost.time = smaller(cost.time, ms(within->value));
+    limit_step(step, cost);
     return cost;
   }
-  if (step.task == nullptr) {
-    cost.time = unbounded(step.name_span, fmt::format("what `{}` runs is not known", step.name),
-                          "a step names a task");
-    return cost;
-  }
+  if (step.task == nullptr) return cost;  // an error, which was reported
   const Policies& policies = step.policies;
   const Attempts attempts = policies.attempts ? policies.attempts->value : Attempts{};
   Amount once = of_attempt(step);
   cost.attempts[step.task] = ms(attempts.count);
+  if (!policies.queue_ms && !policies.damaged) cost.waits.insert(&step);
   if (policies.hedge) {
     // One more attempt for each, which begins later and may end later.
     const Hedge& hedge = policies.hedge->value;
     const StepDef& second = hedge.call == nullptr ? step : *hedge.call;
     once = larger(once, plus(ms(hedge.after_ms), of_attempt(second)));
+    if (!second.policies.queue_ms) cost.waits.insert(&step);
     if (second.task != nullptr) {
       Amount& tried = cost.attempts[second.task];
       tried = plus(tried, ms(attempts.count));
     }
   }
   cost.time = plus(times(once, ms(attempts.count)), gaps(attempts));
-  if (policies.within_ms) cost.time = smaller(cost.time, ms(policies.within_ms->value));
+  limit_step(step, cost);
   return cost;
 }
 
@@ -339,9 +346,8 @@ Rounds Worst::rounds_of(const ast::Stmt& stmt) {
   }
   const auto& node = std::get<ast::EachStmt>(stmt.node);
   const Expr* source = view_.expr(node.source);
-  const Amount all =
-      source == nullptr ? unbounded(node.source->span, "this list is not known", "a list bounds it")
-                        : Bounds(view_).elements(*source);
+  if (source == nullptr || source->type == kPoison) return {};  // which was reported
+  const Amount all = Bounds(view_).elements(*source);
   const std::int64_t beside =
       node.parallel == nullptr
           ? 1

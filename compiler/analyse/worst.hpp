@@ -2,9 +2,10 @@
 // the most expensive way through every statement. Private to compiler/analyse and the tools that
 // explain.
 //
-// What is counted: attempts until their `timeout`, the gaps between them, `within`, `fallback`,
-// `sleep`, `receive … within`, `deadline`, and the rounds of loops. What is not: waiting for a
-// worker, as that is a matter of how many workers there are, and the run's own computing.
+// What is counted: attempts with their `queue` and `timeout`, the gaps between them, `within`,
+// `fallback`, `sleep`, `receive … within`, `deadline`, and the rounds of loops. What is not:
+// waiting for a worker where neither `queue` nor `within` bounds it (Cost::waits), as that is a
+// matter of how many workers there are, and the run's own computing.
 #pragma once
 
 #include <array>

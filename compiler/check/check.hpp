@@ -16,7 +16,8 @@ using ZoneNames = const std::vector<std::string>& (*)();
 
 // Checks all modules as one program: modules and imports, names, types, the rules of flows and
 // policies. Every finding goes to `diagnostics`; never null. `standard` are the files that ship
-// with the compiler. REQUIRES: the trees were parsed without errors; their files are in `sources`.
+// with the compiler. What a tree lost to a syntax error (ast::Module::damage) is no finding, and
+// none follows from it. REQUIRES: the trees' files are in `sources`.
 std::unique_ptr<ir::Program> check(const SourceSet& sources, const std::set<FileId>& standard,
                                    std::vector<std::unique_ptr<ast::Module>> trees,
                                    Diagnostics& diagnostics, ZoneNames zones = nullptr);

@@ -41,6 +41,8 @@ class Collector {
     return &def;
   }
 
+  bool is_damaged(Span text) const { return scope_.module->tree->damage.within(text); }
+
   void collect(const ast::Decl& decl, const ast::RecordDecl&) { add_record(decl); }
 
   // The name of an event means its newest version; older ones are there for their upgrades.
@@ -53,6 +55,7 @@ class Collector {
     def.version = node.version.value_or(1);
     def.index = static_cast<std::uint32_t>(context_.program.records.size() - 1);
     def.type = context_.types.record(def);
+    def.damaged = is_damaged(decl.span);
     auto& table = scope_.spaces[static_cast<std::size_t>(Space::kType)];
     const auto [place, added] = table.try_emplace(decl.name.text, Symbol{&def, decl.name.span});
     const auto [same, first] = versions_.try_emplace({def.name, def.version}, decl.name.span);
@@ -72,6 +75,7 @@ class Collector {
     RecordDef* def = add(decl, context_.program.records, Space::kType);
     def->index = static_cast<std::uint32_t>(context_.program.records.size() - 1);
     def->type = context_.types.record(*def);
+    def->damaged = is_damaged(decl.span);
     return def;
   }
 
@@ -79,10 +83,11 @@ class Collector {
     EnumDef* def = add(decl, context_.program.enums, Space::kType);
     def->index = static_cast<std::uint32_t>(context_.program.enums.size() - 1);
     def->type = context_.types.enumeration(*def);
+    def->damaged = is_damaged(decl.span);
   }
 
   void collect(const ast::Decl& decl, const ast::TopicDecl&) {
-    add(decl, context_.program.topics, Space::kTopic);
+    add(decl, context_.program.topics, Space::kTopic)->damaged = is_damaged(decl.span);
     if (decl.name.text != "client") return;
     context_.diagnostics.report(Code::E0211, decl.name.span, "a topic cannot be called `client`")
         .because("`receive … from client` means the run's own client");
@@ -92,19 +97,25 @@ class Collector {
     add(decl, context_.program.pools, Space::kPool);
   }
   void collect(const ast::Decl& decl, const ast::PolicyDecl&) {
-    add(decl, context_.program.policies, Space::kPolicy);
+    PolicyDef* def = add(decl, context_.program.policies, Space::kPolicy);
+    def->policies.damaged = is_damaged(decl.span);
   }
-  void collect(const ast::Decl& decl, const ast::TaskDecl&) {
-    add(decl, context_.program.tasks, Space::kValue);
+  void collect(const ast::Decl& decl, const ast::TaskDecl& node) {
+    TaskDef* def = add(decl, context_.program.tasks, Space::kValue);
+    def->damaged = is_damaged(node.parameters_span);
+    def->policies.damaged = is_damaged({decl.span.file, node.parameters_span.end, decl.span.end});
   }
   void collect(const ast::Decl& decl, const ast::ConstDecl&) {
     add(decl, context_.program.consts, Space::kValue);
   }
-  void collect(const ast::Decl& decl, const ast::FnDecl&) {
-    add(decl, context_.program.fns, Space::kValue);
+  void collect(const ast::Decl& decl, const ast::FnDecl& node) {
+    add(decl, context_.program.fns, Space::kValue)->damaged = is_damaged(node.parameters_span);
   }
-  void collect(const ast::Decl& decl, const ast::FlowDecl&) {
-    add(decl, context_.program.flows, Space::kValue);
+  void collect(const ast::Decl& decl, const ast::FlowDecl& node) {
+    FlowDef* def = add(decl, context_.program.flows, Space::kValue);
+    def->damaged = is_damaged(node.parameters_span);
+    def->head_damaged =
+        is_damaged({decl.span.file, node.parameters_span.end, node.body.span.begin});
   }
 
   void collect(const ast::Decl& decl, const ast::UpgradeDecl&) {

@@ -112,8 +112,9 @@ std::string one_of(const Candidates& candidates) {
 
 }  // namespace
 
-void Context::unknown(Code code, std::string_view lacks, const ast::Name& name,
-                      const std::vector<std::string_view>& candidates) {
+Diagnostic* Context::unknown(Code code, std::string_view lacks, const ast::Name& name,
+                             const std::vector<std::string_view>& candidates) {
+  if (is_lost(name)) return nullptr;
   Diagnostic& diagnostic =
       diagnostics.report(code, name.span, fmt::format("{} `{}`", lacks, name.text));
   auto near = called_elsewhere(name.text, code, candidates);
@@ -121,13 +122,40 @@ void Context::unknown(Code code, std::string_view lacks, const ast::Name& name,
   if (near) {
     diagnostic.here(fmt::format("did you mean `{}`?", *near));
     diagnostic.mend(fmt::format("write `{}`", *near), {{name.span, std::string(*near)}});
-    return;
+    return &diagnostic;
   }
   // Of fields, cases and parameters there are few.
   const bool few = code == Code::E0212 || code == Code::E0213 || code == Code::E0214;
   const std::string names = few ? one_of(candidates) : std::string();
   if (!names.empty()) diagnostic.because(fmt::format("it has {}", names));
+  return &diagnostic;
 }
+
+namespace {
+
+// How a thing that does not exist yet is declared.
+std::string declaration_of(Space space, std::string_view what, std::string_view name) {
+  switch (space) {
+    case Space::kPool:
+      return fmt::format("`pool {} {{}}` declares it", name);
+    case Space::kTopic:
+      return fmt::format("`topic {} of EVENT {{}}` declares it", name);
+    case Space::kPolicy:
+      return fmt::format("`policy {} {{ … }}` declares it", name);
+    case Space::kType: {
+      const std::string_view word = what == "type" || what.starts_with("record") ? "record" : what;
+      if (word == "event" || word == "record") {
+        return fmt::format("`{} {} {{ FIELD: TYPE }}` declares it", word, name);
+      }
+      return fmt::format("`enum {} {{ CASE, CASE }}` declares it", name);
+    }
+    case Space::kValue:
+      return what == "task" ? fmt::format("`task {}(…) {{ … }}` declares it", name) : std::string();
+  }
+  return {};
+}
+
+}  // namespace
 
 ImportScope* Context::import(ModuleScope& scope, std::string_view name) {
   const auto place = scope.imports.find(name);
@@ -191,6 +219,7 @@ void Context::unknown_import(const ModuleScope& scope, const ast::Name& name,
     unknown(Code::E0201, "there is no imported module", name, candidates);
     return;
   }
+  if (is_lost(name)) return;
   diagnostics
       .report(Code::E0201, name.span, fmt::format("there is no imported module `{}`", name.text))
       .here(fmt::format("`import {}` is missing", standard))
@@ -223,6 +252,7 @@ const Symbol* Context::resolve(ModuleScope& scope, Space space, const ast::Quali
   }
   const ast::Name& last = name.last();
   if (const Symbol* symbol = where->find(space, last.text)) return symbol;
+  if (where->module->tree->damage.names(last.text)) return nullptr;
   const Code code = space == Space::kType ? Code::E0202 : Code::E0201;
   if (const Symbol* other = find_in_other_space(*where, space, last.text)) {
     diagnostics
@@ -233,13 +263,20 @@ const Symbol* Context::resolve(ModuleScope& scope, Space space, const ast::Quali
     return nullptr;
   }
   const bool type = space == Space::kType;
-  if (type && name.is_simple() && report_standard(diagnostics, scope, code, last, what))
+  if (type && name.is_simple() && !is_lost(last) &&
+      report_standard(diagnostics, scope, code, last, what))
     return nullptr;
   std::vector<std::string_view> candidates = names_of(*where, space);
   if (type) {
     for (const std::string_view built_in : kBuiltInTypes) candidates.push_back(built_in);
   }
-  unknown(code, fmt::format("there is no {}", what), last, candidates);
+  Diagnostic* told = unknown(code, fmt::format("there is no {}", what), last, candidates);
+  if (told != nullptr && told->fixes.empty()) {
+    std::string how = declaration_of(space, what, last.text);
+    const bool elsewhere = !name.is_simple();
+    if (!how.empty() && elsewhere) how += fmt::format(", in module `{}`", where->module->name);
+    told->because(std::move(how));
+  }
   return nullptr;
 }
 

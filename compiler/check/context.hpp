@@ -85,9 +85,16 @@ class Context {
   void ensure_default(ir::FieldDef& field);
 
   // Reports that `name` is none of the candidates; `lacks` reads on with the name: "there is no
-  // task", "`Role` has no case".
-  void unknown(Code code, std::string_view lacks, const ast::Name& name,
-               const std::vector<std::string_view>& candidates);
+  // task", "`Role` has no case". Null if nothing was reported, as the name may stand in what could
+  // not be read.
+  Diagnostic* unknown(Code code, std::string_view lacks, const ast::Name& name,
+                      const std::vector<std::string_view>& candidates);
+
+  // Whether a name may be declared, used or set in what could not be read of its own file, so that
+  // its absence proves nothing.
+  bool is_lost(const ast::Name& name) const {
+    return program.damage_in(name.span.file).names(name.text);
+  }
 
   // Notes a use of what the engine does not execute yet.
   void unexecuted(Code code, Span span, std::string_view feature) {

@@ -247,6 +247,7 @@ void head(Context& context, FlowDef& def) {
   def.parameters =
       declarations.fields(node.parameters, Declarations::Fields::kParameters, "parameter");
   declare_failed_kinds(node.body, context.declared_kinds);
+  if (def.head_damaged) def.outcomes_known = false;
   for (const ast::QualifiedName& name : node.outcomes) {
     const Symbol* symbol = context.resolve(scope, Space::kType, name, "event");
     RecordDef* event = symbol == nullptr ? nullptr : declarations.event_of(*symbol, name.span);
@@ -279,7 +280,7 @@ void heads(Context& context) {
   }
   for (EnumDef& def : program.enums) {
     std::unordered_map<std::string_view, Span> seen;
-    if (std::get<ast::EnumDecl>(def.tree->node).cases.empty()) {
+    if (std::get<ast::EnumDecl>(def.tree->node).cases.empty() && !def.damaged) {
       context.diagnostics.report(Code::E0320, def.tree->name.span,
                                  fmt::format("the enum `{}` has no case", def.name));
     }

@@ -99,6 +99,7 @@ Expr* Exprs::infer_node(const ast::Expr& tree, TypeId hint, const Want* forward)
           [&](const ast::RangeExpr& n) { return range(tree, n); },
           [&](const ast::WithExpr& n) { return with(tree, n); },
           [&](const ast::AsExpr& n) { return as_type(tree, n); },
+          [&](const ast::DamagedExpr&) { return context_.poison(span); },
       },
       tree.node);
 }
@@ -266,6 +267,8 @@ Expr* Exprs::local_ref(Span span, Local& local) {
 }
 
 Expr* Exprs::unknown_name(Span span, const std::string& name) {
+  if (context_.is_lost({name, span})) return context_.poison(span);
+  if (event_ != nullptr && types_[event_->type].record->damaged) return context_.poison(span);
   for (const auto& [sibling, where] : siblings_) {
     if (sibling != name) continue;
     context_.diagnostics

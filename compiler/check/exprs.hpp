@@ -49,9 +49,15 @@ class Exprs {
                   Span first, std::string_view what);
 
   // The arguments of a call, in the order of the parameters. Defaults are filled in.
+  struct Callee {
+    std::string name;
+    Span declared;
+    bool damaged = false;  // parameters are lost
+  };
   std::vector<ir::Expr*> arguments(const ast::CallExpr& call, Span call_span,
-                                   std::vector<ir::FieldDef>& parameters, std::string_view callee,
-                                   Span declared);
+                                   std::vector<ir::FieldDef>& parameters, const Callee& callee);
+  // Reports that the record has no such field, unless fields of it are lost.
+  void unknown_field(const ir::RecordDef& record, const ast::Name& name);
 
   // Patterns of `match`, with their exhaustiveness.
   class Coverage;

@@ -35,6 +35,12 @@ std::vector<std::string_view> field_names(const std::vector<FieldDef>& fields) {
 
 }  // namespace
 
+void Exprs::unknown_field(const RecordDef& record, const ast::Name& name) {
+  if (record.damaged) return;
+  context_.unknown(Code::E0212, fmt::format("`{}` has no field", record.name), name,
+                   field_names(record.fields));
+}
+
 Expr* Exprs::field(const ast::Expr& tree, const ast::FieldExpr& node) {
   if (const auto* base = ast::as<ast::NameExpr>(*node.base)) {
     return field_of_name(tree, node, base->name);
@@ -79,6 +85,10 @@ Expr* Exprs::field_of_name(const ast::Expr& tree, const ast::FieldExpr& node,
   ImportScope* imported = is_value ? nullptr : context_.import(scope_, base);
   if (imported == nullptr) return field_of_value(tree, node, infer(*node.base));
   if (imported->module == nullptr) return context_.poison(tree.span);
+  if (imported->module->module->tree->damage.names(node.field.text) &&
+      imported->module->find(Space::kValue, node.field.text) == nullptr) {
+    return context_.poison(tree.span);
+  }
   if (const Symbol* symbol = imported->module->find(Space::kValue, node.field.text)) {
     return symbol_value(tree.span, *symbol, node.field.text);
   }
@@ -124,8 +134,7 @@ Expr* Exprs::field_of_value(const ast::Expr& tree, const ast::FieldExpr& node, E
   std::uint32_t index = 0;
   const FieldDef* field = info.record->find(node.field.text, &index);
   if (field == nullptr) {
-    context_.unknown(Code::E0212, fmt::format("`{}` has no field", info.record->name), node.field,
-                     field_names(info.record->fields));
+    unknown_field(*info.record, node.field);
     return context_.poison(tree.span);
   }
   if (may_be_none && !node.optional) {
@@ -208,8 +217,7 @@ Expr* Exprs::record(const ast::Expr& tree, const ast::RecordExpr& node) {
     std::uint32_t index = 0;
     const FieldDef* field = def->find(init.name.text, &index);
     if (field == nullptr) {
-      context_.unknown(Code::E0212, fmt::format("`{}` has no field", def->name), init.name,
-                       field_names(def->fields));
+      unknown_field(*def, init.name);
       infer(*init.value);
       continue;
     }
@@ -259,14 +267,16 @@ Expr* Exprs::enum_case(const ast::Expr& tree, const ast::CaseExpr& node,
   if (found == nullptr) {
     std::vector<std::string_view> names;
     for (const CaseDef& each : def->cases) names.push_back(each.name);
-    context_.unknown(Code::E0213, fmt::format("`{}` has no case", def->name), node.name, names);
+    if (!def->damaged) {
+      context_.unknown(Code::E0213, fmt::format("`{}` has no case", def->name), node.name, names);
+    }
     if (call != nullptr) infer_all(*call);
     return context_.expr(tree.span, def->type, Poison{});
   }
   CaseValue made{def, which, {}};
   if (call != nullptr) {
-    made.fields = arguments(*call, tree.span, def->cases[which].fields,
-                            fmt::format("{}.{}", def->name, found->name), found->span);
+    const Callee callee{fmt::format("{}.{}", def->name, found->name), found->span, def->damaged};
+    made.fields = arguments(*call, tree.span, def->cases[which].fields, callee);
   } else if (!found->fields.empty()) {
     context_.diagnostics
         .report(Code::E0305, tree.span,
@@ -295,8 +305,7 @@ Expr* Exprs::with(const ast::Expr& tree, const ast::WithExpr& node) {
     std::uint32_t index = 0;
     const FieldDef* field = info.record->find(init.name.text, &index);
     if (field == nullptr) {
-      context_.unknown(Code::E0212, fmt::format("`{}` has no field", info.record->name), init.name,
-                       field_names(info.record->fields));
+      unknown_field(*info.record, init.name);
       infer(*init.value);
       continue;
     }

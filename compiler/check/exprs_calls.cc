@@ -50,6 +50,9 @@ Expr* Exprs::call(const ast::Expr& tree, const ast::CallExpr& node, TypeId hint)
           return call_symbol(tree, node, *symbol, found->field.text);
         }
         infer_all(node);
+        if (imported->module->module->tree->damage.names(found->field.text)) {
+          return context_.poison(tree.span);
+        }
         std::vector<std::string_view> names;
         for (const auto& [name, symbol] :
              imported->module->spaces[static_cast<std::size_t>(Space::kValue)]) {
@@ -95,7 +98,8 @@ Expr* Exprs::call_symbol(const ast::Expr& tree, const ast::CallExpr& node, const
     return context_.poison(tree.span);
   }
   calls_.emplace_back(fn, tree.span);
-  std::vector<Expr*> values = arguments(node, tree.span, fn->parameters, fn->name, symbol.span);
+  std::vector<Expr*> values =
+      arguments(node, tree.span, fn->parameters, {fn->name, symbol.span, fn->damaged});
   return context_.expr(tree.span, fn->result, CallFn{fn, std::move(values)});
 }
 
@@ -131,8 +135,12 @@ Expr* Exprs::call_method(const ast::Expr& tree, const ast::CallExpr& node,
 }
 
 std::vector<Expr*> Exprs::arguments(const ast::CallExpr& call, Span call_span,
-                                    std::vector<FieldDef>& parameters, std::string_view callee,
-                                    Span declared) {
+                                    std::vector<FieldDef>& parameters, const Callee& callee) {
+  // Where a parameter is lost, nobody knows which argument is whose.
+  if (callee.damaged) {
+    infer_all(call);
+    return std::vector<Expr*>(parameters.size(), context_.poison(call_span));
+  }
   std::vector<Expr*> values(parameters.size(), nullptr);
   std::size_t next = 0;
   std::size_t extra = 0;
@@ -146,8 +154,8 @@ std::vector<Expr*> Exprs::arguments(const ast::CallExpr& call, Span call_span,
         infer(*argument.value);
         std::vector<std::string_view> names;
         for (const FieldDef& each : parameters) names.push_back(each.name);
-        context_.unknown(Code::E0214, fmt::format("`{}` has no parameter", callee), *argument.label,
-                         names);
+        context_.unknown(Code::E0214, fmt::format("`{}` has no parameter", callee.name),
+                         *argument.label, names);
         continue;
       }
       index = static_cast<std::size_t>(found - parameters.begin());
@@ -191,9 +199,9 @@ std::vector<Expr*> Exprs::arguments(const ast::CallExpr& call, Span call_span,
   Diagnostic& diagnostic = context_.diagnostics.report(
       Code::E0307, call_span,
       fmt::format(
-          "`{}` takes {}, and {} given", callee, plural(parameters.size(), "argument"),
+          "`{}` takes {}, and {} given", callee.name, plural(parameters.size(), "argument"),
           call.arguments.size() == 1 ? "1 is" : fmt::format("{} are", call.arguments.size())));
-  diagnostic.also(declared, "declared here");
+  diagnostic.also(callee.declared, "declared here");
   if (!missing.empty()) diagnostic.here("missing: " + missing);
   return values;
 }

@@ -148,8 +148,10 @@ class PatternChecker {
     if (found == nullptr) {
       std::vector<std::string_view> names;
       for (const CaseDef& each : info.enumeration->cases) names.push_back(each.name);
-      context_.unknown(Code::E0213, fmt::format("`{}` has no case", info.enumeration->name), name,
-                       names);
+      if (!info.enumeration->damaged) {
+        context_.unknown(Code::E0213, fmt::format("`{}` has no case", info.enumeration->name), name,
+                         names);
+      }
       bind_poison(bindings);
       made.kind = Pattern::Kind::kWildcard;
       coverage_.uncertain = true;
@@ -164,6 +166,8 @@ class PatternChecker {
   void bind_fields(const CaseDef& found, const ast::Name& name,
                    const std::vector<ast::Name>& bindings, Pattern& made) {
     if (bindings.empty()) return;
+    const bool damaged = types_[inner_].enumeration->damaged;
+    if (damaged && bindings.size() != found.fields.size()) return bind_poison(bindings);
     if (bindings.size() != found.fields.size()) {
       context_.diagnostics
           .report(
@@ -204,6 +208,9 @@ void Exprs::finish_match(Span match, const Expr& subject, const Coverage& covera
                          std::optional<Span> else_span) {
   const TypeInfo info = types_[types_.without_optional(subject.type)];
   if (info.kind == TypeKind::kPoison || coverage.uncertain) return;
+  // A case that could not be read may be the one that is missing, here or in the enum.
+  if (context_.program.damage_in(match.file).within(match)) return;
+  if (info.kind == TypeKind::kEnum && info.enumeration->damaged && else_span) return;
   std::string missing;
   const auto lacks = [&](const std::string& what) {
     missing += fmt::format("{}`{}`", missing.empty() ? "" : ", ", what);

@@ -92,7 +92,8 @@ Stmt* FlowChecker::statement(const ast::Stmt& tree) {
                         [&](const ast::ReceiveStmt& node) { return receive(tree, node); },
                         [&](const ast::PublishStmt& node) { return publish(tree, node); },
                         [&](const ast::StartStmt& node) { return start(tree, node, nullptr); },
-                        [&](const auto&) { return later(tree); },
+                        // What could not be read was told.
+                        [&](const ast::DamagedStmt&) { return made(tree, Refused{}); },
                     },
                     tree.node);
 }
@@ -131,13 +132,7 @@ Stmt* FlowChecker::let(const ast::Stmt& tree, const ast::LetStmt& node) {
     if (const auto* found = ast::as<ast::RaceStmt>(*node.source)) {
       return race(*node.source, *found, &node.name);
     }
-    if (const auto* found = ast::as<ast::StartStmt>(*node.source)) {
-      return start(*node.source, *found, &node.name);
-    }
-    Stmt* source = later(*node.source);
-    Local* local = context_.local(node.name, kPoison, Local::Kind::kLet);
-    locals_.declare(local);
-    return source;
+    return start(*node.source, std::get<ast::StartStmt>(node.source->node), &node.name);
   }
   Expr* value = is_step_without_its_word(tree, *node.value)
                     ? context_.poison(node.value->span)
@@ -160,6 +155,7 @@ Stmt* FlowChecker::set(const ast::Stmt& tree, const ast::SetStmt& node) {
   Local* local = locals_.find(node.name.text);
   if (local == nullptr) {
     exprs_.infer(*node.value);
+    if (context_.is_lost(node.name)) return nullptr;
     if (const Span* dead = locals_.find_dead(node.name.text)) {
       context_.diagnostics
           .report(Code::E0201, node.name.span,
@@ -291,7 +287,7 @@ Stmt* FlowChecker::return_statement(const ast::Stmt& tree, const ast::ReturnStmt
 void FlowChecker::check_outcome(const ast::Stmt& tree, Return& node) {
   const bool has_outcomes = !flow_.outcomes.empty() || !flow_.outcomes_known;
   if (node.value == nullptr) {
-    if (!has_outcomes) return;
+    if (!has_outcomes || !flow_.outcomes_known) return;
     context_.diagnostics
         .report(Code::E0404, tree.span, "a run of this flow ends with one of its outcomes")
         .also(flow_.tree->name.span, "the flow declares outcomes");

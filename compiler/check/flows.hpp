@@ -110,9 +110,6 @@ class FlowChecker {
   ir::Local* gathered(const ast::Stmt& tree, const ast::Name* result, bool list);
   bool concurrent_in_compensation(const ast::Stmt& tree, std::string_view word);
 
-  // What is parsed and not executed yet (flows_later.cc): reported, and checked inside.
-  ir::Stmt* later(const ast::Stmt& tree);
-
   // What goes beyond the run (flows_messages.cc).
   ir::Stmt* publish(const ast::Stmt& tree, const ast::PublishStmt& node);
   ir::Stmt* start(const ast::Stmt& tree, const ast::StartStmt& node, const ast::Name* result);

@@ -31,6 +31,8 @@ class Falling {
                           [](const Return&) { return false; },
                           [](const Fail&) { return false; },
                           [](const Yield&) { return false; },
+                          // It was told already, and may have been any of these.
+                          [](const Refused&) { return false; },
                           [](const Continue&) { return false; },
                           [&](const Break&) {
                             broken_ = true;
@@ -218,7 +220,7 @@ Local* FlowChecker::gathered(const ast::Stmt& tree, const ast::Name* result, boo
   const Gather& gather = *around_.gather;
   TypeId type = gather.type;
   if (!gather.any) {
-    if (list) {
+    if (list && !context_.program.damage_in(tree.span.file).within(tree.span)) {
       context_.diagnostics
           .report(Code::E0443, first_word(tree, "each"),
                   fmt::format("no round yields anything, so `{}` stays empty", result->text))

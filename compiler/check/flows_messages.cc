@@ -38,8 +38,9 @@ Stmt* FlowChecker::start(const ast::Stmt& tree, const ast::StartStmt& node,
   Start out;
   out.flow = started_flow(call);
   if (out.flow != nullptr) {
-    out.arguments = exprs_.arguments(call, node.call->span, out.flow->parameters, out.flow->name,
-                                     out.flow->tree->name.span);
+    out.arguments =
+        exprs_.arguments(call, node.call->span, out.flow->parameters,
+                         {out.flow->name, out.flow->tree->name.span, out.flow->damaged});
   } else {
     for (const ast::Argument& argument : call.arguments) exprs_.infer(*argument.value);
   }

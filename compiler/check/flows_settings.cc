@@ -50,9 +50,12 @@ void FlowChecker::settings() {
     seen.push_back(&each);
     setting(each);
   }
-  exprs_.set_run_client(flow_.has_trigger ? kString : types_.optional_of(kString));
+  exprs_.set_run_client(flow_.head_damaged  ? kPoison
+                        : flow_.has_trigger ? kString
+                                            : types_.optional_of(kString));
   for (const ast::FlowSetting* each : seen) {
-    if (std::holds_alternative<ast::TtlSetting>(each->node) && !flow_.concurrency) {
+    if (std::holds_alternative<ast::TtlSetting>(each->node) && !flow_.concurrency &&
+        !flow_.head_damaged) {
       context_.diagnostics.report(Code::W0015, each->span, "nothing makes a run of this flow wait")
           .because(
               "the `ttl` of a flow ends the wait for a place under `concurrency`; without it a "

@@ -70,7 +70,11 @@ FlowChecker::Work FlowChecker::work_of(const ast::CallExpr& call) {
     }
   }
   std::sort(known_work.begin(), known_work.end());
-  context_.unknown(Code::E0201, "there is no task or flow", name->last(), known_work);
+  Diagnostic* told =
+      context_.unknown(Code::E0201, "there is no task or flow", name->last(), known_work);
+  if (told != nullptr && told->fixes.empty()) {
+    told->because(fmt::format("`task {}(…) {{ … }}` declares one that a worker does", word));
+  }
   return {};
 }
 
@@ -116,12 +120,14 @@ Expr* FlowChecker::as_outcome(const StepDef& step, Expr* value) {
 
 void FlowChecker::take_work(StepDef& step, const ast::CallExpr& call, Span span) {
   if (step.task != nullptr) {
-    step.arguments = exprs_.arguments(call, span, step.task->parameters, step.task->name,
-                                      step.task->tree->name.span);
+    step.arguments =
+        exprs_.arguments(call, span, step.task->parameters,
+                         {step.task->name, step.task->tree->name.span, step.task->damaged});
     step.policies = step.task->policies;
   } else if (step.flow != nullptr) {
-    step.arguments = exprs_.arguments(call, span, step.flow->parameters, step.flow->name,
-                                      step.flow->tree->name.span);
+    step.arguments =
+        exprs_.arguments(call, span, step.flow->parameters,
+                         {step.flow->name, step.flow->tree->name.span, step.flow->damaged});
   } else {
     for (const ast::Argument& argument : call.arguments) exprs_.infer(*argument.value);
   }
@@ -186,6 +192,7 @@ void FlowChecker::policies(StepDef& step, const std::vector<ast::Policy>& lines)
   PolicyReader reader(context_, scope_,
                       step.flow != nullptr ? PolicyPlace::kChild : PolicyPlace::kStep);
   const StepLines found = reader.read(lines, step.policies);
+  if (context_.program.damage_in(step.span.file).within(step.span)) step.policies.damaged = true;
   if (found.keyed != nullptr) {
     Expr* key = nullptr;
     if (found.keyed->key != nullptr) {
@@ -304,6 +311,10 @@ void FlowChecker::hedge(StepDef& step, const ast::HedgePolicy& line) {
 }
 
 void FlowChecker::check_other_work(const StepDef& step, const StepDef& other) {
+  const auto unknown = [](const StepDef& of) {
+    return of.flow != nullptr && !of.flow->outcomes_known;
+  };
+  if (unknown(step) || unknown(other)) return;
   const auto result = [&](const StepDef& of) -> std::optional<TypeId> {
     if (of.task != nullptr) return of.task->result;
     if (of.flow->outcomes.empty()) return std::nullopt;

@@ -17,11 +17,16 @@ void Locals::close() {
     alive_[local->name].pop_back();
     dead_[local->name] = local->span;
     const bool bound = local->kind == Local::Kind::kLet || local->kind == Local::Kind::kVar;
-    if (bound && !local->used && !local->name.starts_with('_')) {
+    const bool unused = bound && !local->used && !local->name.starts_with('_');
+    const bool never_set = local->kind == Local::Kind::kVar && !local->assigned;
+    if (!unused && !never_set) continue;
+    // It may be used or set in what could not be read.
+    if (context_.is_lost({local->name, local->span})) continue;
+    if (unused) {
       context_.diagnostics
           .report(Code::W0001, local->span, fmt::format("`{}` is never used", local->name))
           .because("a name that begins with `_` may stay unused");
-    } else if (local->kind == Local::Kind::kVar && !local->assigned && local->type != kPoison) {
+    } else if (local->type != kPoison) {
       context_.diagnostics
           .report(Code::W0009, local->span,
                   fmt::format("`{}` is never set again, so it need not be a `var`", local->name))
@@ -35,7 +40,8 @@ void Locals::declare(Local* local) {
   local->frame = frame();
   if (local->name == "_") return;
   auto& same = alive_[local->name];
-  if (!same.empty()) {
+  // Where a brace is a guess, so is which block a name belongs to.
+  if (!same.empty() && !context_.program.damage_in(local->span.file).guessed(local->span)) {
     Diagnostic& diagnostic = context_.diagnostics.report(
         Code::E0205, local->span, fmt::format("the name `{}` is taken already", local->name));
     diagnostic.also(same.back()->span, "declared here, and still alive");

@@ -121,8 +121,9 @@ class ModuleLoader {
       const auto target = by_name_.find(wanted);
       ImportScope linked{nullptr, import.span};
       linked.used = target != by_name_.end() && target->second == &scope;  // reported as a cycle
+      const bool lost = context_.program.is_lost(import.module.last().text);
       if (target == by_name_.end()) {
-        report_missing(scope, import, wanted);
+        if (!lost) report_missing(scope, import, wanted);
       } else {
         linked.module = target->second;
       }
@@ -243,6 +244,7 @@ void check_imports_used(Context& context) {
       const auto place = scope.imports.find(import.module.last().text);
       if (place == scope.imports.end() || !(place->second.span == import.span)) continue;
       if (place->second.used || place->second.module == nullptr) continue;
+      if (context.is_lost(import.module.last())) continue;
       context.diagnostics
           .report(Code::W0002, import.span,
                   fmt::format("the import `{}` is never used", import.module.text()))

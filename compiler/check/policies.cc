@@ -287,6 +287,7 @@ void PolicyReader::kinds(const std::vector<ast::Name>& names, Attempts& into) {
 void check_kind(Context& context, const ast::Name& name) {
   const std::vector<std::string_view> known = known_kinds(context);
   if (std::find(known.begin(), known.end(), name.text) != known.end()) return;
+  if (context.program.is_lost(name.text)) return;
   Diagnostic& diagnostic = context.diagnostics.report(
       Code::W0003, name.span,
       fmt::format("no task or flow here fails with the kind `{}`", name.text));
@@ -321,10 +322,14 @@ void PolicyReader::hedge(const ast::Policy& line, const ast::HedgePolicy& node, 
 
 void PolicyReader::uses(const ast::UsesPolicy& node, Policies& into) {
   const Symbol* symbol = context_.resolve(scope_, Space::kPolicy, node.policy, "policy");
-  if (symbol == nullptr) return;
+  if (symbol == nullptr) {
+    into.damaged = true;
+    return;
+  }
   PolicyDef& def = *symbol->as<PolicyDef>();
   context_.ensure_policy(def);
   const Policies& from = def.policies;
+  into.damaged = into.damaged || from.damaged;
   if (from.timeout_ms) into.timeout_ms = from.timeout_ms;
   if (from.within_ms) into.within_ms = from.within_ms;
   if (from.queue_ms) into.queue_ms = from.queue_ms;

@@ -58,6 +58,7 @@ class TestChecker {
  private:
   // A test that could not fail, or in which nothing happens, is none.
   void check_shape(const TestDef& def, const ast::TestDecl& node) {
+    if (context_.program.damage_in(def.tree->span.file).within(def.tree->span)) return;
     const auto has = [&](auto is) { return std::any_of(node.items.begin(), node.items.end(), is); };
     const bool expects = has([](const ast::TestItem& item) {
       return !std::holds_alternative<ast::GivenItem>(item.node) &&
@@ -122,6 +123,7 @@ class TestChecker {
       if (task.name == name.last().text) return &task;
       names.push_back(task.name);
     }
+    if (context_.program.is_lost(name.last().text)) return nullptr;
     std::sort(names.begin(), names.end());
     context_.unknown(Code::E0801, "there is no task", name.last(), names);
     return nullptr;
@@ -173,6 +175,7 @@ class TestChecker {
   void check_kind(const ast::Name& kind) {
     const std::vector<std::string_view> known = known_kinds(context_);
     if (std::find(known.begin(), known.end(), kind.text) != known.end()) return;
+    if (context_.program.is_lost(kind.text)) return;
     context_.unknown(Code::W0003, "no task or flow here fails with the kind", kind, known);
   }
 
@@ -203,8 +206,13 @@ class TestChecker {
   }
 
   void when_event(const ast::WhenItem& node, When& made) {
+    RecordDef* version = node.version ? version_of(node) : nullptr;
+    if (node.version && version == nullptr) return;
+    exprs_.set_version(version);
     made.value = exprs_.infer(*node.event);
-    const RecordDef* event = event_of(*made.value, node.event->span);
+    exprs_.set_version(nullptr);
+    made.sent = event_of(*made.value, node.event->span);
+    const RecordDef* event = version != nullptr ? version->newest : made.sent;
     made.event = event;
     if (node.topic) {
       const Symbol* symbol = context_.resolve(scope_, Space::kTopic, *node.topic, "topic");
@@ -231,10 +239,37 @@ class TestChecker {
       made.topic = &topic;
     }
     if (made.topic != nullptr || is_received(*event)) return;
+    if (context_.program.is_lost(event->name)) return;
     context_.diagnostics
         .report(Code::E0805, node.event->span, fmt::format("nothing takes `{}`", event->name))
         .also(event->tree->name.span, "declared here")
         .because("an event comes in on a topic, or a flow receives it from its client");
+  }
+
+  // The version that `when Ask v1 { … }` names; null after a report.
+  RecordDef* version_of(const ast::WhenItem& node) {
+    const auto& tree = std::get<ast::RecordExpr>(node.event->node);
+    const Symbol* symbol = context_.resolve(scope_, Space::kType, tree.type, "event");
+    const RecordDef* newest = symbol == nullptr ? nullptr : symbol->as<RecordDef>();
+    for (RecordDef& each : context_.program.records) {
+      const bool same = newest != nullptr && each.is_event && each.newest == newest;
+      if (same && each.version == *node.version) return &each;
+    }
+    for (const ast::FieldInit& init : tree.fields) exprs_.infer(*init.value);
+    if (symbol == nullptr || context_.program.is_lost(tree.type.last().text)) return nullptr;
+    if (newest == nullptr || !newest->is_event) {
+      context_.diagnostics
+          .report(Code::E0203, tree.type.span,
+                  fmt::format("an event comes in, and this is {}", kind_with_article(*symbol)))
+          .also(symbol->span, "declared here");
+      return nullptr;
+    }
+    context_.diagnostics
+        .report(Code::E0220, node.version_span,
+                fmt::format("`{}` has no version v{}", newest->name, *node.version))
+        .also(newest->tree->name.span, fmt::format("its newest version is v{}", newest->version))
+        .because("a test sends a version that is declared, as its fields must be known");
+    return nullptr;
   }
 
   bool is_received(const RecordDef& event) const {
@@ -257,12 +292,13 @@ class TestChecker {
       for (const ast::Argument& argument : call.arguments) exprs_.infer(*argument.value);
       std::sort(names.begin(), names.end());
       const std::string text = name != nullptr ? name->name : "…";
+      if (context_.program.is_lost(text)) return;
       context_.unknown(Code::E0810, "there is no flow", {text, call.callee->span}, names);
       return;
     }
     made.flow = flow;
-    made.arguments =
-        exprs_.arguments(call, tree.span, flow->parameters, flow->name, flow->tree->name.span);
+    made.arguments = exprs_.arguments(call, tree.span, flow->parameters,
+                                      {flow->name, flow->tree->name.span, flow->damaged});
   }
 
   const RecordDef* event_of(const Expr& value, Span span) {
@@ -315,10 +351,7 @@ class TestChecker {
       std::uint32_t index = 0;
       const FieldDef* field = event.find(init.name.text, &index);
       if (field == nullptr) {
-        std::vector<std::string_view> names;
-        for (const FieldDef& each : event.fields) names.push_back(each.name);
-        context_.unknown(Code::E0212, fmt::format("`{}` has no field", event.name), init.name,
-                         names);
+        exprs_.unknown_field(event, init.name);
         exprs_.infer(*init.value);
         continue;
       }
@@ -348,7 +381,7 @@ class TestChecker {
         return publish != nullptr && publish->topic != nullptr && publish->topic->event == &event;
       });
     }
-    if (possible) return;
+    if (possible || context_.program.is_lost(event.name)) return;
     context_.diagnostics
         .report(Code::E0811, node.event.type.span, fmt::format("{} `{}`", what, event.name))
         .also(event.tree->name.span, "declared here");
@@ -390,6 +423,7 @@ class TestChecker {
       }
       names.push_back(task.name);
     }
+    if (context_.program.is_lost(name.last().text)) return false;
     std::sort(names.begin(), names.end());
     names.erase(std::unique(names.begin(), names.end()), names.end());
     context_.unknown(Code::E0803, "there is no step or task", name.last(), names);

@@ -1,5 +1,7 @@
 #include "compiler/check/types.hpp"
 
+#include <algorithm>
+
 #include "compiler/ir.hpp"
 
 namespace sluice::compiler::ir {
@@ -171,6 +173,19 @@ TypeId Types::unite(TypeId a, TypeId b, bool* ok) {
   }
   *ok = false;
   return kPoison;
+}
+
+const Damage& Program::damage_in(FileId file) const {
+  static const Damage kWhole;
+  for (const auto& tree : trees) {
+    if (tree->file == file) return tree->damage;
+  }
+  return kWhole;
+}
+
+bool Program::is_lost(std::string_view word) const {
+  return std::any_of(trees.begin(), trees.end(),
+                     [&](const auto& tree) { return tree->damage.names(word); });
 }
 
 }  // namespace sluice::compiler::ir

@@ -69,6 +69,7 @@ class Upgrades {
   }
 
   void misfit(const UpgradeDef& def, const RecordDef& event) {
+    if (context_.program.is_lost(event.name)) return;
     const ast::UpgradeDecl& node = node_of(def);
     Diagnostic& diagnostic = context_.diagnostics.report(
         Code::E0220, def.tree->name.span,
@@ -110,6 +111,7 @@ class Upgrades {
   // Whoever has an older version has a way to the newest.
   void leads_on(const RecordDef& newest, const RecordDef& def) {
     if (&def == &newest || from_.contains({&newest, def.version})) return;
+    if (context_.program.is_lost(def.name)) return;
     context_.diagnostics
         .report(Code::E0221, def.tree->name.span,
                 fmt::format("nothing leads on from version v{} of `{}`", def.version, def.name))

@@ -81,6 +81,13 @@ std::string messages_text(const FlowExplanation& flow, bool own) {
   return joined(words, ", ");
 }
 
+// The steps whose wait for a worker is in none of the times.
+std::vector<std::string> waits_of(const FlowExplanation& flow) {
+  std::vector<std::string> paths;
+  for (const ir::StepDef* step : flow.cost.all().waits) paths.push_back(step->path);
+  return paths;
+}
+
 std::string head_text(const FlowExplanation& flow) {
   Table table;
   const auto& cost = flow.cost;
@@ -88,6 +95,11 @@ std::string head_text(const FlowExplanation& flow) {
   std::string longest = fmt::format("{} of steps", time_text(cost.body.time));
   if (timeout) longest += fmt::format("; `timeout` cuts at {}", say_ms(timeout->value));
   table.row({"longest", longest});
+  if (const std::vector<std::string> waits = waits_of(flow); !waits.empty()) {
+    table.row({"not counted", fmt::format("waiting for a worker, which nothing bounds: {}; "
+                                          "`queue D` or `within D` would",
+                                          joined(waits, ", "))});
+  }
   if (!cost.undo.attempts.empty()) {
     table.row({"undoing", fmt::format("{} after that", time_text(cost.undo.time))});
   }
@@ -185,10 +197,11 @@ std::string flow_json(const FlowExplanation& flow, const SourceSet& sources) {
   const auto& timeout = flow.flow->timeout_ms;
   return fmt::format(
       R"({{"flow":{},"timeout_ms":{},"longest_ms":{},"undo_ms":{},"answers":[{}],)"
-      R"("messages":[{}],"steps":[{}],"tasks":[{}],"unbounded":[{}]}})",
+      R"("messages":[{}],"steps":[{}],"tasks":[{}],"unbounded":[{}],"not_counted":[{}]}})",
       json_quote(flow.flow->name), timeout ? fmt::format("{}", timeout->value) : "null",
       count_json(flow.cost.body.time), count_json(flow.cost.undo.time), strings_json(flow.answers),
-      messages_json(flow), steps_json(flow), tasks_json(flow), open_json(flow, sources));
+      messages_json(flow), steps_json(flow), tasks_json(flow), open_json(flow, sources),
+      strings_json(waits_of(flow)));
 }
 
 }  // namespace

@@ -35,8 +35,9 @@ void add_explain_command(CLI::App& app, int& exit_code) {
   command->add_option("PATH", options->paths, "Files, directories, globs, or -")->required();
   command->add_flag("--json", options->json, "For scripts: docs/schemas/explain.schema.json");
   command->footer(
-      "\nTimes are without waiting for a worker. What has no bound is called unbounded, with the\n"
-      "place and a way to bound it.\n"
+      "\nTimes count a wait for a worker where `queue` or `within` bounds it, and name the steps\n"
+      "where nothing does. What has no bound is called unbounded, with the place and a way to\n"
+      "bound it.\n"
       "\nExamples:\n"
       "  flowc explain examples/support\n"
       "  flowc explain --json . | jq '.flows[].tasks'");

@@ -13,6 +13,7 @@
 #include "engine/schedule/instants.hpp"
 #include "engine/sim/rehearsal.hpp"
 #include "vm/evaluator.hpp"
+#include "vm/json.hpp"
 #include "vm/unit.hpp"
 
 namespace sluice::flowc {
@@ -81,9 +82,19 @@ tl::expected<vm::Value, std::vector<vm::JsonProblem>> event_value(vm::Unit& unit
                                                                   const std::string& text) {
   if (!text.empty()) return vm::decode_checked(unit, type, text);
   vm::Value value = vm::smallest_value(unit.types(), type);
+  const std::string json = vm::to_json(unit.types(), type, value);
   auto problems = vm::check_constraints(unit, type, value);
-  if (problems.empty()) return value;
-  for (vm::JsonProblem& problem : problems) problem.message += " (say it with --event)";
+  if (problems.empty()) {
+    if (json != "{}") {
+      std::cerr << fmt::format(
+          "flowc: without --event the event is the smallest of its type: "
+          "--event '{}'\n",
+          json);
+    }
+    return value;
+  }
+  problems.back().message +=
+      fmt::format("; say it with --event, beginning with --event '{}'", json);
   return tl::unexpected(std::move(problems));
 }
 

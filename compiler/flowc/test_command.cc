@@ -62,6 +62,14 @@ int run_tests(const TestOptions& options, const compiler::CompileResult& compile
     return fail(kUsage, fmt::format("no test's name holds `{}`: there are {} tests", options.filter,
                                     compiled.program->tests.size()));
   }
+  if (tests.empty()) {
+    std::cerr << "flowc: the program has no tests; a module may hold some:\n"
+                 "  test \"it answers\" {\n"
+                 "    given TASK returns VALUE\n"
+                 "    when EVENT { FIELD: VALUE }\n"
+                 "    expect return EVENT\n"
+                 "  }\n";
+  }
   TestRunner runner(compiled, std::move(program));
   Progress progress(options.json);
   std::vector<TimedResult> results;

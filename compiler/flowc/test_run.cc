@@ -188,6 +188,28 @@ bool TestRunner::give(const ir::Given& given, Scene& scene) {
   return true;
 }
 
+// What becomes of an event at the edge: an older version is upgraded.
+bool TestRunner::arrives(const ir::When& when, vm::Value& value, Scene& scene) {
+  const vm::Program& program = program_->program();
+  const auto sent = record_type(program.types, when.sent->index);
+  if (!sent) return true;
+  if (when.sent == when.event) return fits_edge(when.span, "event", value, *sent, scene);
+  const auto newest = record_type(program.types, when.event->index);
+  const auto event = vm::find_by_name(program.events, when.event->name);
+  if (!newest || !event) return true;
+  const std::string json = vm::to_json(program.types, *sent, value);
+  auto upgraded = vm::decode_event(unit_, *event, *newest, json, when.sent->version);
+  if (upgraded) {
+    value = std::move(*upgraded);
+    return true;
+  }
+  const vm::JsonProblem& problem = upgraded.error().front();
+  scene.fail(when.span,
+             fmt::format("the engine refuses this event of v{}{}{}: {}", when.sent->version,
+                         problem.path.empty() ? "" : " at ", problem.path, problem.message));
+  return false;
+}
+
 bool TestRunner::bring(const ir::When& when, Scene& scene) {
   const vm::Program& program = program_->program();
   sim::Input input;
@@ -196,8 +218,7 @@ bool TestRunner::bring(const ir::When& when, Scene& scene) {
   if (when.event != nullptr) {
     vm::Value value;
     if (!value_of(when.value, scene, &value)) return false;
-    const auto type = record_type(program.types, when.event->index);
-    if (type && !fits_edge(when.span, "event", value, *type, scene)) return false;
+    if (!arrives(when, value, scene)) return false;
     if (compiler::is_engines(*when.event)) {
       bring_presence(*when.event, value, input);
     } else if (when.topic != nullptr) {

@@ -49,6 +49,7 @@ class TestRunner {
   bool prepare(const compiler::ir::TestDef& test, Scene& scene);
   bool give(const compiler::ir::Given& given, Scene& scene);
   bool bring(const compiler::ir::When& when, Scene& scene);
+  bool arrives(const compiler::ir::When& when, vm::Value& value, Scene& scene);
   bool value_of(const compiler::ir::Expr* expr, Scene& scene, vm::Value* value);
   bool fits_edge(compiler::Span span, std::string_view what, const vm::Value& value,
                  vm::TypeId type, Scene& scene);

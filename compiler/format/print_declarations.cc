@@ -400,11 +400,15 @@ Doc Printer::expected_event(const ast::ExpectEventItem& node, Span place) {
   return event;
 }
 
-Doc Printer::when(const ast::WhenItem& node) {
+Doc Printer::when(const ast::WhenItem& node, Span item) {
   DocList out;
   if (node.after != nullptr) out.push_back(row("after ", expression(*node.after), " "));
   if (node.event != nullptr) {
-    out.push_back(row("when ", expression(*node.event)));
+    const auto& event = std::get<ast::RecordExpr>(node.event->node);
+    const std::string version = node.version ? fmt::format(" v{}", *node.version) : std::string();
+    const Span braces{item.file, (node.version ? node.version_span : event.type.span).end,
+                      node.event->span.end};
+    out.push_back(row("when ", record(row(event.type.text(), version, " "), event.fields, braces)));
     if (node.topic.has_value()) out.push_back(row(" to ", node.topic->text()));
   } else if (node.start != nullptr) {
     out.push_back(row("when start ", expression(*node.start)));
@@ -427,7 +431,7 @@ Doc Printer::test_item(const ast::TestItem& item) {
             }
             return Doc::concat(std::move(out));
           },
-          [&](const ast::WhenItem& node) { return when(node); },
+          [&](const ast::WhenItem& node) { return when(node, item.span); },
           [&](const ast::ExpectEventItem& node) { return expected_event(node, item.span); },
           [&](const ast::ExpectStepItem& node) {
             const std::string step = "expect step " + node.step.text();

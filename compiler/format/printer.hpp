@@ -71,7 +71,7 @@ class Printer {
   Doc flow_setting(const ast::FlowSetting& setting);
   Doc test_items(const std::vector<ast::TestItem>& items, Span place);
   Doc test_item(const ast::TestItem& item);
-  Doc when(const ast::WhenItem& node);
+  Doc when(const ast::WhenItem& node, Span item);
   Doc given_answer(const ast::GivenAnswer& answer);
   Doc expected_event(const ast::ExpectEventItem& node, Span place);
   // The span from the first `open` at or after `from` to its partner, or to `until`.

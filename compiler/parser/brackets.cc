@@ -89,6 +89,7 @@ class Brackets {
     }
     list_.tokens = std::move(out_);
     for (const auto& [first, last] : mended_) list_.mended.add_lines(first, last);
+    for (const auto& [first, last] : guessed_) list_.damage.add_guess(lines(first, last));
   }
 
  private:
@@ -102,11 +103,19 @@ class Brackets {
     std::vector<Fix> fixes;
   };
 
+  Span lines(uint32_t first, uint32_t last) const {
+    const auto begin = static_cast<uint32_t>(file_.line_begin(first));
+    const bool to_end = last >= file_.line_count();
+    const std::size_t end = to_end ? file_.text().size() : file_.line_begin(last + 1);
+    return {file_.id(), begin, static_cast<uint32_t>(end)};
+  }
+
   void reset() {
     out_.clear();
     open_.clear();
     reports_.clear();
     mended_.clear();
+    guessed_.clear();
     odd_pair_.reset();
     open_at_end_ = false;
     broken_string_line_ = 0;
@@ -212,6 +221,9 @@ class Brackets {
 
   void close_missing(const FlowToken& place) {
     const uint32_t opened = open_.back().token.line();
+    if (open_.back().token.getType() == FlowLexer::LBRACE) {
+      guessed_.push_back({opened, std::max(opened, place.line())});
+    }
     push_missing(closer_of(open_.back().token.getType()), place);
     mended_.push_back({opened, opened});
     if (!place.first_on_line) mended_.push_back({place.line(), place.line()});
@@ -239,6 +251,7 @@ class Brackets {
     report.fixes.push_back({"remove it", {{closer.span(), ""}}});
     reports_.push_back(std::move(report));
     mended_.push_back({brace ? top_level_line_ : closer.line(), closer.line()});
+    if (brace) guessed_.push_back(mended_.back());
   }
 
   void report_unclosed(const FlowToken& opener, const FlowToken& place, std::string where) {
@@ -361,6 +374,7 @@ class Brackets {
   std::vector<Open> open_;
   std::vector<Report> reports_;
   std::vector<std::pair<uint32_t, uint32_t>> mended_;
+  std::vector<std::pair<uint32_t, uint32_t>> guessed_;  // where a brace was
   std::optional<std::pair<FlowToken, FlowToken>> odd_pair_;
   uint32_t line_indent_ = 0;
   uint32_t top_level_line_ = 1;      // where the last top-level bracket was closed

@@ -11,6 +11,7 @@ namespace sluice::compiler {
 std::unique_ptr<ast::Module> Builder::build(Parser::FileContext* context) {
   module_ = std::make_unique<ast::Module>();
   module_->file = file_.id();
+  module_->damage = list_.damage;
   if (auto* line = context->moduleLine(); line != nullptr && line->exception == nullptr) {
     module_->name = qualified(line->qualifiedName());
     module_->doc = doc_before(line);
@@ -25,7 +26,18 @@ std::unique_ptr<ast::Module> Builder::build(Parser::FileContext* context) {
       module_->declarations.push_back(std::move(*built));
     }
   }
+  module_->damage.settle();
   return std::move(module_);
+}
+
+void Builder::lose(Span place) {
+  module_->damage.add_place(place);
+  module_->damage.add_words(file_.text_of(place));
+}
+
+ast::ExprPtr Builder::damaged(Span span) {
+  module_->damage.add_words(file_.text_of(span));
+  return make(span, ast::DamagedExpr{});
 }
 
 std::optional<ast::Decl> Builder::declaration(Parser::DeclarationContext* context) {
@@ -91,6 +103,7 @@ std::uint32_t Builder::version(antlr4::tree::TerminalNode* node) {
   if (number) return static_cast<std::uint32_t>(int_value(digits).value_or(1));
   diagnostics_.report(Code::E0124, span_of(node), fmt::format("`{}` is no version", text))
       .because("a version is written `v1`, `v2` and so on");
+  lose(span_of(node));
   return 1;
 }
 
@@ -205,6 +218,7 @@ void Builder::declare(ast::Decl& decl, Parser::TaskDeclarationContext* context) 
   decl.name = name(context->identifier());
   ast::TaskDecl node;
   node.parameters = fields(context->parameters()->field());
+  node.parameters_span = span_of(context->parameters());
   if (context->type() != nullptr) node.result = type(context->type());
   node.policies = policies(context->policyBlock());
   decl.node = std::move(node);
@@ -232,6 +246,7 @@ void Builder::declare(ast::Decl& decl, Parser::FnDeclarationContext* context) {
   decl.name = name(context->identifier());
   ast::FnDecl node;
   node.parameters = fields(context->parameters()->field());
+  node.parameters_span = span_of(context->parameters());
   node.result = type(context->type());
   node.body = expression(context->expression());
   decl.node = std::move(node);
@@ -241,6 +256,7 @@ void Builder::declare(ast::Decl& decl, Parser::FlowDeclarationContext* context) 
   decl.name = name(context->identifier());
   ast::FlowDecl node;
   node.parameters = fields(context->parameters()->field());
+  node.parameters_span = span_of(context->parameters());
   if (context->outcomes() != nullptr) {
     for (auto* each : context->outcomes()->typeName()) node.outcomes.push_back(qualified(each));
   }

@@ -277,6 +277,7 @@ ast::ExprPtr Builder::binary(Parser::BinaryExpressionContext* context) {
   const auto* left = ast::as<ast::BinaryExpr>(node.left);
   if (compares(node.op) && left != nullptr && compares(left->op) && !node.left->in_parens) {
     report_chain(node.op_span, *node.left, "comparisons");
+    return damaged(span_of(context));
   }
   return make(span_of(context), std::move(node));
 }
@@ -287,6 +288,7 @@ ast::ExprPtr Builder::range(Parser::RangeExpressionContext* context) {
   node.last = expression(context->expression(1));
   if (ast::as<ast::RangeExpr>(node.first) != nullptr && !node.first->in_parens) {
     report_chain(span_of(context->DOT_DOT()), *node.first, "ranges");
+    return damaged(span_of(context));
   }
   return make(span_of(context), std::move(node));
 }

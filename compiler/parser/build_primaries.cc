@@ -52,9 +52,9 @@ ast::ExprPtr Builder::number(antlr4::tree::TerminalNode* node) {
   const FlowToken& symbol = token(node->getSymbol());
   const std::string_view spelling = symbol.text();
   if (symbol.getType() == FlowLexer::DURATION) {
-    return make(symbol.span(),
-                ast::DurationLiteral{duration_ms(spelling, symbol.span(), diagnostics_),
-                                     std::string(spelling)});
+    const auto ms = duration_ms(spelling, symbol.span(), diagnostics_);
+    if (!ms) return damaged(symbol.span());
+    return make(symbol.span(), ast::DurationLiteral{*ms, std::string(spelling)});
   }
   if (symbol.getType() == FlowLexer::DECIMAL) {
     std::string text;
@@ -67,8 +67,9 @@ ast::ExprPtr Builder::number(antlr4::tree::TerminalNode* node) {
   if (!value.has_value()) {
     diagnostics_.report(Code::E0117, symbol.span(), fmt::format("`{}` is too large", spelling))
         .because("an `int` has 64 bits: at most 9223372036854775807");
+    return damaged(symbol.span());
   }
-  return make(symbol.span(), ast::IntLiteral{value.value_or(0)});
+  return make(symbol.span(), ast::IntLiteral{*value});
 }
 
 ast::ExprPtr Builder::value(Parser::ValueContext* context) {

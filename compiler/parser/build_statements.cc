@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "FlowLexer.h"
 #include "compiler/parser/builder.hpp"
 
@@ -22,7 +24,26 @@ ast::Block Builder::block(Parser::BlockContext* context) {
       result.statements.push_back(std::move(built));
     }
   }
+  if (!list_.damage.places().empty()) keep_places(result);
   return result;
+}
+
+void Builder::keep_places(ast::Block& block) {
+  const auto& places = list_.damage.places();
+  auto place =
+      std::upper_bound(places.begin(), places.end(), block.span.begin,
+                       [](std::uint32_t begin, const Span& each) { return begin < each.begin; });
+  for (; place != places.end() && place->begin < block.span.end; ++place) {
+    const auto next =
+        std::find_if(block.statements.begin(), block.statements.end(),
+                     [&](const ast::StmtPtr& each) { return each->span.end > place->begin; });
+    if (next != block.statements.end() && (*next)->span.begin <= place->begin) continue;
+    auto lost = std::make_unique<ast::Stmt>();
+    lost->span = *place;
+    lost->id = module_->stmt_count++;
+    lost->node = ast::DamagedStmt{};
+    block.statements.insert(next, std::move(lost));
+  }
 }
 
 ast::StmtPtr Builder::statement(Parser::StatementContext* context) {
@@ -149,6 +170,10 @@ ast::StmtPtr Builder::start(Parser::StartStatementContext* context) {
 
 ast::IfArm Builder::condition(Parser::ConditionContext* context) {
   ast::IfArm arm;
+  if (context->exception != nullptr) {
+    arm.condition = damaged(span_of(context));
+    return arm;
+  }
   if (context->K_LET() != nullptr) arm.binding = name(context->identifier());
   arm.condition = expression(context->expression(0));
   if (context->expression().size() == 2) {
@@ -157,6 +182,10 @@ ast::IfArm Builder::condition(Parser::ConditionContext* context) {
         .here("write `==`")
         .because("`=` gives a name its value; it is no expression")
         .mend("write `==`", {{sign, "=="}});
+    ast::BinaryExpr meant{ast::BinaryOp::kEqual, sign, std::move(arm.condition),
+                          expression(context->expression(1))};
+    const Span whole = join(meant.left->span, meant.right->span);
+    arm.condition = make(whole, std::move(meant));
   }
   return arm;
 }
@@ -195,6 +224,7 @@ ast::StmtPtr Builder::while_statement(Parser::WhileStatementContext* context) {
   if (head.binding.has_value()) {
     diagnostics_.report(Code::E0101, head.binding->span, "`while` cannot bind a name")
         .because("write `while true { if let x = … { … } else { break } }`");
+    head.condition = damaged(span_of(context->condition()));
   }
   return make(context, ast::WhileStmt{std::move(head.condition), block(context->block())});
 }

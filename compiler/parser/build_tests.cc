@@ -84,6 +84,10 @@ ast::WhenItem Builder::when(Parser::WhenContext* context) {
     ast::QualifiedName type_name = qualified(what->typeName());
     const Span span = join(type_name.span, span_of(what->fieldInits()));
     node.event = make(span, ast::RecordExpr{std::move(type_name), field_inits(what->fieldInits())});
+    if (what->NAME() != nullptr) {
+      node.version = version(what->NAME());
+      node.version_span = span_of(what->NAME());
+    }
     if (what->qualifiedName() != nullptr) node.topic = qualified(what->qualifiedName());
   }
   return node;

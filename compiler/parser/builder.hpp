@@ -87,6 +87,8 @@ class Builder {
   ast::AttemptsPolicy attempts(Parser::AttemptsPolicyContext* context);
   std::vector<ast::Name> kinds(Parser::KindsContext* context);
   ast::Block block(Parser::BlockContext* context);
+  // Puts a DamagedStmt where statements could not be read.
+  void keep_places(ast::Block& block);
   ast::StmtPtr statement(Parser::StatementContext* context);
   ast::StmtPtr make(antlr4::ParserRuleContext* place, decltype(ast::Stmt::node) node);
   ast::StmtPtr let(Parser::LetStatementContext* context);
@@ -124,6 +126,9 @@ class Builder {
   std::vector<ast::Argument> arguments(Parser::ArgumentsContext* context);
   std::vector<ast::FieldInit> field_inits(Parser::FieldInitsContext* context);
   ast::ExprPtr make(Span span, decltype(ast::Expr::node) node);
+  // What was reported: it stands for any value, and its words may be anything.
+  ast::ExprPtr damaged(Span span);
+  void lose(Span place);
   void report_chain(Span span, const ast::Expr& left, std::string_view what);
 
   const SourceFile& file_;

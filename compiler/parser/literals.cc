@@ -198,7 +198,8 @@ std::optional<std::uint64_t> int_value(std::string_view spelling) {
   return value;
 }
 
-std::int64_t duration_ms(std::string_view spelling, Span span, Diagnostics& diagnostics) {
+std::optional<std::int64_t> duration_ms(std::string_view spelling, Span span,
+                                        Diagnostics& diagnostics) {
   const std::size_t unit_at = spelling.find_first_not_of("0123456789_.");
   const std::int64_t unit = unit_ms(spelling.substr(unit_at));
   const std::string_view number = spelling.substr(0, unit_at);
@@ -207,7 +208,7 @@ std::int64_t duration_ms(std::string_view spelling, Span span, Diagnostics& diag
   const auto too_long = [&] {
     diagnostics.report(Code::E0117, span, fmt::format("`{}` is too long a duration", spelling))
         .because(fmt::format("at most {}d", kDurationMsMax / 86'400'000));
-    return std::int64_t{0};
+    return std::nullopt;
   };
   if (!whole || *whole > static_cast<std::uint64_t>(kDurationMsMax / unit)) return too_long();
   std::int64_t ms = static_cast<std::int64_t>(*whole) * unit;
@@ -220,7 +221,7 @@ std::int64_t duration_ms(std::string_view spelling, Span span, Diagnostics& diag
           .report(Code::E0111, span,
                   fmt::format("`{}` is no whole number of milliseconds", spelling))
           .because("the smallest unit of time is 1ms");
-      return 0;
+      return std::nullopt;
     }
     ms += part / 10;
     // A scale that is used up leaves room for zeros only.

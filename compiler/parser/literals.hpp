@@ -15,8 +15,9 @@ namespace sluice::compiler {
 // "1_000". Nothing when it is over 2^63, the largest that a minus sign can bring into range.
 std::optional<std::uint64_t> int_value(std::string_view spelling);
 
-// "1.5s" in milliseconds. Reports what is no whole number of them, or too long, and returns 0 then.
-std::int64_t duration_ms(std::string_view spelling, Span span, Diagnostics& diagnostics);
+// "1.5s" in milliseconds. Reports what is no whole number of them, or too long; nothing then.
+std::optional<std::int64_t> duration_ms(std::string_view spelling, Span span,
+                                        Diagnostics& diagnostics);
 
 // A piece of a string as written: text with its escapes, or the place of an interpolation.
 struct RawPart {

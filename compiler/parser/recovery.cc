@@ -16,11 +16,12 @@ using grammar::FlowLexer;
 using grammar::FlowParser;
 
 // The rules that end an error's reach.
-constexpr std::array<size_t, 12> kRecoveryPoints = {
+constexpr std::array<size_t, 13> kRecoveryPoints = {
     FlowParser::RuleStatement,   FlowParser::RulePolicy,       FlowParser::RuleField,
     FlowParser::RuleEnumCase,    FlowParser::RuleTopicSetting, FlowParser::RuleFlowSetting,
     FlowParser::RuleBranch,      FlowParser::RuleMatchCase,    FlowParser::RuleTestItem,
     FlowParser::RuleDeclaration, FlowParser::RuleImportLine,   FlowParser::RuleModuleLine,
+    FlowParser::RuleCondition,
 };
 
 // What the items are of the rules that read lists of them; the rule itself if it reads none.
@@ -77,12 +78,24 @@ void Recovery::recover(antlr4::Parser* parser, std::exception_ptr error) {
       std::find(kRecoveryPoints.begin(), kRecoveryPoints.end(), rule) != kRecoveryPoints.end();
   if (!ends_here) {
     // `file` has no rule above it; what reaches it is reported, and the rest goes unread.
-    if (rule == FlowParser::RuleFile) return;
+    if (rule == FlowParser::RuleFile) {
+      lose(parser->getInputStream()->index(), list_.tokens.size());
+      return;
+    }
     std::rethrow_exception(error);
   }
-  leaving_ = false;
   const size_t start = context->start->getTokenIndex();
   const size_t at = parser->getInputStream()->index();
+  if (rule == FlowParser::RuleCondition) {
+    // The block behind it can be read, if it begins on this line.
+    const size_t block = block_behind(start, at);
+    if (block == start) std::rethrow_exception(error);
+    leaving_ = false;
+    parser->getInputStream()->seek(block);
+    lose(start, block);
+    return;
+  }
+  leaving_ = false;
   // A word in the middle of its line is part of the mistake: `let step = 1`.
   const bool part = at > start && is_word(list_.tokens[at].getType()) && !begins_afresh(at);
   skip(parser, rule, start, std::max(start + 1, part ? at + 1 : at));
@@ -134,6 +147,28 @@ void Recovery::skip(antlr4::Parser* parser, size_t rule, size_t start, size_t fr
     if (below && word) break;
   }
   parser->getInputStream()->seek(at);
+  lose(start, at);
+}
+
+size_t Recovery::block_behind(size_t start, size_t from) const {
+  const std::vector<FlowToken>& tokens = list_.tokens;
+  for (size_t at = from; tokens[at].getType() != Token::EOF; ++at) {
+    if (tokens[at].line() != tokens[from].line() || tokens[at].depth < tokens[start].depth) break;
+    const bool block = tokens[at].getType() == FlowLexer::LBRACE && at > start &&
+                       tokens[at].depth == tokens[start].depth;
+    if (block) return at;
+  }
+  return start;
+}
+
+void Recovery::lose(size_t first, size_t end) {
+  if (first >= end) return;
+  list_.damage.add_place(join(list_.tokens[first].span(), list_.tokens[end - 1].span()));
+  for (size_t i = first; i < end; ++i) {
+    if (list_.tokens[i].getType() != FlowLexer::TEXT) {
+      list_.damage.add_words(list_.tokens[i].text());
+    }
+  }
 }
 
 bool Recovery::begins_afresh(size_t index) const {

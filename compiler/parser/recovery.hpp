@@ -34,6 +34,10 @@ class Recovery final : public antlr4::DefaultErrorStrategy {
   // Moves the parser to the next token, not before `from`, that begins an item of the kind that
   // `rule` reads, or ends the list. `start` is where the broken item began.
   void skip(antlr4::Parser* parser, size_t rule, size_t start, size_t from);
+  // The `{` at the depth of `start` on the line of `from`; `start` if there is none.
+  size_t block_behind(size_t start, size_t from) const;
+  // No tree is made of the tokens from `first` up to `end`.
+  void lose(size_t first, size_t end);
   // At the beginning of a line or behind a brace.
   bool begins_afresh(size_t index) const;
   bool begins_item(size_t rule, size_t index) const;

@@ -50,10 +50,25 @@ TokenList lex(const SourceFile& file) {
   }
 }
 
+namespace {
+
+// What stood on a mended line may have been cut away with the mistake.
+void note_words_of_mended_lines(const SourceFile& file, TokenList& list) {
+  for (const auto& [first, last] : list.mended.ranges()) {
+    const std::uint32_t end = std::min(last, file.line_count());
+    for (std::uint32_t line = first; line <= end; ++line) {
+      list.damage.add_words(file.line_text(line));
+    }
+  }
+}
+
+}  // namespace
+
 TokenList read_tokens(const SourceFile& file, Diagnostics& diagnostics) {
   TokenList list = lex(file);
   mend_foreign_signs(file, list, diagnostics);
   mend_brackets(file, list, diagnostics);
+  note_words_of_mended_lines(file, list);
   check_nesting(list, diagnostics);
   for (uint32_t i = 0; i < list.tokens.size(); ++i) list.tokens[i].set_index(i);
   return list;

@@ -12,6 +12,7 @@
 
 #include "antlr4-runtime.h"
 #include "compiler/comments.hpp"
+#include "compiler/damage.hpp"
 #include "compiler/diagnostics.hpp"
 #include "compiler/source.hpp"
 
@@ -63,11 +64,13 @@ class MendedPlaces {
   bool contains(uint32_t line) const;
   bool empty() const { return ranges_.empty(); }
 
- private:
   struct Lines {
     uint32_t first;
     uint32_t last;
   };
+  const std::vector<Lines>& ranges() const { return ranges_; }
+
+ private:
   std::vector<Lines> ranges_;
 };
 
@@ -75,6 +78,7 @@ struct TokenList {
   std::vector<FlowToken> tokens;  // the last one is EOF
   std::vector<Comment> comments;  // in order
   MendedPlaces mended;
+  Damage damage;          // the words of mended lines, and what the parser skipped
   bool too_deep = false;  // reported; the parser must not run
 };
 

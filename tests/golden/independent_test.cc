@@ -2,7 +2,9 @@
 // twice, and none brings another one about.
 //
 // Each snippet is a whole little program with one mistake; `@` in its names is a number of its own.
-// Every pair is tried in both orders, then larger sets drawn from fixed seeds.
+// Every pair is tried in both orders, then larger sets drawn from fixed seeds, in one file and in
+// the files of a project. What the reader could not read stays known by its name: what uses it is
+// no second mistake.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -85,7 +87,7 @@ const std::vector<Snippet> kMeaning = {
     {"W0010", FLOW("", "  deadline 1s { sleep 2s }")},
 };
 
-// Mistakes that the reader finds; what has some is not checked further.
+// Mistakes that the reader finds. What it could read is checked all the same.
 const std::vector<Snippet> kReading = {
     {"E0101", "record A@ { b }\n"},
     {"E0101", "record A@ { b: List<string> }\n"},
@@ -135,10 +137,13 @@ std::string instance(const Snippet& snippet, int number) {
 }
 
 // Codes found in the text, sorted; the rendered findings beside them.
-std::pair<std::vector<std::string>, std::string> findings(const std::string& text) {
+std::pair<std::vector<std::string>, std::string> findings(const std::vector<std::string>& texts) {
   compiler::SourceSet sources;
   compiler::Diagnostics diagnostics;
-  sources.add("mistakes.flow", "", text);
+  for (const std::string& text : texts) {
+    const std::string module = fmt::format("file{}", sources.size());
+    sources.add(module + ".flow", texts.size() == 1 ? "" : module, text);
+  }
   compiler::compile(sources, diagnostics);
   std::vector<std::string> codes;
   for (const compiler::Diagnostic& each : diagnostics.items()) {
@@ -148,16 +153,29 @@ std::pair<std::vector<std::string>, std::string> findings(const std::string& tex
   return {codes, compiler::render_text(diagnostics, sources, {})};
 }
 
-void expect_sum(const std::vector<const Snippet*>& chosen) {
-  std::string text;
+// The snippets one after another, dealt out to so many files.
+void expect_sum(const std::vector<const Snippet*>& chosen, std::size_t files = 1) {
+  std::vector<std::string> texts(files);
   std::vector<std::string> expected;
   for (std::size_t i = 0; i < chosen.size(); ++i) {
-    text += instance(*chosen[i], static_cast<int>(i) + 1);
+    texts[i % files] += instance(*chosen[i], static_cast<int>(i) + 1);
     expected.emplace_back(chosen[i]->code);
   }
   std::sort(expected.begin(), expected.end());
-  const auto [codes, shown] = findings(text);
-  EXPECT_EQ(codes, expected) << text << "\n" << shown;
+  const auto [codes, shown] = findings(texts);
+  std::string all;
+  for (const std::string& text : texts) all += text + "\n";
+  EXPECT_EQ(codes, expected) << all << shown;
+}
+
+// All of them, the reader's and the others.
+const std::vector<Snippet>& mixed() {
+  static const std::vector<Snippet> all = [] {
+    std::vector<Snippet> both = kMeaning;
+    both.insert(both.end(), kReading.begin(), kReading.end());
+    return both;
+  }();
+  return all;
 }
 
 class Independent : public testing::TestWithParam<const std::vector<Snippet>*> {};
@@ -189,8 +207,99 @@ TEST_P(Independent, ManyMistakesAreAsManyFindings) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, Independent, testing::Values(&kMeaning, &kReading),
-                         [](const auto& kind) { return kind.index == 0 ? "Meaning" : "Reading"; });
+TEST_P(Independent, FilesOfAProjectAreAsIndependent) {
+  for (unsigned seed = 1; seed <= 50; ++seed) {
+    std::mt19937 random(seed);
+    std::vector<const Snippet*> chosen;
+    for (int i = 0; i < 15; ++i) chosen.push_back(&(*GetParam())[random() % GetParam()->size()]);
+    expect_sum(chosen, 3);
+    if (HasFailure()) {
+      ADD_FAILURE() << "seed " << seed;
+      return;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, Independent, testing::Values(&kMeaning, &kReading, &mixed()),
+                         [](const auto& kind) {
+                           const char* const names[] = {"Meaning", "Reading", "Mixed"};
+                           return std::string(names[kind.index]);
+                         });
+
+// One mistake of the reader's, and what uses the thing that was lost: one finding.
+struct Lost {
+  std::string_view name;
+  std::vector<std::string> files;
+};
+
+const std::vector<Lost> kLost = {
+    {"Constant", {"const a = = 1\nconst b = a + 1\n"}},
+    {"Function", {"fn f(n: int) { n }\nfn g() -> int = f(1) + f(1, 2)\n"}},
+    {"Record", {"record A b: int }\nrecord B { a: A }\nfn f(x: A) -> int = x.b\n"}},
+    {"Field",
+     {"record A { b: int[], c: int }\nfn f(x: A) -> [int] = x.b\n"
+      "fn g() -> A = A { b: [], c: 1 }\n"}},
+    {"Parameter", {"fn f(a: int[], b: int) -> int = b\nfn g() -> int = f([1], 2)\n"}},
+    {"Case", {"enum E { a, 1 }\nfn f(e: E) -> int = match e { case a => 1  case b => 2 }\n"}},
+    {"Task",
+     {"event Out { text: string }\ntask t(a: string) => string { timeout 1s keyed }\n"
+      "flow run() -> Out timeout 1h { step s = t(\"\")  return Out { text: s } }"
+      " on failure (why) { return Out { text: \"\" } }\n"}},
+    {"PolicyOfATask",
+     {"event Out { text: string }\n"
+      "task t(a: string) -> string { timeout: 1s  idempotent }\n"
+      "flow run() -> Out { step s = t(\"\")  return Out { text: s } }"
+      " on failure (why) { return Out { text: \"\" } }\n"}},
+    {"HarmlessTask",
+     {"event Out { text: string }\n"
+      "task t(a: string) -> string { timeout 1s  idempotnt }\n"
+      "flow run() -> Out timeout 1h { step s = t(\"\") step z = t(s)"
+      " return Out { text: z } } on failure (why) { return Out { text: \"\" } }\n"}},
+    {"Let", {FLOW("", "  let x = = ask.text\n  step s = work@(x)\n  if x == s { sleep 1s }")}},
+    {"UseOfALet", {FLOW("", "  let x = ask.text\n  step s = work@(x +)")}},
+    {"Step", {FLOW("", "  step s = = work@(ask.text)\n  step z = work@(s)")}},
+    {"Return",
+     {"event Out {}\nflow run() -> Out timeout 1s { retrun Out {} }"
+      " on failure (why) { return Out {} }\n"}},
+    {"Branch",
+     {FLOW("",
+           "  let x = race {\n    branch a { yield ask.text }\n"
+           "    branch b { yeild ask.text }\n  }\n  step s = work@(x)")}},
+    {"Timeout",
+     {"event Out { text: string }\ntask t() -> string { idempotent }\n"
+      "flow run() -> Out timeout: 1s { step s = t()  return Out { text: s } }"
+      " on failure (why) { return Out { text: \"\" } }\n"}},
+    {"OnFailure",
+     {"event Out {}\nflow run() -> Out timeout 1s { return Out {} }\n"
+      "on failur (why) { return Out {} }\n"}},
+    {"Wait", {FLOW("", "  while ask.n > 1 { step = work@(\"\") }")}},
+    {"ImportLine", {"import std.text extra\nfn f(a: string) -> string = text.shorten(a, 3)\n"}},
+    {"ImportedName",
+     {"import file1\nfn f() -> int = file1.g()\nconst c = file1.k\n"
+      "record R { s: file1.S }\n",
+      "fn g() { 1 }\n"}},
+    {"UnreadableFile", {"import file1\nfn f() -> int = file1.g() + file1.h.i\n", "fn g\xff"}},
+    {"Given",
+     {"event Out { text: string }\ntask t( -> string { timeout 1s  idempotent }\n"
+      "test \"x\" { given t returns \"a\"  expect t never }\n"}},
+    {"When",
+     {"event In {}\nevent Out {}\ntopic ins of In {}\n"
+      "flow run(i: In) -> Out on ins timeout 1s { return Out {} }"
+      " on failure (why) { return Out {} }\n"
+      "test \"x\" {\n  whem In {}\n  expect return Out\n}\n"}},
+};
+
+class LostThings : public testing::TestWithParam<Lost> {};
+
+TEST_P(LostThings, AreOneFinding) {
+  std::vector<std::string> texts;
+  for (const std::string& each : GetParam().files) texts.push_back(instance({"", each}, 1));
+  const auto [codes, shown] = findings(texts);
+  EXPECT_EQ(codes.size(), 1u) << texts[0] << "\n" << shown;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, LostThings, testing::ValuesIn(kLost),
+                         [](const auto& row) { return std::string(row.param.name); });
 
 }  // namespace
 }  // namespace sluice::golden

@@ -1,5 +1,4 @@
-// Statements that the language has and this version does not execute yet. Each is reported once, by
-// its name, and what stands inside is checked like the rest, so that no other mistake hides there.
+// Where a statement may stand, and the place to point at when it may not.
 #include <fmt/format.h>
 
 #include "compiler/check/flows.hpp"
@@ -23,10 +22,6 @@ bool FlowChecker::forbidden_in_on_failure(const ast::Stmt& tree, std::string_vie
           "somebody waits for the answer: `on failure` ends within 10 s and waits for nothing "
           "but steps that have a `fallback`");
   return true;
-}
-
-Stmt* FlowChecker::later(const ast::Stmt& tree) {
-  return made(tree, Refused{});
 }
 
 }  // namespace sluice::compiler
