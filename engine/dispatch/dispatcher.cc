@@ -56,6 +56,8 @@ class Dispatcher::Impl {
   void tick(TimeUs now, Actions& actions);
   std::optional<TimeUs> next_due() const;
   DispatcherStats stats() const;
+  bool served(TenantId tenant, std::string_view task) const;
+  bool waits(TenantId tenant, std::string_view task) const;
 
  private:
   Attempt* find(const AttemptKey& key);
@@ -391,8 +393,10 @@ void Dispatcher::Impl::worker_joined(WorkerId id, std::optional<TenantId> tenant
     membership.worker = &worker;
     if (tenant) {
       membership.queue = &queues_.enter(*tenant, name);
+      ++membership.queue->workers;
     } else {
       membership.task = &queues_.enter(name);
+      ++membership.task->workers;
     }
   }
   serve(worker, now, actions);
@@ -411,8 +415,10 @@ void Dispatcher::Impl::worker_left(WorkerId id) {
   for (Membership& membership : worker->memberships) {
     List::remove(membership);
     if (membership.queue) {
+      --membership.queue->workers;
       queues_.leave(*membership.queue);
     } else {
+      --membership.task->workers;
       queues_.leave(*membership.task);
     }
   }
@@ -438,6 +444,18 @@ DispatcherStats Dispatcher::Impl::stats() const {
   stats.waiting_grant = count(Phase::granting);
   stats.waiting_reclaim = count(Phase::reclaiming);
   return stats;
+}
+
+bool Dispatcher::Impl::served(TenantId tenant, std::string_view task) const {
+  const Queue* queue = queues_.find(tenant, task);
+  if (queue && queue->workers > 0) return true;
+  const Task* all = queue ? queue->task : queues_.find(task);
+  return all && all->workers > 0;
+}
+
+bool Dispatcher::Impl::waits(TenantId tenant, std::string_view task) const {
+  const Queue* queue = queues_.find(tenant, task);
+  return queue && !queue->empty();
 }
 
 // ---- the header's class
@@ -485,6 +503,12 @@ std::optional<TimeUs> Dispatcher::next_due() const {
 }
 DispatcherStats Dispatcher::stats() const {
   return impl_->stats();
+}
+bool Dispatcher::served(TenantId tenant, std::string_view task) const {
+  return impl_->served(tenant, task);
+}
+bool Dispatcher::waits(TenantId tenant, std::string_view task) const {
+  return impl_->waits(tenant, task);
 }
 
 }  // namespace sluice::dispatch

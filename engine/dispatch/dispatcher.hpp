@@ -146,6 +146,10 @@ class Dispatcher {
   std::optional<TimeUs> next_due() const;
 
   DispatcherStats stats() const;
+  // A worker offers the task to that tenant, busy or not.
+  bool served(TenantId tenant, std::string_view task) const;
+  // Some attempt of the task stands in that tenant's queue.
+  bool waits(TenantId tenant, std::string_view task) const;
 
  private:
   class Impl;

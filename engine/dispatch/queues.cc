@@ -45,6 +45,18 @@ Task& Queues::enter(std::string_view task) {
   return *found->second;
 }
 
+const Queue* Queues::find(core::TenantId tenant, std::string_view task) const {
+  std::string key;
+  make_key(tenant, task, key);
+  const auto found = queues_.find(key);
+  return found == queues_.end() ? nullptr : found->second.get();
+}
+
+const Task* Queues::find(std::string_view task) const {
+  const auto found = tasks_.find(task);
+  return found == tasks_.end() ? nullptr : found->second.get();
+}
+
 void Queues::leave(Queue& queue) {
   if (--queue.users > 0) return;
   idle_queues_.push_back(queue.idle_queue);

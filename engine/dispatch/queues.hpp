@@ -112,7 +112,8 @@ struct Queue : Link {
   Task* task = nullptr;
   core::TenantId tenant{};
   std::size_t users = 0;  // attempts that belong here, waiting or not, and workers
-  List waiting;           // attempts that were never taken out: rising order
+  std::size_t workers = 0;
+  List waiting;  // attempts that were never taken out: rising order
   // Taken out and given back: all of lower order than those in `waiting`.
   std::map<std::uint64_t, Attempt*> returned;
   List idle;                 // workers (Membership) that may have credit
@@ -129,9 +130,10 @@ struct Queue : Link {
 
 struct Task {
   std::string name;
-  std::size_t users = 0;  // queues, and workers of all tenants
-  List ready;             // queues that are not empty, in the order in which tenants take turns
-  List idle;              // workers of all tenants (Membership) that may have credit
+  std::size_t users = 0;    // queues, and workers of all tenants
+  std::size_t workers = 0;  // of all tenants
+  List ready;               // queues that are not empty, in the order in which tenants take turns
+  List idle;                // workers of all tenants (Membership) that may have credit
 };
 
 // Owns the queues and tasks.
@@ -147,6 +149,10 @@ class Queues {
   Task& enter(std::string_view task);
   void leave(Queue& queue);
   void leave(Task& task);
+
+  // Null: nobody needs it at present.
+  const Queue* find(core::TenantId tenant, std::string_view task) const;
+  const Task* find(std::string_view task) const;
 
   void push(Queue& queue, Attempt& attempt);  // at the end
   void give_back(Attempt& attempt);           // where it stood before it was taken out

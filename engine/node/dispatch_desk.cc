@@ -9,6 +9,8 @@ namespace {
 // How late a lease or an attempt's timeout may end, and how often the ticker looks when there is
 // any.
 constexpr auto kTick = std::chrono::milliseconds(20);
+// How late it is said that nobody serves a task.
+constexpr auto kLookUnserved = std::chrono::seconds(1);
 
 dispatch::LeaseName name_of(const Lease& lease) {
   dispatch::LeaseName name;
@@ -60,19 +62,56 @@ core::TimeUs DispatchDesk::now() {
 void DispatchDesk::tick_loop() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
-    if (!dispatcher_->next_due()) {
+    if (dispatcher_->next_due()) {
+      ticker_wakes_.wait_for(lock, kTick);
+    } else {
       ticker_idle_ = true;
-      ticker_wakes_.wait(lock);
+      if (unserved_.empty()) {
+        ticker_wakes_.wait(lock);
+      } else {
+        ticker_wakes_.wait_for(lock, kLookUnserved);
+      }
       ticker_idle_ = false;
-      continue;
     }
-    ticker_wakes_.wait_for(lock, kTick);
     const core::TimeUs present = now();
+    if (stopping_) return;
+    say_unserved(present);
     const auto due = dispatcher_->next_due();
-    if (stopping_ || !due || *due > present) continue;
+    if (!due || *due > present) continue;
     dispatcher_->tick(present, actions_);
     perform(outgoings_);
     outgoings_.emit(shared_.outbox);
+  }
+}
+
+// A task's pool, "" if its program is not at hand.
+std::string DispatchDesk::pool_of(const core::Offer& offer) const {
+  const auto deployment = shared_.deployments.loaded(offer.deployment);
+  if (!deployment) return {};
+  const vm::Program& program = deployment->program->program();
+  if (offer.task_index >= program.tasks.size()) return {};
+  return program.pools[program.tasks[offer.task_index].pool].name;
+}
+
+void DispatchDesk::offer(core::Offer&& offer, core::TimeUs present) {
+  if (!dispatcher_->served(offer.tenant, offer.task)) {
+    const bool first = unserved_.empty();
+    unserved_.note(offer.tenant, pool_of(offer), offer.task, present);
+    if (first && ticker_idle_) ticker_wakes_.notify_one();
+  }
+  dispatcher_->offer(std::move(offer), present, actions_);
+}
+
+void DispatchDesk::say_unserved(core::TimeUs present) {
+  const auto still = [&](core::TenantId tenant, std::string_view task) {
+    return !dispatcher_->served(tenant, task) && dispatcher_->waits(tenant, task);
+  };
+  for (const Unserved::Line& line : unserved_.take(present, still)) {
+    std::string tasks;
+    for (const std::string& task : line.tasks) tasks += (tasks.empty() ? "" : ", ") + task;
+    log_line(shared_, "runs of tenant `" + shared_.tenants.name(line.tenant) +
+                          "` wait for a worker: nobody serves pool `" + line.pool + "` (" + tasks +
+                          ")");
   }
 }
 
@@ -167,7 +206,7 @@ void DispatchDesk::commit(Work& work, Outgoings& out) {
   // Each offer's frame is made before the next call: an action points into the dispatcher.
   for (auto& effect : work.effects) {
     if (auto* offer = std::get_if<core::Offer>(&effect)) {
-      dispatcher_->offer(std::move(*offer), present, actions_);
+      this->offer(std::move(*offer), present);
     } else if (const auto* revoke = std::get_if<core::Revoke>(&effect)) {
       dispatcher_->revoke(revoke->key, revoke->why, present, actions_);
     } else if (const auto* grant = std::get_if<core::GrantCommitted>(&effect)) {
@@ -249,6 +288,11 @@ void DispatchDesk::worker_left(WorkerId worker, bool bye) {
 dispatch::DispatcherStats DispatchDesk::stats() const {
   const std::lock_guard lock(mutex_);
   return dispatcher_->stats();
+}
+
+bool DispatchDesk::served(core::TenantId tenant, std::string_view task) const {
+  const std::lock_guard lock(mutex_);
+  return dispatcher_->served(tenant, task);
 }
 
 }  // namespace sluice::node

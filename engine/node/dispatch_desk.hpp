@@ -14,6 +14,7 @@
 #include "engine/dispatch/dispatcher.hpp"
 #include "engine/node/lease.hpp"
 #include "engine/node/shared.hpp"
+#include "engine/node/unserved.hpp"
 
 namespace sluice::node {
 
@@ -49,6 +50,8 @@ class DispatchDesk {
   void worker_left(WorkerId worker, bool bye);
 
   dispatch::DispatcherStats stats() const;
+  // Some worker offers the task to that tenant, busy or not.
+  bool served(core::TenantId tenant, std::string_view task) const;
 
  private:
   // All below: REQUIRES the lock.
@@ -58,6 +61,9 @@ class DispatchDesk {
     handed_.erase(key);
     shared_.streams.closed(key);
   }
+  void offer(core::Offer&& offer, core::TimeUs present);
+  std::string pool_of(const core::Offer& offer) const;
+  void say_unserved(core::TimeUs present);
   unsigned shard_of(WorkerId worker) const;
   core::TimeUs now();
   void tick_loop();
@@ -72,9 +78,10 @@ class DispatchDesk {
   std::unordered_map<core::AttemptKey, Lease, core::AttemptKeyHash> handed_;
   std::unordered_map<std::uint64_t, unsigned> shards_;
   std::unordered_map<std::uint64_t, std::uint32_t> expected_;  // with their credit
+  Unserved unserved_;
 
   std::condition_variable ticker_wakes_;
-  bool ticker_idle_ = false;  // waits without end: tell it when something gets a time
+  bool ticker_idle_ = false;  // waits long or for ever: tell it when something gets a time
   bool stopping_ = false;
   std::thread ticker_;
 };

@@ -42,6 +42,7 @@ class Node::Impl {
   void look(core::PartitionId partition, std::function<core::Seq(core::Partition&)> look,
             std::function<void(bool)> then);
   RunRow present(const core::RunRow& row) const;
+  void find_unserved(const core::RunRow& row, RunRow& out) const;
   // The newest row that is known of the run, wherever it is.
   void find_run(const std::string& tenant, const core::RunId& run,
                 std::function<void(tl::expected<core::RunRow, Refusal>)> done);

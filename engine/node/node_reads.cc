@@ -56,6 +56,27 @@ void Node::Impl::look(core::PartitionId partition, std::function<core::Seq(core:
   shared->inbox(partition).post(LookInput{partition, std::move(seen), std::move(then)});
 }
 
+// Which task the row's open step is: sites are told apart by the last part of the path, which may
+// be several; then all of them must lack a worker.
+void Node::Impl::find_unserved(const core::RunRow& row, RunRow& out) const {
+  if (row.ended != 0 || row.step.empty() || row.attempt == 0) return;
+  const auto deployment = shared->deployments.loaded(row.deployment);
+  if (!deployment) return;
+  const vm::Program& program = deployment->program->program();
+  std::string_view name = row.step;
+  name.remove_prefix(std::min(name.rfind('/') + 1, name.size()));
+  name = name.substr(0, name.find('#'));
+  const vm::TaskInfo* task = nullptr;
+  for (const vm::StepSite& site : program.steps) {
+    if (site.name != name) continue;
+    if (site.flow || desk->served(row.tenant, program.tasks[site.task].name)) return;
+    task = &program.tasks[site.task];
+  }
+  if (task == nullptr) return;
+  out.unserved_task = task->name;
+  out.unserved_pool = program.pools[task->pool].name;
+}
+
 RunRow Node::Impl::present(const core::RunRow& row) const {
   RunRow out;
   out.run = row.run;
@@ -73,6 +94,7 @@ RunRow Node::Impl::present(const core::RunRow& row) const {
   out.correlation = row.correlation;
   out.outcome_name = row.outcome_name;
   out.outcome_json = row.outcome_json;
+  find_unserved(row, out);
   return out;
 }
 
@@ -351,6 +373,10 @@ std::vector<StreamUpdate> Node::stream_snapshots(std::string_view tenant,
 std::optional<StreamUpdate> Node::stream_snapshot(const core::RunId& run,
                                                   std::uint32_t step_number) const {
   return impl_->shared->streams.snapshot(run, step_number);
+}
+
+std::optional<StreamUpdate> Node::stream_end(StreamUpdate stream) const {
+  return impl_->shared->streams.end_of(std::move(stream));
 }
 
 void Node::ack(std::string_view tenant, std::string_view client, std::string_view session,

@@ -60,6 +60,10 @@ class Deployments {
   // The same; null for each error.
   std::shared_ptr<const Deployment> get(core::DeploymentNumber number);
   std::vector<std::shared_ptr<const Deployment>> all();
+  // Waits for nothing. Null: it is not loaded.
+  std::shared_ptr<const Deployment> loaded(core::DeploymentNumber number) const {
+    return find(number);
+  }
 
   // What the database lists, without programs.
   struct Head {

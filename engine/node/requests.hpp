@@ -251,6 +251,9 @@ struct RunRow {
   std::int64_t started_us = 0;
   std::int64_t ended_us = 0;  // 0: alive
   std::int64_t wake_us = 0;   // 0: none
+  // The open step's task, and its pool, if no worker offers that task at present; else empty.
+  std::string unserved_task;
+  std::string unserved_pool;
   std::string why;
   std::string correlation;
   std::string outcome_name;

@@ -51,6 +51,12 @@ void append_run(std::string& out, const node::RunRow& row) {
   out += ",\"started\":" + time_json(row.started_us);
   if (row.ended_us != 0) out += ",\"ended\":" + time_json(row.ended_us);
   if (row.wake_us != 0) out += ",\"wakes\":" + time_json(row.wake_us);
+  if (!row.unserved_task.empty()) {
+    out += R"(,"no_worker":{"task":)";
+    vm::append_json_string(row.unserved_task, out);
+    append_member(out, "pool", row.unserved_pool);
+    out += '}';
+  }
   append_member(out, "hash", row.hash);
   out += '}';
 }

@@ -257,6 +257,38 @@ TEST(Dispatcher, Scripts) {
   for (const Row& row : kRows) check(row);
 }
 
+TEST(Dispatcher, KnowsWhetherATaskHasAWorkerAndWhetherItWaits) {
+  Dispatcher dispatcher({});
+  Actions actions;
+  const auto state = [&](unsigned tenant) {
+    const TenantId id{tenant};
+    return fmt::format("{}{}", dispatcher.served(id, "t") ? "served" : "unserved",
+                       dispatcher.waits(id, "t") ? " waits" : "");
+  };
+  EXPECT_EQ(state(1), "unserved");
+  Offer offer;
+  offer.key = key_of(1);
+  offer.tenant = TenantId{1};
+  offer.task = "t";
+  offer.safe = true;
+  dispatcher.offer(offer, 0, actions);
+  EXPECT_EQ(state(1), "unserved waits");
+  dispatcher.worker_joined(WorkerId{1}, TenantId{2}, {"t"}, 1, 0, actions);
+  dispatcher.worker_joined(WorkerId{2}, TenantId{1}, {"u"}, 1, 0, actions);
+  EXPECT_EQ(state(1), "unserved waits");
+  EXPECT_EQ(state(2), "served");
+  dispatcher.worker_joined(WorkerId{3}, TenantId{1}, {"t"}, 0, 0, actions);  // busy
+  EXPECT_EQ(state(1), "served waits");
+  dispatcher.worker_left(WorkerId{3}, Dispatcher::Leave::bye, 0, actions);
+  EXPECT_EQ(state(1), "unserved waits");
+  dispatcher.worker_joined(WorkerId{4}, std::nullopt, {"t"}, 1, 0, actions);
+  EXPECT_EQ(state(1), "served");
+  EXPECT_EQ(state(3), "served");
+  dispatcher.worker_left(WorkerId{4}, Dispatcher::Leave::lost, 0, actions);
+  EXPECT_EQ(state(1), "unserved");
+  EXPECT_EQ(state(3), "unserved");
+}
+
 TEST(Dispatcher, ANameThatManyWorkersBringIsNotKept) {
   Dispatcher dispatcher({});
   Actions actions;

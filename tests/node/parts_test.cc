@@ -4,6 +4,7 @@
 #include "engine/node/clock.hpp"
 #include "engine/node/config.hpp"
 #include "engine/node/lease.hpp"
+#include "engine/node/unserved.hpp"
 
 namespace sluice::node {
 namespace {
@@ -78,6 +79,42 @@ TEST(DatabaseClock, TestsMayLiveInAnotherTime) {
   DatabaseClock clock(5'000'000);
   clock.observe(0, 0, 1);
   EXPECT_EQ(clock.at(0), 5'000'001);
+}
+
+// What is said, as "tenant pool: tasks; …".
+std::string said(Unserved& unserved, core::TimeUs now, const std::string& served = "") {
+  std::string out;
+  const auto still = [&](core::TenantId, std::string_view task) { return task != served; };
+  for (const auto& line : unserved.take(now, still)) {
+    out += (out.empty() ? "" : "; ") + std::to_string(number(line.tenant)) + " " + line.pool + ":";
+    for (const auto& task : line.tasks) out += " " + task;
+  }
+  return out;
+}
+
+TEST(Unserved, IsSaidOncePerPoolAfterAWhileAndAgainMuchLater) {
+  Unserved unserved;
+  EXPECT_FALSE(unserved.next_look().has_value());
+  unserved.note(core::TenantId{1}, "gpu", "embed", 0);
+  unserved.note(core::TenantId{1}, "gpu", "complete", 1'000'000);
+  unserved.note(core::TenantId{2}, "gpu", "embed", 0);
+  EXPECT_EQ(unserved.next_look(), kUnservedAfterUs);
+  EXPECT_EQ(said(unserved, kUnservedAfterUs - 1), "");
+  EXPECT_EQ(said(unserved, kUnservedAfterUs), "1 gpu: embed; 2 gpu: embed");
+  EXPECT_EQ(said(unserved, 2 * kUnservedAfterUs), "");
+  EXPECT_EQ(said(unserved, kUnservedAfterUs + kUnservedEveryUs),
+            "1 gpu: complete embed; 2 gpu: embed");
+}
+
+TEST(Unserved, WhatASecondWorkerServesIsForgotten) {
+  Unserved unserved;
+  unserved.note(core::TenantId{1}, "gpu", "embed", 0);
+  EXPECT_EQ(said(unserved, kUnservedAfterUs, "embed"), "");
+  EXPECT_TRUE(unserved.empty());
+  // Waits anew, with its own while.
+  unserved.note(core::TenantId{1}, "gpu", "embed", kUnservedAfterUs);
+  EXPECT_EQ(said(unserved, 2 * kUnservedAfterUs - 1), "");
+  EXPECT_EQ(said(unserved, 2 * kUnservedAfterUs), "1 gpu: embed");
 }
 
 }  // namespace
