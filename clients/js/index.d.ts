@@ -8,6 +8,12 @@ export interface ConnectionOptions {
   /** A JWT, or a function that gives one for each new socket and before the old one ends. */
   token: string | (() => string | Promise<string>);
   backoff?: { firstMs?: number; mostMs?: number };
+  /**
+   * Gets what nobody listens to and should not pass in silence: that the engine cannot be reached
+   * (event `unreachable`) or ended the connection (`closed`), that a task (`taskFailed`) or the
+   * handler of deliveries (`handlerFailed`) threw. Default: console.warn.
+   */
+  warn?: (text: string) => void;
 }
 
 export class Connection extends EventEmitter {

@@ -76,6 +76,10 @@ export class Client extends Connection {
     return { session: this.#session, resume, nextSend: this.#nextSend };
   }
 
+  get label() {
+    return 'sluice client';
+  }
+
   get session() {
     return this.#session;
   }
@@ -346,7 +350,8 @@ export class Client extends Connection {
       } catch (error) {
         // Not handled, so not acknowledged, and nothing later may pass it.
         this.#queue.unshift(delivery);
-        this.emit('handlerFailed', error, delivery);
+        const text = `${this.label}: the handler of deliveries failed, and is tried again: `;
+        this.tell('handlerFailed', text + (error?.stack ?? error), error, delivery);
         this.#handlerTimer = setTimeout(() => this.#drain(), kHandlerRetryMs);
         break;
       }

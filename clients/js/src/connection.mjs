@@ -12,7 +12,11 @@ const kWelcomeTimeoutMs = 10_000;
  * holds and take the frames.
  *
  * Events: `connected` (the welcome frame), `disconnected` (code, reason), `waiting` (ms, why),
- * `refused` (the error frame before a close), `closed` (ConnectionClosed; final).
+ * `refused` (the error frame before a close), `unreachable` (why; once per outage, when an attempt
+ * to connect has failed), `closed` (ConnectionClosed; final).
+ *
+ * What nobody listens to and should not pass in silence goes to `warn`, a function of a text;
+ * console.warn if none is given.
  */
 export class Connection extends EventEmitter {
   #url;
@@ -26,9 +30,13 @@ export class Connection extends EventEmitter {
   #welcomeTimer = null;
   #askedWaitMs = 0;
   #firstWelcome;
+  #refuse = () => {}; // of #firstWelcome
+  #warn;
+  #unreachable = false; // said since the last welcome
 
-  constructor({ url, path, protocol, token, backoff }) {
+  constructor({ url, path, protocol, token, backoff, warn }) {
     super();
+    this.#warn = warn ?? ((text) => console.warn(text));
     this.#url = socketUrl(url, path);
     this.#protocol = protocol;
     this.#token = typeof token === 'function' ? token : () => token;
@@ -45,7 +53,7 @@ export class Connection extends EventEmitter {
     if (!this.#firstWelcome) {
       this.#firstWelcome = new Promise((resolve, reject) => {
         this.once('connected', resolve);
-        this.once('closed', reject);
+        this.#refuse = reject;
       });
       this.#firstWelcome.catch(() => {});
       this.#open();
@@ -66,20 +74,33 @@ export class Connection extends EventEmitter {
   }
 
   /** Ends the connection for good. */
-  end(error = new ConnectionClosed('closed by this side')) {
+  end(refusal = null) {
     if (this.#ended) return;
+    const error = refusal ?? new ConnectionClosed('closed by this side');
     this.#ended = error;
     clearTimeout(this.#timer);
     clearTimeout(this.#welcomeTimer);
     this.#live = false;
     this.#socket?.close(1000);
     this.onEnd(error);
-    this.emit('closed', error);
+    this.#refuse(error);
+    if (refusal === null) this.emit('closed', error); // no news to this side
+    else this.tell('closed', `${this.label}: ${error.message}`, error);
+  }
+
+  /** Emits the event; if nobody listens to it, the text is a warning. */
+  tell(event, text, ...values) {
+    if (!this.emit(event, ...values)) this.#warn(text);
   }
 
   /** Asks the token's source once more. */
   newToken() {
     return this.#token();
+  }
+
+  /** What warnings begin with. */
+  get label() {
+    return 'sluice';
   }
 
   // What Client and Worker do at these moments.
@@ -92,6 +113,7 @@ export class Connection extends EventEmitter {
     try {
       token = await this.#token();
     } catch (error) {
+      this.#couldNot(`no token: ${error.message}`);
       this.#later(`no token: ${error.message}`);
       return;
     }
@@ -103,6 +125,7 @@ export class Connection extends EventEmitter {
     });
     this.#socket = socket;
     let refusal = null;
+    let broken = '';
     socket.on('open', () => {
       this.#welcomeTimer = setTimeout(() => socket.terminate(), kWelcomeTimeoutMs);
       socket.send(JSON.stringify({ ...this.helloFrame(), token }));
@@ -115,9 +138,11 @@ export class Connection extends EventEmitter {
       request.destroy();
       this.#over(socket, 1006, `HTTP ${refusal}`, refusedForGood(refusal));
     });
-    socket.on('error', () => {});
+    socket.on('error', (error) => {
+      broken = error.message || error.code || String(error);
+    });
     socket.on('close', (code, reason) => {
-      if (refusal === null) this.#over(socket, code, String(reason), mustStop(code));
+      if (refusal === null) this.#over(socket, code, String(reason) || broken, mustStop(code));
     });
   }
 
@@ -133,6 +158,7 @@ export class Connection extends EventEmitter {
     if (frame.t === 'welcome' && !this.#live) {
       clearTimeout(this.#welcomeTimer);
       this.#backoff.reset();
+      this.#unreachable = false;
       this.#live = true;
       this.onWelcome(frame);
       this.emit('connected', frame);
@@ -156,8 +182,20 @@ export class Connection extends EventEmitter {
       this.onDisconnect(code);
       this.emit('disconnected', code, reason);
     }
-    if (final) this.end(new ConnectionClosed(`the server ended it: ${code} ${reason}`, code));
-    else this.#later(reason);
+    if (final) {
+      this.end(new ConnectionClosed(`the server ended it: ${code} ${reason}`, code));
+      return;
+    }
+    if (!wasLive) this.#couldNot(reason || `closed with ${code}`);
+    this.#later(reason);
+  }
+
+  /** An attempt to connect has failed; others follow, and are not told one by one. */
+  #couldNot(why) {
+    if (this.#unreachable || this.#ended) return;
+    this.#unreachable = true;
+    const text = `${this.label}: cannot reach the engine at ${this.#url}: ${why}; trying on`;
+    this.tell('unreachable', text, why);
   }
 
   #later(reason) {

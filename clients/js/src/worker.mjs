@@ -13,7 +13,8 @@ const kStreamChars = 1 << 20; // what the engine keeps of one attempt's stream
  * attempt: a TaskFailed with its kind, anything else as `Fault`, which is not tried again.
  *
  * Events besides Connection's: `settled` (lease), `forgotten` (lease, why), `taskFailed` (task,
- * error).
+ * error). Of what is no TaskFailed, and so a fault of the function, there is a warning if nobody
+ * listens.
  */
 export class Worker extends Connection {
   #name;
@@ -32,6 +33,10 @@ export class Worker extends Connection {
     this.#name = options.name;
     this.#tasks = options.tasks;
     this.#capacity = options.credit ?? kDefaultCredit;
+  }
+
+  get label() {
+    return `sluice worker ${this.#name}`;
   }
 
   /** Attempts that wait or run here, and reports that are not yet durable. */
@@ -137,7 +142,9 @@ export class Worker extends Connection {
       report = { t: 'done', lease: task.lease, result: result ?? null };
     } catch (error) {
       report = failure(task.lease, error);
-      this.emit('taskFailed', task, error);
+      const text = `${this.label}: ${task.task} failed: ${error?.stack ?? error}`;
+      if (error instanceof TaskFailed) this.emit('taskFailed', task, error);
+      else this.tell('taskFailed', text, task, error);
     }
     if (attempt.over) return;
     this.#drop(attempt, null);

@@ -212,17 +212,19 @@ test('a token is renewed on the live socket before it ends', { timeout }, async 
 
 test('a handler that fails gets the same delivery again, first', { timeout }, async () => {
   const handled = [];
+  const warnings = [];
   let failures = 0;
   const onDelivery = (d) => {
     if (d.offset === 1 && (failures += 1) === 1) throw new Error('disk full');
     handled.push(d.offset);
   };
-  const peer = await connected({ onDelivery });
+  const peer = await connected({ onDelivery, warn: (text) => warnings.push(text) });
   peer.say(delivery(1));
   peer.say(delivery(2));
   await until(() => handled.length === 2);
   assert.deepEqual(handled, [1, 2]);
   assert.equal(failures, 2);
+  assert.match(warnings.join(), /^sluice client: the handler of deliveries failed.*disk full/);
 });
 
 test('state lets a new process go on', { timeout }, async () => {
@@ -288,4 +290,10 @@ test('a stream has its pieces in order and one end, whatever happens', { timeout
   third.say({ t: 'run', run: 'r', state: 'completed' });
   await once(client, 'run');
   assert.deepEqual(told, ['open', '1:a', 'reset', '2:c', 'snapshot', '2:e', 'lost']);
+  // An end that the engine tells again, as it does after a lost socket, is told here once.
+  third.say(stream(1, 'open', { step: 'f/t' }));
+  for (let n = 0; n < 2; n += 1) third.say(stream(1, 'failed', { step: 'f/t' }));
+  third.say({ t: 'run', run: 'r', state: 'completed' });
+  await once(client, 'run');
+  assert.deepEqual(told.slice(7), ['open', 'failed']);
 });

@@ -6,9 +6,9 @@ import { WebSocketServer } from 'ws';
  * frames it got and sends what the test tells it to.
  */
 export class FakeEngine {
-  static async start() {
+  static async start(port = 0) {
     const engine = new FakeEngine();
-    engine.server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
+    engine.server = new WebSocketServer({ host: '127.0.0.1', port });
     engine.waiters = [];
     engine.waitingPeers = [];
     engine.server.on('connection', (socket, request) => {

@@ -207,6 +207,61 @@ test('stop says bye, finishes its work, and closes when all is settled', { timeo
   assert.equal(peer.waiting('credit').length, 0);
 });
 
+test('what nobody listens to is a warning', { timeout }, async () => {
+  const warnings = [];
+  const warn = (text) => warnings.push(text);
+  const broken = async () => null.field;
+  const busy = async () => {
+    throw new TaskFailed('Busy', 'later');
+  };
+  const peer = await connected({ broken, busy }, { warn });
+  peer.say(task('l1', 'busy')); // meant, and said to the engine
+  await peer.next('failed');
+  peer.say(task('l2', 'broken'));
+  await peer.next('failed');
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0], /^sluice worker w: broken failed: TypeError.*\n.*worker_test\.mjs/);
+  const heard = [];
+  worker.on('taskFailed', (failed, error) => heard.push([failed.task, error.name]));
+  peer.say(task('l3', 'broken'));
+  await peer.next('failed');
+  assert.deepEqual(heard, [['broken', 'TypeError']]);
+  assert.equal(warnings.length, 1);
+});
+
+test('an engine that cannot be reached is told once per outage', { timeout }, async () => {
+  const warnings = [];
+  const warn = (text) => warnings.push(text);
+  const waits = [];
+  const port = new URL(engine.url).port;
+  engine.stop();
+  const backoff = { firstMs: 5, mostMs: 20 };
+  worker = new Worker({ url: engine.url, token: 'T', name: 'w', tasks: {}, warn, backoff });
+  worker.on('waiting', (ms) => waits.push(ms));
+  worker.connect();
+  await until(() => waits.length === 3);
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0], new RegExp(`^sluice worker w: cannot reach the engine at .*${port}`));
+  assert.match(warnings[0], /ECONNREFUSED/);
+
+  engine = await FakeEngine.start(Number(port));
+  (await engine.peer(welcome)).drop(); // a socket that is lost is no outage yet
+  const peer = await engine.peer(welcome);
+  await until(() => worker.live);
+  assert.equal(warnings.length, 1);
+  engine.stop();
+  await peer.closed;
+  await until(() => warnings.length === 2);
+});
+
+test('an end for good is told', { timeout }, async () => {
+  const warnings = [];
+  const peer = await connected({}, { warn: (text) => warnings.push(text) });
+  peer.close(4409, 'taken over');
+  await until(() => warnings.length === 1);
+  assert.match(warnings[0], /^sluice worker w: the server ended it: 4409 taken over/);
+});
+
 test('a refused token is final', { timeout }, async () => {
   worker = new Worker({ url: engine.url, token: 'bad', name: 'w', tasks: {} });
   const connecting = worker.connect();
