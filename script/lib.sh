@@ -20,6 +20,15 @@ die() { printf '%serror:%s %s\n' "$bold$red" "$plain" "$*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 now_ms() { date +%s%3N; }
 
+# usage_if_asked ARGUMENTS…: -h, --help or help as the first prints the comment at the head of the script, and ends it.
+usage_if_asked() {
+  case ${1:-} in
+    -h|--help|help) sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0"; exit 0 ;;
+  esac
+}
+# usage_error TEXT: what is wrong with the arguments.
+usage_error() { printf '%s: %s; %s --help says how it is used\n' "$0" "$1" "$0" >&2; exit 2; }
+
 # as_root COMMAND…: runs it as root without ever asking for a password; 1 where that is impossible.
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"
