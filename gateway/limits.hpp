@@ -70,6 +70,8 @@ inline constexpr std::size_t kStreamUnsentBytes = 256 * 1024;
 inline constexpr std::size_t kStreamGatherBytes = 64 * 1024;
 // How often a socket without room is looked at again.
 inline constexpr milliseconds kStreamRoomWait{100};
+// Sessions without a socket of which it is remembered what streams they saw begin.
+inline constexpr std::size_t kToldSessions = 16'384;
 // Runs that one socket may watch.
 inline constexpr std::size_t kWatchesPerSocket = 1000;
 

@@ -110,6 +110,8 @@ class Node {
                                                            std::string_view client) const;
   [[nodiscard]] std::optional<StreamUpdate> stream_snapshot(const core::RunId& run,
                                                             std::uint32_t step_number) const;
+  // The end of a stream that somebody was told of; nothing while it is open.
+  [[nodiscard]] std::optional<StreamUpdate> stream_end(StreamUpdate stream) const;
   void read_deliveries(DeliveryQuery query, Callback<std::vector<Delivery>> done);
 
   // RunState messages of this run go to the shard until unwatch_run. The present state comes by

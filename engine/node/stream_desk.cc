@@ -98,12 +98,33 @@ void StreamDesk::taken_over(core::PartitionId partition) {
 void StreamDesk::forget(Streams::iterator at, What what) {
   const Stream& stream = at->second;
   emit(stream, update_of(at->first, stream, what));
+  if (!stream.client.empty()) remember(at->first, {what, stream.attempt});
   bytes_ -= stream.text.size();
   const auto client = clients_.find(std::pair(stream.tenant, stream.client));
   std::erase(client->second.streams, at->first);
   if (client->second.streams.empty() && client->second.shards.empty()) clients_.erase(client);
   streams_.erase(at);
   open_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void StreamDesk::remember(const StreamKey& key, End end) {
+  if (!ends_.insert_or_assign(key, end).second) return;
+  ends_order_.push_back(key);
+  if (ends_order_.size() <= kStreamEnds) return;
+  ends_.erase(ends_order_.front());
+  ends_order_.pop_front();
+}
+
+std::optional<StreamUpdate> StreamDesk::end_of(StreamUpdate stream) const {
+  const std::lock_guard lock(mutex_);
+  const StreamKey key{stream.run, stream.step_number};
+  if (streams_.count(key) > 0) return std::nullopt;
+  stream.what = What::cancelled;
+  if (const auto end = ends_.find(key); end != ends_.end()) {
+    stream.what = end->second.what;
+    stream.attempt = end->second.attempt;
+  }
+  return stream;
 }
 
 // ---- pieces

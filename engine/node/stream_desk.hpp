@@ -37,6 +37,8 @@ struct Shared;
 
 // The text of one attempt, bytes.
 inline constexpr std::size_t kStreamTextBytes = 1u << 20;
+// Streams that have ended and whose end is still known.
+inline constexpr std::size_t kStreamEnds = 16'384;
 // The texts of all open streams of this node, bytes.
 inline constexpr std::size_t kStreamsBytes = 256u << 20;
 // Pieces of attempts that are not known to be durable yet, of all workers: a few commits' worth.
@@ -67,6 +69,9 @@ class StreamDesk {
   // All that there is of the client's open streams, or of one. The client must be attached.
   std::vector<StreamUpdate> snapshots(core::TenantId tenant, std::string_view client) const;
   std::optional<StreamUpdate> snapshot(const core::RunId& run, std::uint32_t step) const;
+  // How that stream ended, as far as it is remembered: nothing while it is open, else `stream` with
+  // its end; `cancelled` where that is not known any more.
+  std::optional<StreamUpdate> end_of(StreamUpdate stream) const;
 
  private:
   // An open attempt.
@@ -112,6 +117,7 @@ class StreamDesk {
   void decided(const core::AttemptKey& key, bool ok);
   void show(const StreamKey& key, Stream& stream, std::uint32_t attempt, StreamUpdate::What what);
   void forget(Streams::iterator at, StreamUpdate::What what);
+  void remember(const StreamKey& key, End end);
   StreamUpdate update_of(const StreamKey& key, const Stream& stream, StreamUpdate::What what) const;
   void emit(const Stream& stream, const StreamUpdate& update);
 
@@ -125,6 +131,12 @@ class StreamDesk {
     std::map<unsigned, unsigned> shards;
   };
   std::map<std::pair<core::TenantId, std::string>, Client, std::less<>> clients_;
+  struct End {
+    StreamUpdate::What what = StreamUpdate::What::cancelled;
+    std::uint32_t attempt = 0;
+  };
+  std::unordered_map<StreamKey, End, KeyHash> ends_;
+  std::deque<StreamKey> ends_order_;  // oldest first
   std::uint64_t last_order_ = 0;
   std::size_t bytes_ = 0;
   std::deque<Early> early_;

@@ -25,13 +25,15 @@ ClientSession::ClientSession(Connection& connection, std::string header_token)
 
 void ClientSession::on_closed() {
   shard().counters().clients.sub();
+  shard().gateway().left();
   shard().remove_answers(WebsocketSession::id());
   groups_.clear();
   for (const auto& [run, watch] : watches_) shard().unwatch_run(run, WebsocketSession::id());
   watches_.clear();
   if (in_registry_) {
     shard().remove_deliveries(tenant_, client_, this);
-    shard().gateway().leave_session(session_key_, {shard().number(), WebsocketSession::id()});
+    shard().gateway().leave_session(session_key_, {shard().number(), WebsocketSession::id()},
+                                    told_.take());
   }
   if (attached_) shard().node().detach(tenant_, client_, session_, shard().number());
   attached_ = false;
@@ -140,6 +142,7 @@ void ClientSession::on_attached(tl::expected<node::Attached, node::Refusal>& att
   acked_ = attached->offset;
   welcome(attached->offset, attached->recovered);
   streams_.begin(shard().node().stream_snapshots(tenant_, client_), steady_clock::now());
+  inherit_streams(shard().gateway().take_told_streams(session_key_));
   feed_.begin(attached->offset, attached->highest);
 }
 
@@ -379,6 +382,7 @@ void ClientSession::ack(std::uint64_t offset) {
   if (offset > feed_.highest()) return close_bad_frame("`ack` beyond what was sent");
   if (offset <= acked_) return;
   acked_ = offset;
+  told_.acknowledged(offset);
   shard().node().ack(tenant_, client_, session_, offset);
 }
 

@@ -12,6 +12,7 @@
 #include "gateway/net/group_feed.hpp"
 #include "gateway/net/publish.hpp"
 #include "gateway/net/stream_feed.hpp"
+#include "gateway/net/told_streams.hpp"
 #include "gateway/net/websocket_session.hpp"
 
 namespace sluice::gateway {
@@ -27,6 +28,8 @@ class ClientSession final : public WebsocketSession,
 
   // A newer socket of the same session has come.
   void taken_over();
+  // What the session's last socket was told of streams: those that have ended since are ended here.
+  void inherit_streams(const std::vector<node::StreamUpdate>& told);
 
   void on_accepted(std::uint64_t token, node::Accepted& answer) override;
   void on_rejected(std::uint64_t token, node::Refusal& refusal) override;
@@ -114,6 +117,7 @@ class ClientSession final : public WebsocketSession,
   std::map<std::string, std::unique_ptr<GroupFeed>> groups_;
   std::uint64_t subscriptions_ = 0;  // ever, on this socket
   StreamFeed streams_;
+  ToldStreams told_;
   std::optional<Time> wake_;  // asked of the shard
   struct Watch {
     bool told = false;  // the first frame went out

@@ -51,8 +51,21 @@ void ClientSession::send_stream(const node::StreamUpdate& stream) {
                         .status = kWords[static_cast<std::size_t>(stream.what)],
                         .text = snapshot ? &stream.text : nullptr});
   });
+  told_.note(stream, feed_.last());
   if (connection().unsent() > limits().unsent_bytes) {
     close_soon(CloseCode::too_slow, "the socket does not take its bytes");
+  }
+}
+
+// One that is open was shown as a snapshot, and its end will follow.
+void ClientSession::inherit_streams(const std::vector<node::StreamUpdate>& told) {
+  if (state_ != State::kLive) return shard().gateway().keep_told_streams(session_key_, told);
+  for (const node::StreamUpdate& stream : told) {
+    if (!open()) return;
+    const bool known = streams_.knows(stream.run, stream.step_number) ||
+                       told_.knows(stream.run, stream.step_number);
+    if (known) continue;
+    if (const auto end = shard().node().stream_end(stream)) send_stream(*end);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <future>
 
+#include "gateway/net/client_session.hpp"
 #include "gateway/net/deployment_compiler.hpp"
 #include "gateway/net/http_session.hpp"
 #include "gateway/net/listener.hpp"
@@ -11,7 +12,6 @@ namespace {
 
 // How long sockets may take to send their last bytes at the end.
 constexpr std::chrono::milliseconds kGoodbye{1'000};
-constexpr std::chrono::milliseconds kGoodbyePoll{5};
 
 // Runs `work` on the shard's thread and waits for it.
 void run_on(Shard& shard, const std::function<void()>& work) {
@@ -54,9 +54,10 @@ void Gateway::stop(const std::function<void()>& drain) {
   drain();
   for (const auto& shard : shards_)
     run_on(*shard, [raw = shard.get()] { raw->shutdown_connections(); });
-  const auto until = std::chrono::steady_clock::now() + kGoodbye;
-  while (connections() > 0 && std::chrono::steady_clock::now() < until)
-    std::this_thread::sleep_for(kGoodbyePoll);
+  {
+    std::unique_lock lock(goodbye_mutex_);
+    goodbye_.wait_for(lock, kGoodbye, [this] { return connections() == 0; });
+  }
   compiler_.reset();
   for (const auto& shard : shards_) run_on(*shard, [raw = shard.get()] { raw->close_all(); });
   for (const auto& shard : shards_) shard->stop_loop();
@@ -85,12 +86,56 @@ std::optional<Gateway::SessionPlace> Gateway::take_session(const std::string& ke
   return std::exchange(at->second, place);
 }
 
-void Gateway::leave_session(const std::string& key, SessionPlace place) {
+void Gateway::leave_session(const std::string& key, SessionPlace place,
+                            std::vector<node::StreamUpdate> told) {
   const std::lock_guard lock(sessions_mutex_);
   const auto found = sessions_.find(key);
-  if (found == sessions_.end()) return;
-  if (found->second.shard == place.shard && found->second.connection == place.connection)
-    sessions_.erase(found);
+  const bool mine = found != sessions_.end() && found->second.shard == place.shard &&
+                    found->second.connection == place.connection;
+  if (mine) sessions_.erase(found);
+  if (told.empty()) return;
+  if (mine || found == sessions_.end()) return keep_told(key, std::move(told));
+  Shard& shard = *shards_[found->second.shard];
+  shard.post([&shard, id = found->second.connection, told = std::move(told)] {
+    const auto connection = shard.find(id);
+    if (!connection || connection->closed()) return;
+    static_cast<ClientSession*>(connection->owner())->inherit_streams(told);
+  });
+}
+
+void Gateway::keep_told(const std::string& key, std::vector<node::StreamUpdate> told) {
+  if (const auto known = told_places_.find(key); known != told_places_.end()) {
+    auto& streams = known->second->streams;
+    streams.insert(streams.end(), told.begin(), told.end());
+    if (streams.size() > kToldStreamsMax)
+      streams.erase(streams.begin(), streams.end() - kToldStreamsMax);
+    return;
+  }
+  told_places_[key] = told_.insert(told_.end(), {key, std::move(told)});
+  if (told_.size() <= limits::kToldSessions) return;
+  told_places_.erase(told_.front().session);
+  told_.pop_front();
+}
+
+void Gateway::keep_told_streams(const std::string& key, std::vector<node::StreamUpdate> told) {
+  const std::lock_guard lock(sessions_mutex_);
+  keep_told(key, std::move(told));
+}
+
+std::vector<node::StreamUpdate> Gateway::take_told_streams(const std::string& key) {
+  const std::lock_guard lock(sessions_mutex_);
+  const auto found = told_places_.find(key);
+  if (found == told_places_.end()) return {};
+  std::vector<node::StreamUpdate> streams = std::move(found->second->streams);
+  told_.erase(found->second);
+  told_places_.erase(found);
+  return streams;
+}
+
+void Gateway::left() {
+  if (!stopping_) return;
+  const std::lock_guard lock(goodbye_mutex_);  // the waiter looks, or sleeps: never between
+  goodbye_.notify_all();
 }
 
 core::WorkerId Gateway::next_worker() {

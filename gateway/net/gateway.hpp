@@ -5,7 +5,9 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -73,8 +75,15 @@ class Gateway : public node::Outbox {
     std::uint64_t connection = 0;
   };
   std::optional<SessionPlace> take_session(const std::string& key, SessionPlace place);
-  // Only if it is still held by that connection.
-  void leave_session(const std::string& key, SessionPlace place);
+  // It is over, and `told` is what its client may not know the end of. Whoever holds the session
+  // since gets it; else it is kept for the next.
+  void leave_session(const std::string& key, SessionPlace place,
+                     std::vector<node::StreamUpdate> told);
+  void keep_told_streams(const std::string& key, std::vector<node::StreamUpdate> told);
+  std::vector<node::StreamUpdate> take_told_streams(const std::string& key);
+
+  // A connection is gone: stop() may be waiting for the last.
+  void left();
 
   // A worker id that was never used in this process.
   core::WorkerId next_worker();
@@ -82,7 +91,13 @@ class Gateway : public node::Outbox {
   std::string metrics() const;
 
  private:
+  // REQUIRES: sessions_mutex_.
+  void keep_told(const std::string& key, std::vector<node::StreamUpdate> told);
+
   GatewayOptions options_;
+  // Outlive the shards, whose last connections call left().
+  std::mutex goodbye_mutex_;
+  std::condition_variable goodbye_;
   node::Node* node_ = nullptr;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::vector<std::thread> threads_;
@@ -92,6 +107,13 @@ class Gateway : public node::Outbox {
   std::atomic<std::uint64_t> worker_ids_{1};
   std::mutex sessions_mutex_;
   std::unordered_map<std::string, SessionPlace> sessions_;
+  // Of sessions without a socket: streams whose end their clients may not know.
+  struct Told {
+    std::string session;
+    std::vector<node::StreamUpdate> streams;
+  };
+  std::list<Told> told_;  // oldest first
+  std::unordered_map<std::string, std::list<Told>::iterator> told_places_;
 };
 
 }  // namespace sluice::gateway

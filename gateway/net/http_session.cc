@@ -38,6 +38,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   ~HttpSession() {
     if (exchange_) exchange_->abandon();
     open_sessions.fetch_sub(1, std::memory_order_relaxed);
+    shard_.gateway().left();
   }
 
   void read() {

@@ -42,8 +42,7 @@ void SseSession::begin() {
                           if (connection && !connection->closed()) {
                             static_cast<SseSession*>(connection->owner())->on_attached(attached);
                           } else if (attached) {
-                            shard->node().detach(start.tenant, start.client, "",
-                                                 shard->number());
+                            shard->node().detach(start.tenant, start.client, "", shard->number());
                           }
                         });
                       });
@@ -58,6 +57,7 @@ void SseSession::on_attached(tl::expected<node::Attached, node::Refusal>& attach
 void SseSession::on_closed() {
   Shard& shard = connection_.shard();
   shard.counters().streams.sub();
+  shard.gateway().left();
   shard.remove_deliveries(start_.tenant, start_.client, this);
   if (attached_) shard.node().detach(start_.tenant, start_.client, "", shard.number());
   attached_ = false;

@@ -44,6 +44,10 @@ class StreamFeed {
   void set_pace(std::chrono::milliseconds pace) { pace_ = pace; }
   // What there was before the socket came. Updates before this call are ignored.
   void begin(std::vector<node::StreamUpdate> snapshots, Time now);
+  // Begun and not over: its end will be sent.
+  bool knows(const core::RunId& run, std::uint32_t step_number) const {
+    return streams_.count({run, step_number}) > 0;
+  }
   void on_update(const node::StreamUpdate& update, Time now);
   // Sends what is due.
   void on_time(Time now);
@@ -55,9 +59,9 @@ class StreamFeed {
     node::StreamUpdate head;  // of what is shown; without text
     std::uint64_t have = 0;   // bytes of its text that were sent or are gathered
     std::string gathered;
-    std::uint64_t sent = 0;  // pieces of this attempt
-    Time next{};             // before which no further piece may leave
-    bool lost = false;       // pieces were left out: a snapshot is to come
+    std::uint64_t sent = 0;                 // pieces of this attempt
+    Time next{};                            // before which no further piece may leave
+    bool lost = false;                      // pieces were left out: a snapshot is to come
     std::optional<node::StreamUpdate> end;  // waits for the rest to leave
     bool over = false;
   };

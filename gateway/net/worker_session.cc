@@ -17,6 +17,7 @@ WorkerSession::WorkerSession(Connection& connection, std::string header_token)
 
 void WorkerSession::on_closed() {
   shard().counters().workers.sub();
+  shard().gateway().left();
   shard().remove_answers(WebsocketSession::id());
   if (said_hello()) shard().remove_worker(worker_);
   leave(false);

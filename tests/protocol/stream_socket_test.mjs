@@ -220,6 +220,60 @@ test('after the engine died the stream begins again and ends once', { timeout },
   assert.deepEqual((await outcome(run)).data, { text: 'before after' });
 });
 
+/** The client's next socket, which goes on where the last one was. */
+async function comeBack() {
+  const { session, epoch, offset } = client.welcome;
+  client.end();
+  await client.closed;
+  client = await openClient(engine, token, { session, resume: { epoch, offset } });
+}
+
+test('who comes back is told the end of what it saw begin', { timeout }, async () => {
+  const run = await start('speeches', 'hello');
+  const task = await worker.next('task', { run });
+  speak(task, 0, 'one');
+  await client.next('token', { run });
+  client.end();
+  await client.closed;
+  finish(task, 'one');
+  await worker.next('settled', { lease: task.lease });
+  await comeBack();
+  assert.deepEqual((await outcome(run)).data, { text: 'one' });
+  await client.handled();
+  const ended = { t: 'stream', run, step: 'speech/reply', attempt: 1, status: 'complete' };
+  assert.deepEqual(frames(run), [ended]);
+});
+
+test('an end that may have died with its socket is told again', { timeout }, async () => {
+  const run = await start('speeches', 'hello');
+  const task = await worker.next('task', { run });
+  worker.say({ t: 'failed', lease: task.lease, kind: 'Rejected', message: 'x', retry: false });
+  await client.next('stream', { run, status: 'failed' });
+  await outcome(run);
+  await comeBack(); // nothing was acknowledged
+  assert.equal((await client.next('stream', { run })).status, 'failed');
+  client.say({ t: 'ack', offset: (await outcome(run)).offset });
+  await client.handled();
+  await comeBack();
+  await client.handled();
+  assert.deepEqual(frames(run), []); // it was heard
+});
+
+test('what is open when one comes back is shown, and ends once', { timeout }, async () => {
+  const run = await start('speeches', 'hello');
+  const task = await worker.next('task', { run });
+  speak(task, 0, 'one ');
+  await client.next('token', { run });
+  await comeBack();
+  speak(task, 1, 'two');
+  const said = listen(run);
+  finish(task, 'one two');
+  assert.deepEqual(await said, { text: 'one two', attempts: [1], status: 'complete' });
+  await outcome(run);
+  await client.handled();
+  assert.deepEqual(frames(run), []);
+});
+
 test('of a hedged stream one attempt speaks', { timeout }, async () => {
   const run = await start('hedged', 'hello'); // hedge after 300ms
   const first = await worker.next('task', { run, task: 'say' });
