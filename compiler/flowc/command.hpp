@@ -24,6 +24,9 @@ inline constexpr int kUnreachable = 3;  // the engine cannot be reached
 // "flowc: …" on standard error; returns `code`.
 int fail(int code, const std::string& message);
 
+// What is wrong with the arguments, and where to read on; returns kUsage.
+int report_usage(const CLI::App& app, const CLI::ParseError& error);
+
 // Whether standard output, or standard error, is a terminal that wants colours (NO_COLOR is
 // heeded).
 bool colour_on_output();

@@ -178,13 +178,19 @@ int deploy(const DeployOptions& options) {
       .target = options.force ? "/v1/deployments?force=true" : "/v1/deployments",
       .headers = {{"Content-Type", "application/json"}},
       .body = sources_json(*sources)};
-  if (!options.engine.token.empty())
-    request.headers.emplace_back("Authorization", "Bearer " + options.engine.token);
-  const auto response = gateway::request(*url, request);
-  if (!response) return fail(kUnreachable, response.error());
+  const auto response = call(*url, options.engine, std::move(request));
+  if (!response) return report_unreachable(response.error());
   if (response->status != 200 && response->status != 201) {
     const Problem problem = parse_problem(response->body);
-    if (problem.code != "compile") return report_refusal(*response);
+    if (problem.code != "compile") {
+      const int code = report_refusal(*response, options.engine);
+      if (problem.code == "incompatible") {
+        fmt::print(stderr,
+                   "  --force deploys it all the same: sends to what is gone are refused from then "
+                   "on; runs that go on keep the program they began with\n");
+      }
+      return code;
+    }
     print_findings(problem.diagnostics, *sources, options.format);
     return kFindings;
   }

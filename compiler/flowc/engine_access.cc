@@ -1,8 +1,14 @@
 #include "compiler/flowc/engine_access.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <iostream>
+#include <iterator>
 
 #include "compiler/flowc/command.hpp"
+#include "gateway/auth/base64.hpp"
 #include "vm/json_reader.hpp"
 
 namespace sluice::flowc {
@@ -71,15 +77,142 @@ Problem parse_problem(std::string_view body) {
   return problem;
 }
 
-int report_refusal(const gateway::ClientResponse& response) {
+tl::expected<gateway::ClientResponse, std::string> call(const gateway::EngineUrl& url,
+                                                        const EngineOptions& options,
+                                                        gateway::ClientRequest request) {
+  if (!options.token.empty())
+    request.headers.emplace_back("Authorization", "Bearer " + options.token);
+  return gateway::request(url, request);
+}
+
+int report_refusal(const gateway::ClientResponse& response, const EngineOptions& options) {
   const Problem problem = parse_problem(response.body);
   if (problem.code.empty()) {
     return fail(kFindings, fmt::format("the engine answered HTTP {}: {}", response.status,
                                        response.body.substr(0, 200)));
   }
-  fail(kFindings, fmt::format("{} ({})", problem.detail, problem.code));
-  for (const std::string& error : problem.errors) fmt::print(stderr, "  {}\n", error);
+  if (problem.errors.size() == 1) {  // the detail says no more
+    fail(kFindings, fmt::format("{} ({})", problem.errors.front(), problem.code));
+  } else {
+    fail(kFindings, fmt::format("{} ({})", problem.detail, problem.code));
+    for (const std::string& error : problem.errors) fmt::print(stderr, "  {}\n", error);
+  }
+  if (response.status == 401) {
+    fmt::print(stderr, "  {}\n",
+               options.token.empty()
+                   ? "no token was given: --token, or SLUICE_TOKEN as `flowd dev` prints it"
+                   : "the token is --token, or else SLUICE_TOKEN; `flowd token` makes one");
+  }
   return response.status == 503 ? kUnreachable : kFindings;
+}
+
+int report_unreachable(const std::string& why) {
+  fail(kUnreachable, why);
+  fmt::print(stderr, "  --engine, or SLUICE_URL, says where it is; `flowd dev` starts one\n");
+  return kUnreachable;
+}
+
+std::string query_of(const std::vector<std::pair<std::string_view, std::string>>& pairs) {
+  std::string query;
+  for (const auto& [name, value] : pairs) {
+    if (value.empty()) continue;
+    query += fmt::format("{}{}={}", query.empty() ? "?" : "&", name, gateway::url_escape(value));
+  }
+  return query;
+}
+
+tl::expected<void, std::string> read_json_argument(std::string& json, std::string_view what) {
+  if (json == "-") {
+    json.assign(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());
+  }
+  JsonReader reader(json);
+  if (reader.skip() && reader.finish()) return {};
+  return tl::unexpected(
+      fmt::format("{} is not JSON: {} at byte {}", what, reader.error(), reader.error_offset()));
+}
+
+std::string fresh_id() {
+  return fmt::format("flowc-{}-{}", std::chrono::steady_clock::now().time_since_epoch().count(),
+                     getpid());
+}
+
+std::string text_member(std::string_view json, std::string_view name) {
+  JsonReader reader(json);
+  std::string_view key;
+  std::string text;
+  if (reader.kind() != JsonKind::object || !reader.begin_object()) return text;
+  while (reader.next_key(&key)) {
+    if (key == name && reader.kind() == JsonKind::string) {
+      reader.read_string(&text);
+    } else {
+      reader.skip();
+    }
+  }
+  return text;
+}
+
+std::string_view raw_member(std::string_view json, std::string_view name) {
+  JsonReader reader(json);
+  std::string_view key;
+  std::string_view raw;
+  if (reader.kind() != JsonKind::object || !reader.begin_object()) return raw;
+  while (reader.next_key(&key)) {
+    if (key == name) {
+      reader.skip(&raw);
+    } else {
+      reader.skip();
+    }
+  }
+  return raw;
+}
+
+std::vector<std::string> texts_of(std::string_view array) {
+  std::vector<std::string> texts;
+  JsonReader reader(array);
+  if (reader.kind() != JsonKind::array || !reader.begin_array()) return texts;
+  while (reader.next_element()) reader.read_string(&texts.emplace_back());
+  return texts;
+}
+
+std::vector<std::string_view> elements_of(std::string_view array) {
+  std::vector<std::string_view> elements;
+  JsonReader reader(array);
+  if (reader.kind() != JsonKind::array || !reader.begin_array()) return elements;
+  while (reader.next_element()) {
+    if (!reader.skip(&elements.emplace_back())) break;
+  }
+  return elements;
+}
+
+std::string claims_of(const std::string& token) {
+  const std::size_t first = token.find('.');
+  const std::size_t second = token.find('.', first + 1);
+  if (first == std::string::npos || second == std::string::npos) return {};
+  return gateway::base64url_decode(std::string_view(token).substr(first + 1, second - first - 1))
+      .value_or("");
+}
+
+bool has_word(std::string_view words, std::string_view word) {
+  return (" " + std::string(words) + " ").find(" " + std::string(word) + " ") != std::string::npos;
+}
+
+bool is_final(std::string_view state) {
+  return state == "completed" || state == "failed" || state == "cancelled" || state == "superseded";
+}
+
+std::string standing_of(std::string_view run) {
+  if (const std::string_view lacks = raw_member(run, "no_worker"); !lacks.empty()) {
+    return fmt::format("it waits for a worker: nobody serves task `{}` (pool `{}`)",
+                       text_member(lacks, "task"), text_member(lacks, "pool"));
+  }
+  std::string text = "it is " + text_member(run, "state");
+  if (const std::string step = text_member(run, "step"); !step.empty()) {
+    text += ", at " + step;
+    if (const std::string_view attempt = raw_member(run, "attempt"); !attempt.empty())
+      text += fmt::format(" (attempt {})", attempt);
+  }
+  if (const std::string why = text_member(run, "why"); !why.empty()) text += "; last: " + why;
+  return text;
 }
 
 }  // namespace sluice::flowc

@@ -31,7 +31,7 @@ int explain(CLI::App& app, const std::string& topic) {
   std::vector<std::string_view> known = {"codes"};
   for (const CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) {
     if (command->get_name() == topic) {
-      std::cout << command->help();
+      std::cout << command->help("flowc");
       return kDone;
     }
   }

@@ -48,8 +48,9 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const int status = app.exit(error, std::cout, std::cerr);
-    return status == 0 ? sluice::flowc::kDone : sluice::flowc::kUsage;
+    if (error.get_exit_code() != 0) return sluice::flowc::report_usage(app, error);
+    app.exit(error, std::cout, std::cerr);  // help or version
+    return sluice::flowc::kDone;
   }
   std::cout.flush();
   if (!std::cout) return sluice::flowc::fail(sluice::flowc::kFindings, "cannot write the result");

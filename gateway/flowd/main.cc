@@ -2,8 +2,32 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <iostream>
+#include <string>
+#include <string_view>
 
 #include "gateway/flowd/commands.hpp"
+
+namespace {
+
+// What is wrong with the arguments, and where to read on.
+int report_usage(const CLI::App& app, const CLI::ParseError& error) {
+  constexpr std::string_view kRequired = " is required";
+  constexpr std::string_view kExtra = " not expected: ";
+  const auto parsed = app.get_subcommands();
+  const std::string name = parsed.empty() ? "flowd" : "flowd " + parsed.front()->get_name();
+  std::string text = error.what();
+  if (text.size() > kRequired.size() && text.ends_with(kRequired)) {
+    text.resize(text.size() - kRequired.size());
+    text = text == "A subcommand" ? "name a command" : text + " is missing";
+  } else if (const std::size_t at = text.find(kExtra); at != std::string::npos) {
+    text = "there is no argument or command `" + text.substr(at + kExtra.size()) + "`";
+  }
+  std::cerr << "flowd: " << text << "; `" << name << " --help` shows how it is used\n";
+  return sluice::gateway::kExitUsage;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   using namespace sluice::gateway;
@@ -65,7 +89,9 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitDone : kExitUsage;
+    if (error.get_exit_code() != 0) return report_usage(app, error);
+    app.exit(error);  // help
+    return kExitDone;
   }
   if (*dev_command) return run_dev(dev, environment);
   if (*serve_command) return run_serve(serve, environment);

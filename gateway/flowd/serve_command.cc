@@ -31,6 +31,10 @@ bool is_scope(std::string_view scope) {
   return true;
 }
 
+bool has_scope(std::string_view scope, std::string_view word) {
+  return (" " + std::string(scope) + " ").find(" " + std::string(word) + " ") != std::string::npos;
+}
+
 }  // namespace
 
 std::optional<Config> load_config(const std::string& file, const Environment& environment) {
@@ -90,6 +94,16 @@ int run_token(const TokenOptions& options, const Environment& environment) {
     return fail(
         fmt::format("--scope is client, worker, admin, publish:TOPIC or subscribe:GROUP, not `{}`",
                     options.scope));
+  }
+  if (has_scope(options.scope, "client")) {
+    // What `sub` and `tenant` a client's token needs: without, every engine would refuse it.
+    if (options.client.empty()) {
+      return fail(
+          "--client is missing: the scope `client` is one client's (for another scope, --scope "
+          "worker, admin, publish:TOPIC or subscribe:GROUP)");
+    }
+    if (options.tenant == "*")
+      return fail("a client is of one tenant: --tenant is its name, not *");
   }
   if (!options.data.empty() && !options.config_file.empty())
     return fail("give either --data or --config");

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -152,10 +153,79 @@ class Flowc(unittest.TestCase):
             done = flowc(*arguments)
             self.assertEqual((done.returncode, done.stderr), (0, b""), arguments)
             self.assertNotEqual(done.stdout, b"", arguments)
-        script = flowc("completion", "bash").stdout
-        script += b"COMP_WORDS=(flowc che)\nCOMP_CWORD=1\n_flowc\necho $COMPREPLY\n"
-        done = subprocess.run(["bash"], input=script, capture_output=True, timeout=10)
-        self.assertEqual((done.stdout, done.stderr), (b"check\n", b""))
+        for command in ("check", "send", "runs"):
+            self.assertIn(f"Usage: flowc {command} [OPTIONS]",
+                          flowc("help", command).stdout.decode())
+
+    def complete_in_bash(self, *words):
+        """What bash offers for the last word, by the function that the shell calls."""
+        script = flowc("completion", "bash").stdout.decode()
+        script += f"COMP_WORDS=({' '.join(words)})\nCOMP_CWORD={len(words) - 1}\n"
+        script += 'complete -p flowc >/dev/null && _flowc && printf "%s\\n" "${COMPREPLY[@]}"\n'
+        done = subprocess.run(["bash"], input=script.encode(), capture_output=True, timeout=10,
+                              cwd=self.path)
+        self.assertEqual(done.stderr, b"", words)
+        return sorted(done.stdout.decode().split())
+
+    def test_bash_completes_commands_options_values_and_files(self):
+        self.write("more/deep.flow", GOOD)
+        everything = self.complete_in_bash("flowc", "''")
+        for command in ("check", "deploy", "send", "runs", "signal", "cancel", "completion"):
+            self.assertIn(command, everything)
+        for words, offered in (
+                (("flowc", "che"), ["check"]),
+                (("flowc", "check", "--f"), ["--fix", "--format"]),
+                (("flowc", "send", "--t"), ["--tenant", "--timeout", "--token"]),
+                (("flowc", "check", "--format", "''"), ["json", "sarif", "text"]),
+                (("flowc", "check", "--format", "s"), ["sarif"]),
+                (("flowc", "check", "go"), ["good.flow"]),
+                (("flowc", "check", "--fix", "m"), ["more"]),
+                (("flowc", "check", "more/"), ["more/deep.flow"]),
+                (("flowc", "build", "-o", "g"), ["good.flow"]),
+                (("flowc", "runs", "g"), []),
+                (("flowc", "completion", "''"), ["bash", "fish", "zsh"]),
+                (("flowc", "help", "E010"), [f"E01{n:02}" for n in range(10)
+                                             if flowc("help", f"E01{n:02}").returncode == 0]),
+                (("flowc", "help", "sen"), ["send"])):
+            self.assertEqual(self.complete_in_bash(*words), offered, words)
+
+    @unittest.skipUnless(shutil.which("fish"), "fish is not installed")
+    def test_fish_completes(self):
+        script = flowc("completion", "fish").stdout.decode()
+        for line, offered in (("flowc che", "check"), ("flowc check --fi", "--fix"),
+                              ("flowc check go", "good.flow"), ("flowc check --format s", "sarif")):
+            asked = script + f"complete -C '{line}'\n"
+            done = subprocess.run(["fish", "-c", asked], capture_output=True, timeout=20,
+                                  cwd=self.path)
+            self.assertIn(offered, done.stdout.decode(), line)
+
+    @unittest.skipUnless(shutil.which("zsh"), "zsh is not installed")
+    def test_zsh_takes_the_script(self):
+        script = "autoload -Uz compinit && compinit -D\n"
+        script += flowc("completion", "zsh").stdout.decode()
+        script += 'print -r -- "$_comps[flowc] $+functions[_flowc]"\n'
+        done = subprocess.run(["zsh", "-f"], input=script.encode(), capture_output=True, timeout=20)
+        self.assertEqual((done.stdout, done.stderr), (b"_flowc 1\n", b""))
+
+    def test_wrong_usage_is_told_in_one_line(self):
+        for arguments, text in (
+                ([], "name a command; `flowc --help` shows how it is used"),
+                (["check"], "PATH is missing; `flowc check --help` shows how it is used"),
+                (["send", "asks"], "JSON is missing; `flowc send --help` shows how it is used"),
+                (["check", "--format", "xml", "good.flow"],
+                 "--format: text, json or sarif, not `xml`; `flowc check --help` shows how it is "
+                 "used"),
+                (["check", "--fux", "good.flow"],
+                 "there is no option `--fux`; did you mean `--fix`?; `flowc check --help` shows "
+                 "how it is used"),
+                (["send", "asks", "{}", "more"],
+                 "`more` is one argument too many; `flowc send --help` shows how it is used"),
+                (["send", "asks", "{"], "the event is not JSON"),
+                (["chekc"], "there is no command `chekc`; did you mean `check`?")):
+            done = flowc(*arguments, cwd=self.path)
+            self.assertEqual((done.returncode, done.stdout), (2, b""), arguments)
+            self.assertTrue(done.stderr.decode().startswith("flowc: " + text), done.stderr)
+            self.assertEqual(done.stderr.count(b"\n"), 1, done.stderr)
 
     def test_a_full_output_is_an_error(self):
         with open("/dev/full", "wb") as full:
