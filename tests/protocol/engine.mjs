@@ -16,8 +16,8 @@ const kFrameMs = 15_000;
 
 export const programs = { flowd: process.env.SLUICE_FLOWD, flowc: process.env.SLUICE_FLOWC };
 
-/** A flowd with `protocol.flow` deployed, and tokens for each scope. */
-export async function startEngine() {
+/** A flowd with that program deployed, and tokens for each scope. */
+export async function startEngine({ flow = 'protocol.flow' } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-protocol-'));
   chmodSync(folder, 0o755); // PostgreSQL's user must be able to pass
   const engine = new Engine({ flowd: programs.flowd, folder, port: await freePort() });
@@ -28,7 +28,7 @@ export async function startEngine() {
     worker: await engine.token('--tenant', 't', '--scope', 'worker'),
   };
   mkdirSync(join(folder, 'flow'));
-  copyFileSync(join(here, 'protocol.flow'), join(folder, 'flow/protocol.flow'));
+  copyFileSync(join(here, flow), join(folder, 'flow', flow));
   const target = ['--engine', engine.url, '--token', engine.tokens.root];
   await run(programs.flowc, ['deploy', join(folder, 'flow'), ...target]);
   engine.clientToken = (name) =>
@@ -72,7 +72,7 @@ export class RawSocket {
   }
 
   /** The next frame of that kind, or of one of those, with these members, not yet returned. */
-  next(t, members = {}) {
+  next(t, members = {}, withinMs = kFrameMs) {
     const kinds = [t].flat();
     const matches = (frame) =>
       kinds.includes(frame.t) &&
@@ -83,7 +83,7 @@ export class RawSocket {
       const late = setTimeout(() => {
         const had = JSON.stringify(this.#frames);
         reject(new Error(`no ${t} ${JSON.stringify(members)}; had ${had}`));
-      }, kFrameMs);
+      }, withinMs);
       const taken = (frame) => {
         clearTimeout(late);
         resolve(frame);

@@ -154,6 +154,32 @@ test('PostgreSQL gone for 10 s under load, back again', { timeout }, async () =>
   assert.deepEqual([...engine.faults, ...workers.flatMap((worker) => worker.faults)], []);
 });
 
+test('an event that waits for PostgreSQL longer than its ttl expires', { timeout }, async () => {
+  await cluster.start();
+  const engine = await serve();
+  assert.equal(await engine.start(), true);
+  await deploy(engine);
+  const token = await clientToken(engine, 'hurry');
+  const socket = await openClient(engine, token);
+  const ready = async () => (await call(engine, 'GET', '/readyz')).status;
+  await cluster.stop('SIGKILL');
+  // What is sent in the first second after it was noticed waits.
+  while ((await ready()) === 200);
+  const send = { t: 'send', topic: 'jobs', data: { n: 1, text: 'quick' } };
+  socket.say({ ...send, id: 'brief', ttl_ms: 1 });
+  socket.say({ ...send, id: 'long', ttl_ms: 600_000 });
+  await socket.handled();
+  await cluster.start();
+  const expired = await socket.next(['accepted', 'rejected'], { id: 'brief' }, 60_000);
+  assert.deepEqual([expired.t, expired.code], ['rejected', 'expired'], JSON.stringify(expired));
+  await socket.next('accepted', { id: 'long' });
+  socket.say({ ...send, id: 'brief', ttl_ms: 600_000 }); // a rejected id stays free
+  assert.equal((await socket.next('accepted', { id: 'brief' })).duplicate, false);
+  socket.end();
+  await engine.stop();
+  assert.deepEqual(engine.faults, []);
+});
+
 test('a PostgreSQL that is not there at the start is named', { timeout }, async () => {
   const engine = await serve();
   const { code, stderr } = await run(programs.flowd, engine.command).then(
