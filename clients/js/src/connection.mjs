@@ -29,6 +29,7 @@ export class Connection extends EventEmitter {
   #timer = null;
   #welcomeTimer = null;
   #askedWaitMs = 0;
+  #lastWord = ''; // of the error frame, on this socket
   #firstWelcome;
   #refuse = () => {}; // of #firstWelcome
   #warn;
@@ -124,6 +125,7 @@ export class Connection extends EventEmitter {
       perMessageDeflate: false,
     });
     this.#socket = socket;
+    this.#lastWord = '';
     let refusal = null;
     let broken = '';
     socket.on('open', () => {
@@ -166,6 +168,7 @@ export class Connection extends EventEmitter {
     }
     if (frame.t === 'error') {
       this.#askedWaitMs = frame.retry_after_ms ?? 0;
+      this.#lastWord = frame.message ?? '';
       this.emit('refused', frame);
       return;
     }
@@ -183,7 +186,9 @@ export class Connection extends EventEmitter {
       this.emit('disconnected', code, reason);
     }
     if (final) {
-      this.end(new ConnectionClosed(`the server ended it: ${code} ${reason}`, code));
+      // The frame before a close says more than its reason.
+      const why = this.#lastWord || reason;
+      this.end(new ConnectionClosed(`the server ended it: ${code} ${why}`, code));
       return;
     }
     if (!wasLive) this.#couldNot(reason || `closed with ${code}`);
@@ -207,8 +212,19 @@ export class Connection extends EventEmitter {
   }
 }
 
+const kSchemes = { 'http:': 'ws:', 'https:': 'wss:', 'ws:': 'ws:', 'wss:': 'wss:' };
+
 function socketUrl(url, path) {
-  const target = new URL(path, url);
-  target.protocol = target.protocol === 'https:' || target.protocol === 'wss:' ? 'wss:' : 'ws:';
+  let base;
+  try {
+    base = new URL(url);
+  } catch {
+    // told below
+  }
+  if (!base || !(base.protocol in kSchemes)) {
+    throw new TypeError(`the engine's \`url\` is like http://127.0.0.1:8080, not \`${url}\``);
+  }
+  const target = new URL(path, base);
+  target.protocol = kSchemes[base.protocol];
   return target.toString();
 }

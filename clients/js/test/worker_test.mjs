@@ -257,9 +257,17 @@ test('an engine that cannot be reached is told once per outage', { timeout }, as
 test('an end for good is told', { timeout }, async () => {
   const warnings = [];
   const peer = await connected({}, { warn: (text) => warnings.push(text) });
+  peer.say({ t: 'error', code: 'taken_over', message: 'a newer socket has come' });
   peer.close(4409, 'taken over');
   await until(() => warnings.length === 1);
-  assert.match(warnings[0], /^sluice worker w: the server ended it: 4409 taken over/);
+  assert.equal(warnings[0], 'sluice worker w: the server ended it: 4409 a newer socket has come');
+});
+
+test('a URL that is none is told at once', { timeout }, () => {
+  for (const url of [undefined, '', 'localhost:8080', '/v1', 'ftp://a']) {
+    const make = () => new Worker({ url, token: 'T', name: 'w', tasks: {} });
+    assert.throws(make, /the engine's `url` is like http:/);
+  }
 });
 
 test('a refused token is final', { timeout }, async () => {
