@@ -85,24 +85,40 @@ tl::expected<gateway::ClientResponse, std::string> call(const gateway::EngineUrl
   return gateway::request(url, request);
 }
 
+int print_errors(std::string_view detail, std::string_view code,
+                 const std::vector<std::string>& errors) {
+  if (errors.empty()) return fail(kFindings, fmt::format("{} ({})", detail, code));
+  // The detail only repeats the first.
+  if (errors.size() == 1) return fail(kFindings, fmt::format("{} ({})", errors[0], code));
+  fail(kFindings, fmt::format("{} things are wrong with the data ({})", errors.size(), code));
+  for (const std::string& error : errors) fmt::print(stderr, "  {}\n", error);
+  return kFindings;
+}
+
+namespace {
+
+// Whose token it is, for whom it was refused.
+std::string about_token(const std::string& token) {
+  if (token.empty()) return "no token was given: --token, or SLUICE_TOKEN as `flowd dev` prints it";
+  const std::string claims = claims_of(token);
+  if (claims.empty()) return "the token is --token, or else SLUICE_TOKEN; `flowd token` makes one";
+  const std::string client = text_member(claims, "sub");
+  return fmt::format("the token (--token, or SLUICE_TOKEN) has scope `{}`, tenant `{}`{}",
+                     text_member(claims, "scope"), text_member(claims, "tenant"),
+                     client.empty() ? "" : ", client `" + client + "`");
+}
+
+}  // namespace
+
 int report_refusal(const gateway::ClientResponse& response, const EngineOptions& options) {
   const Problem problem = parse_problem(response.body);
   if (problem.code.empty()) {
     return fail(kFindings, fmt::format("the engine answered HTTP {}: {}", response.status,
                                        response.body.substr(0, 200)));
   }
-  if (problem.errors.size() == 1) {  // the detail says no more
-    fail(kFindings, fmt::format("{} ({})", problem.errors.front(), problem.code));
-  } else {
-    fail(kFindings, fmt::format("{} ({})", problem.detail, problem.code));
-    for (const std::string& error : problem.errors) fmt::print(stderr, "  {}\n", error);
-  }
-  if (response.status == 401) {
-    fmt::print(stderr, "  {}\n",
-               options.token.empty()
-                   ? "no token was given: --token, or SLUICE_TOKEN as `flowd dev` prints it"
-                   : "the token is --token, or else SLUICE_TOKEN; `flowd token` makes one");
-  }
+  print_errors(problem.detail, problem.code, problem.errors);
+  if (response.status == 401 || response.status == 403)
+    fmt::print(stderr, "  {}\n", about_token(options.token));
   return response.status == 503 ? kUnreachable : kFindings;
 }
 

@@ -33,7 +33,10 @@ tl::expected<gateway::ClientResponse, std::string> call(const gateway::EngineUrl
                                                         const EngineOptions& options,
                                                         gateway::ClientRequest request);
 
-// Each prints why nothing came of it; returns the exit code.
+// Each prints why nothing came of it; returns the exit code. `errors` are places in the data with
+// what is wrong there.
+int print_errors(std::string_view detail, std::string_view code,
+                 const std::vector<std::string>& errors);
 int report_refusal(const gateway::ClientResponse& response, const EngineOptions& options);
 int report_unreachable(const std::string& why);
 

@@ -139,16 +139,12 @@ int send_over_http(const gateway::EngineUrl& url, const SendOptions& options, Pr
 // ---- over the client socket: deliveries as they come
 
 int print_rejected(const std::string& frame) {
-  const std::string code = text_member(frame, "code");
-  const auto errors = elements_of(raw_member(frame, "errors"));
-  const auto line = [](std::string_view error) {
+  std::vector<std::string> errors;
+  for (const std::string_view error : elements_of(raw_member(frame, "errors"))) {
     const std::string path = text_member(error, "path");
-    return (path.empty() ? "" : path + ": ") + text_member(error, "message");
-  };
-  if (errors.size() == 1) return fail(kFindings, fmt::format("{} ({})", line(errors[0]), code));
-  fail(kFindings, fmt::format("{} ({})", text_member(frame, "message"), code));
-  for (const std::string_view error : errors) fmt::print(stderr, "  {}\n", line(error));
-  return kFindings;
+    errors.push_back((path.empty() ? "" : path + ": ") + text_member(error, "message"));
+  }
+  return print_errors(text_member(frame, "message"), text_member(frame, "code"), errors);
 }
 
 std::string send_frame(const SendOptions& options) {

@@ -86,6 +86,11 @@ int main(int argc, char** argv) {
   config_command->add_option("--format", config.format, "`table` for the reference in Markdown")
       ->check(CLI::IsMember({"table"}));
 
+  // CLI11 says of an unknown command only that one is required.
+  if (argc > 1 && *argv[1] != '-' && app.get_subcommand_no_throw(argv[1]) == nullptr) {
+    std::cerr << "flowd: there is no command `" << argv[1] << "`; `flowd --help` lists them\n";
+    return kExitUsage;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -63,7 +63,16 @@ test('ready is the first line, port 0 picks one, SIGTERM ends with 0', { timeout
 });
 
 test('wrong usage is exit code 2, an engine that is not there 3', { timeout }, async () => {
-  assert.equal((await runs(programs.flowd, ['dance'])).code, 2);
+  for (const [args, message] of [
+    [['dance'], 'there is no command `dance`; `flowd --help` lists them'],
+    [[], 'name a command; `flowd --help` shows how it is used'],
+    [['token'], '--tenant is missing; `flowd token --help` shows how it is used'],
+    [['dev', '--port', '1'],
+      'there is no argument or command `--port 1`; `flowd dev --help` shows how it is used'],
+  ]) {
+    const { code, stdout, stderr } = await runs(programs.flowd, args);
+    assert.deepEqual([code, stdout, stderr], [2, '', `flowd: ${message}\n`]);
+  }
   assert.equal((await runs(programs.flowc, ['dance'])).code, 2);
   const file = join(folder, 'a.flow');
   writeFileSync(file, 'module a\nevent E { n: int }\n');
