@@ -102,6 +102,10 @@ class StreamDesk {
     }
   };
   using Streams = std::unordered_map<StreamKey, Stream, KeyHash>;
+  struct End {
+    StreamUpdate::What what = StreamUpdate::What::cancelled;
+    std::uint32_t attempt = 0;
+  };
   struct Early {
     Lease lease;
     std::uint64_t n = 0;
@@ -131,10 +135,6 @@ class StreamDesk {
     std::map<unsigned, unsigned> shards;
   };
   std::map<std::pair<core::TenantId, std::string>, Client, std::less<>> clients_;
-  struct End {
-    StreamUpdate::What what = StreamUpdate::What::cancelled;
-    std::uint32_t attempt = 0;
-  };
   std::unordered_map<StreamKey, End, KeyHash> ends_;
   std::deque<StreamKey> ends_order_;  // oldest first
   std::uint64_t last_order_ = 0;
