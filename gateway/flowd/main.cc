@@ -27,6 +27,30 @@ int report_usage(const CLI::App& app, const CLI::ParseError& error) {
   return sluice::gateway::kExitUsage;
 }
 
+CLI::App* add_repair(CLI::App& app, sluice::gateway::RepairOptions& options) {
+  CLI::App* command = app.add_subcommand(
+      "repair", "list partitions that have halted, and override the record that one halts at");
+  command->add_option("--data", options.data, "data directory of `flowd dev`");
+  command->add_option("--config", options.config_file, "configuration of `flowd serve`");
+  command->add_flag("--json", options.json, "one JSON object instead of lines");
+  command->add_option("--partition", options.partition, "the partition, from 0");
+  command->add_option("--record", options.record, "the record that it halts at");
+  command
+      ->add_option("--mode", options.mode,
+                   "skip: it is not worked on, its run becomes a dead letter; accept: what comes "
+                   "out now is right. Default: what cures it")
+      ->check(CLI::IsMember({"skip", "accept"}));
+  command->add_option("--why", options.why, "the reason, for the audit");
+  command->add_option("--by", options.by, "who decides; default: the user who runs this");
+  command->footer(
+      "Examples:\n"
+      "  flowd repair                                  look at every partition of .sluice\n"
+      "  flowd repair --config /etc/sluice.toml --json\n"
+      "  flowd repair --data DIR --partition 3 --record 1207 --why 'ticket 4711: bad disk'\n"
+      "A flowd may be running: it takes the partition up again within two seconds.");
+  return command;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -58,26 +82,7 @@ int main(int argc, char** argv) {
   token_command->add_option("--config", token.config_file, "configuration of `flowd serve`");
 
   RepairOptions repair;
-  CLI::App* repair_command = app.add_subcommand(
-      "repair", "list partitions that have halted, and override the record that one halts at");
-  repair_command->add_option("--data", repair.data, "data directory of `flowd dev`");
-  repair_command->add_option("--config", repair.config_file, "configuration of `flowd serve`");
-  repair_command->add_flag("--json", repair.json, "one JSON object instead of lines");
-  repair_command->add_option("--partition", repair.partition, "the partition, from 0");
-  repair_command->add_option("--record", repair.record, "the record that it halts at");
-  repair_command
-      ->add_option("--mode", repair.mode,
-                   "skip: it is not worked on, its run becomes a dead letter; accept: what comes "
-                   "out now is right. Default: what cures it")
-      ->check(CLI::IsMember({"skip", "accept"}));
-  repair_command->add_option("--why", repair.why, "the reason, for the audit");
-  repair_command->add_option("--by", repair.by, "who decides; default: the user who runs this");
-  repair_command->footer(
-      "Examples:\n"
-      "  flowd repair                                  look at every partition of .sluice\n"
-      "  flowd repair --config /etc/sluice.toml --json\n"
-      "  flowd repair --data DIR --partition 3 --record 1207 --why 'ticket 4711: bad disk'\n"
-      "A flowd may be running: it takes the partition up again within two seconds.");
+  CLI::App* repair_command = add_repair(app, repair);
 
   ConfigOptions config;
   CLI::App* config_command =

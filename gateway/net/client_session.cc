@@ -382,7 +382,6 @@ void ClientSession::ack(std::uint64_t offset) {
   if (offset > feed_.highest()) return close_bad_frame("`ack` beyond what was sent");
   if (offset <= acked_) return;
   acked_ = offset;
-  told_.acknowledged(offset);
   shard().node().ack(tenant_, client_, session_, offset);
 }
 

@@ -42,6 +42,7 @@ class ClientSession final : public WebsocketSession,
   enum class State { kHello, kAttaching, kLive };
 
   void on_text(std::string_view text) override;
+  void on_pong(std::string_view payload) override;
   void on_drained() override;
   void on_wake(Time now) override;
   void on_session_tick(Time now) override;

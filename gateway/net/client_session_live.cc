@@ -1,4 +1,8 @@
 // What a client's socket shows of runs that are under way: streams, and runs that it watches.
+#include <fmt/format.h>
+
+#include <charconv>
+
 #include "gateway/limits.hpp"
 #include "gateway/net/client_session.hpp"
 #include "gateway/net/gateway.hpp"
@@ -51,10 +55,17 @@ void ClientSession::send_stream(const node::StreamUpdate& stream) {
                         .status = kWords[static_cast<std::size_t>(stream.what)],
                         .text = snapshot ? &stream.text : nullptr});
   });
-  told_.note(stream, feed_.last());
+  if (const auto number = told_.note(stream)) ping(fmt::format_int(*number).c_str());
   if (connection().unsent() > limits().unsent_bytes) {
     close_soon(CloseCode::too_slow, "the socket does not take its bytes");
   }
+}
+
+void ClientSession::on_pong(std::string_view payload) {
+  std::uint64_t number = 0;
+  const char* end = payload.data() + payload.size();
+  const auto read = std::from_chars(payload.data(), end, number);
+  if (read.ec == std::errc() && read.ptr == end) told_.heard(number);
 }
 
 // One that is open was shown as a snapshot, and its end will follow.

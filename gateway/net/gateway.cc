@@ -96,9 +96,9 @@ void Gateway::leave_session(const std::string& key, SessionPlace place,
   if (told.empty()) return;
   if (mine || found == sessions_.end()) return keep_told(key, std::move(told));
   Shard& shard = *shards_[found->second.shard];
-  shard.post([&shard, id = found->second.connection, told = std::move(told)] {
+  shard.post([this, &shard, id = found->second.connection, key, told = std::move(told)] {
     const auto connection = shard.find(id);
-    if (!connection || connection->closed()) return;
+    if (!connection || connection->closed()) return keep_told_streams(key, told);
     static_cast<ClientSession*>(connection->owner())->inherit_streams(told);
   });
 }

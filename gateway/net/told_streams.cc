@@ -13,7 +13,7 @@ bool is_end(node::StreamUpdate::What what) {
 
 }  // namespace
 
-void ToldStreams::note(const node::StreamUpdate& stream, std::uint64_t offset) {
+std::optional<std::uint64_t> ToldStreams::note(const node::StreamUpdate& stream) {
   std::erase_if(told_, [&](const Told& each) {
     return each.stream.run == stream.run && each.stream.step_number == stream.step_number;
   });
@@ -21,12 +21,15 @@ void ToldStreams::note(const node::StreamUpdate& stream, std::uint64_t offset) {
   told.stream = stream;
   told.stream.text.clear();
   told.ended = is_end(stream.what);
-  told.offset = offset;
+  if (told.ended) told.ping = ++pings_;
+  const std::uint64_t ping = told.ping;
   if (told_.size() > kToldStreamsMax) told_.pop_front();
+  if (ping == 0) return std::nullopt;
+  return ping;
 }
 
-void ToldStreams::acknowledged(std::uint64_t offset) {
-  std::erase_if(told_, [&](const Told& each) { return each.ended && offset > each.offset; });
+void ToldStreams::heard(std::uint64_t ping) {
+  std::erase_if(told_, [&](const Told& each) { return each.ended && each.ping <= ping; });
 }
 
 bool ToldStreams::knows(const core::RunId& run, std::uint32_t step_number) const {

@@ -38,8 +38,9 @@ void WebsocketSession::handle(const ws::Item& item) {
   using Kind = ws::Item::Kind;
   switch (item.kind) {
     case Kind::kNeedMore:
-    case Kind::kPong:
       return;
+    case Kind::kPong:
+      return on_pong(item.payload);
     case Kind::kText:
       shard().counters().frames_in.add();
       if (!draining_) on_text(item.payload);
@@ -84,6 +85,12 @@ void WebsocketSession::send_text(std::string_view payload) {
   if (!open()) return;
   ws::append_frame(connection_.out(), ws::Opcode::kText, payload);
   shard().counters().frames_out.add();
+  connection_.touch();
+}
+
+void WebsocketSession::ping(std::string_view payload) {
+  if (!open()) return;
+  ws::append_frame(connection_.out(), ws::Opcode::kPing, payload);
   connection_.touch();
 }
 
@@ -149,8 +156,7 @@ void WebsocketSession::on_tick(Time now) {
   }
   if (silence >= limits::kPingInterval && !pinged_) {
     pinged_ = true;
-    ws::append_frame(connection_.out(), ws::Opcode::kPing, {});
-    connection_.touch();
+    ping({});
   }
   on_session_tick(now);
 }

@@ -35,6 +35,8 @@ class WebsocketSession : public Connection::Owner {
   // A text frame. The session may be closing afterwards.
   virtual void on_text(std::string_view text) = 0;
   virtual void on_session_tick(Time) {}
+  // The answer to a ping(): every frame that was sent before it has come.
+  virtual void on_pong(std::string_view) {}
 
   Shard& shard() { return connection_.shard(); }
   Connection& connection() { return connection_; }
@@ -51,6 +53,8 @@ class WebsocketSession : public Connection::Owner {
     send_text(payload);
   }
   void send_text(std::string_view payload);
+  // A WebSocket ping, which any peer answers; at most 125 bytes.
+  void ping(std::string_view payload);
 
   // error frame, close frame, and the end once both are sent.
   void close(CloseCode code, std::string_view message);

@@ -32,33 +32,32 @@ std::string taken(ToldStreams& told) {
 
 TEST(ToldStreams, WhatHasNoEndIsHandedOn) {
   ToldStreams told;
-  told.note(stream(1, What::open), 0);
-  told.note(stream(2, What::snapshot), 3);
-  told.note(stream(1, What::reset), 5);
-  told.acknowledged(9);
+  EXPECT_FALSE(told.note(stream(1, What::open)));
+  EXPECT_FALSE(told.note(stream(2, What::snapshot)));
+  EXPECT_FALSE(told.note(stream(1, What::reset)));
+  told.heard(9);
   EXPECT_TRUE(told.knows({}, 1));
   EXPECT_FALSE(told.knows({}, 3));
   EXPECT_EQ(taken(told), "2 1 ");
   EXPECT_EQ(taken(told), "");
 }
 
-TEST(ToldStreams, AnEndIsHeardOnceALaterDeliveryIsAcknowledged) {
+TEST(ToldStreams, AnEndIsHeardOnceThePingBehindItIsAnswered) {
   ToldStreams told;
-  told.note(stream(1, What::open), 4);
-  told.note(stream(1, What::complete), 5);
-  told.note(stream(2, What::failed), 6);
-  told.acknowledged(5);  // sent before both
+  told.note(stream(1, What::open));
+  const auto first = told.note(stream(1, What::complete));
+  const auto second = told.note(stream(2, What::failed));
+  const auto third = told.note(stream(3, What::cancelled));
+  ASSERT_TRUE(first && second && third);
   EXPECT_TRUE(told.knows({}, 1));
-  told.acknowledged(6);
+  told.heard(*second);  // answers for all before it
   EXPECT_FALSE(told.knows({}, 1));
-  EXPECT_EQ(taken(told), "2 ");
+  EXPECT_EQ(taken(told), "3 ");
 }
 
 TEST(ToldStreams, TheOldestAreForgotten) {
   ToldStreams told;
-  for (std::uint32_t step = 0; step <= kToldStreamsMax; ++step) {
-    told.note(stream(step, What::open), 0);
-  }
+  for (std::uint32_t step = 0; step <= kToldStreamsMax; ++step) told.note(stream(step, What::open));
   EXPECT_FALSE(told.knows({}, 0));
   EXPECT_EQ(told.take().size(), kToldStreamsMax);
 }

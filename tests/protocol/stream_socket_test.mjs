@@ -244,19 +244,23 @@ test('who comes back is told the end of what it saw begin', { timeout }, async (
   assert.deepEqual(frames(run), [ended]);
 });
 
-test('an end that may have died with its socket is told again', { timeout }, async () => {
+test('an end is told again if it died with its socket', { timeout }, async () => {
   const run = await start('speeches', 'hello');
   const task = await worker.next('task', { run });
+  await client.next('stream', { run, status: 'open' });
+  client.ws.pause(); // what comes now is never read
   worker.say({ t: 'failed', lease: task.lease, kind: 'Rejected', message: 'x', retry: false });
-  await client.next('stream', { run, status: 'failed' });
-  await outcome(run);
-  await comeBack(); // nothing was acknowledged
+  await worker.next('settled', { lease: task.lease });
+  await comeBack();
   assert.equal((await client.next('stream', { run })).status, 'failed');
-  client.say({ t: 'ack', offset: (await outcome(run)).offset });
+  await outcome(run);
+  // The ping behind the end is answered before the first, and that has come with the second.
+  await client.handled();
   await client.handled();
   await comeBack();
+  await outcome(run); // it was not acknowledged
   await client.handled();
-  assert.deepEqual(frames(run), []); // it was heard
+  assert.deepEqual(frames(run), []);
 });
 
 test('what is open when one comes back is shown, and ends once', { timeout }, async () => {
