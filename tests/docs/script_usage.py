@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Each script says how it is used when asked, and refuses what it does not know, building nothing."""
+"""Each script says how it is used when asked, and refuses what it does not know."""
 import pathlib
 import subprocess
 import sys
