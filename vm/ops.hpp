@@ -74,7 +74,7 @@ std::string_view round_word(RoundKind kind);
 // Whether the instruction acts once it has waited, and not before: where it waits it still needs
 // what it reads.
 constexpr bool waits_before(Op op) {
-  return op == Op::publish || op == Op::start_run;
+  return op == Op::publish || op == Op::start_run || op == Op::notify;
 }
 
 struct OpInfo {

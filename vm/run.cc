@@ -87,6 +87,8 @@ void RunState::drive(Commands& commands) {
     }
     if (next != nullptr) {
       run(*next, commands);
+    } else if (fibers.empty() && phase == Phase::compensating && has_called_off(0)) {
+      break;
     } else if (fibers.empty()) {
       unwind(commands);
     } else if (holds_too_much()) {
@@ -192,6 +194,7 @@ bool RunState::step_failed(StepId step, Failure failure, bool unsure, Commands& 
 }
 
 bool RunState::cancel(CancelKind kind, std::string message, Commands& commands) {
+  if (phase != Phase::created && kind == CancelKind::joined) return false;
   if (phase == Phase::created) {
     (void)take_arguments();  // those that do not conform are none, as for a run that begins so
   } else if (phase != Phase::running) {
@@ -208,6 +211,9 @@ bool RunState::cancel(CancelKind kind, std::string message, Commands& commands) 
   } else if (kind == CancelKind::busy) {
     status = RunStatus::failed;
     word = failure_kind::kBusy;
+  } else if (kind == CancelKind::joined) {
+    status = RunStatus::joined;
+    word = failure_kind::kSuperseded;
   }
   fail_run(status, {std::string(word), std::move(message), "", 0}, commands);
   drive(commands);
@@ -253,6 +259,17 @@ bool Run::step_succeeded(StepId step, Value result, Commands& commands) {
 bool Run::child_ended(StepId step, std::optional<uint32_t> event, Value value, Commands& commands) {
   return state_->child_ended(step, event, std::move(value), commands);
 }
+bool Run::step_called_off(StepId step, Failure failure, Commands& commands) {
+  return state_->step_called_off(step, std::move(failure), commands);
+}
+bool Run::child_gone(StepId step, Commands& commands) {
+  return state_->child_gone(step, commands);
+}
+std::vector<StepId> Run::called_off() const {
+  std::vector<StepId> steps;
+  for (const auto& each : state_->called_off) steps.push_back(each.step);
+  return steps;
+}
 bool Run::mail_open(Commands& commands) {
   return state_->mail_open(commands);
 }
@@ -280,6 +297,10 @@ bool Run::withdraw(uint32_t event) {
   return std::erase_if(state_->signals,
                        [&](const Signal& each) { return each.event == event && !each.topic; }) > 0;
 }
+bool Run::take_back(std::string_view from) {
+  return !from.empty() &&
+         std::erase_if(state_->signals, [&](const Signal& each) { return each.from == from; }) > 0;
+}
 bool Run::timer_fired(TimerId timer, Commands& commands) {
   return state_->timer_fired(timer, commands);
 }
@@ -295,6 +316,9 @@ uint32_t Run::flow() const {
 }
 const RunInfo& Run::info() const {
   return state_->info;
+}
+const std::vector<Value>& Run::arguments() const {
+  return state_->arguments;
 }
 
 std::vector<Run::OpenStep> Run::open_steps() const {

@@ -46,7 +46,8 @@ struct StartStep {
   bool compensating = false;           // belongs to a compensation
   std::vector<TimerId> deadlines;      // open around it: the step is of no use when one is up
 };
-// The answer to this step no longer matters; nothing more is to be reported for it.
+// The answer to this step no longer matters; nothing more is to be reported for it, but for one
+// that is a run (StartStep): that it is over, by child_gone().
 struct CancelStep {
   StepId id;
 };
@@ -102,10 +103,23 @@ struct DeadLetter {
 // is up.
 struct EnterOnFailure {};
 
-enum class RunStatus : uint8_t { completed = 0, failed = 1, cancelled = 2, superseded = 3 };
+// A `receive` took the signal that is the event of a run which waits to begin: that run is one with
+// this one, and never begins.
+struct Join {
+  std::string run;  // Signal::from
+};
+
+enum class RunStatus : uint8_t {
+  completed = 0,
+  failed = 1,
+  cancelled = 2,
+  superseded = 3,
+  joined = 4  // its event went to another run, which answers; it never began
+};
 
 // The run has ended: always the last command; its timers are over. Without an event, for a flow
-// that declares outcomes and is not superseded, the engine answers `sluice.failed` with `why`.
+// that declares outcomes and is neither superseded nor joined, the engine answers `sluice.failed`
+// with `why`.
 struct Finish {
   RunStatus status = RunStatus::completed;
   std::optional<uint32_t> event;  // index into Program::events
@@ -115,7 +129,7 @@ struct Finish {
 };
 
 using Command = std::variant<StartStep, CancelStep, Notify, DeadLetter, EnterOnFailure, Finish,
-                             StartTimer, CancelTimer, Subscribe, Publish, StartRun, Log>;
+                             StartTimer, CancelTimer, Subscribe, Publish, StartRun, Log, Join>;
 using Commands = std::vector<Command>;
 
 // An event for a `receive`: from a topic, or sent to the run itself.
@@ -123,6 +137,9 @@ struct Signal {
   uint32_t event = 0;  // index into Program::events
   std::optional<uint32_t> topic;
   Value value;  // conforms to the event's record
+  // The run, as text, that this is the event of, and that waits to begin; empty: none. Whichever
+  // `receive` takes the signal says so (Join).
+  std::string from;
 };
 enum class SignalFit : uint8_t {
   taken,       // a `receive` may want it
@@ -130,8 +147,14 @@ enum class SignalFit : uint8_t {
   full         // kSignalsMax wait already, or too many bytes, and no fiber waits for just that
 };
 
-// busy: there was no place for it.
-enum class CancelKind : uint8_t { cancelled = 0, timed_out = 1, superseded = 2, busy = 3 };
+// busy: there was no place for it. joined: another run has its event; only before begin().
+enum class CancelKind : uint8_t {
+  cancelled = 0,
+  timed_out = 1,
+  superseded = 2,
+  busy = 3,
+  joined = 4
+};
 
 // Stored in snapshots: append only.
 enum class Phase : uint8_t {
@@ -149,8 +172,10 @@ class Host {
   virtual ~Host() = default;
   // Whether a `publish` or `start` may act now; otherwise its fiber waits for mail_open().
   virtual bool takes_messages() = 0;
-  // The id, as text, of a run that is about to be started for this client.
-  virtual std::string new_run(const std::optional<std::string>& client) = 0;
+  // Likewise of a `notify`, which need not go far.
+  virtual bool takes_notify(const Notify& notify) = 0;
+  // The id, as text, of a run that is about to be started. `start.run` is empty.
+  virtual std::string new_run(const StartRun& start) = 0;
 };
 
 struct RunInfo {
@@ -195,6 +220,11 @@ class Run {
   // The run that a step had begun has ended: with event `event` (index into Program::events) as its
   // outcome, or without one.
   bool child_ended(StepId step, std::optional<uint32_t> event, Value value, Commands& commands);
+  // The step that had begun a run has failed, but that run goes on: the driver calls it off.
+  bool step_called_off(StepId step, Failure failure, Commands& commands);
+  // The run of a step that was called off, or cancelled (CancelStep), is over: until then neither
+  // the run ends nor the block that it was cancelled in, as those wait for compensations.
+  bool child_gone(StepId step, Commands& commands);
   // The host takes messages again: fibers that wait for that go on.
   bool mail_open(Commands& commands);
   bool timer_fired(TimerId timer, Commands& commands);
@@ -206,15 +236,19 @@ class Run {
   // Signals of that event that were sent to the run itself, and that no `receive` has taken, leave
   // the queue. False: there was none.
   bool withdraw(uint32_t event);
+  // The signal that is the event of that run leaves the queue; false: it is not there any more.
+  bool take_back(std::string_view from);
   // Cancel, the flow's own timeout, superseded by a newer run: compensates, then `on failure` (not
-  // if superseded). Only while running, or before begin(): then it never begins, and the flow's own
-  // code does nothing.
+  // if superseded or joined). Only while running, or before begin(): then it never begins, and the
+  // flow's own code does nothing.
   bool cancel(CancelKind kind, std::string message, Commands& commands);
   bool on_failure_expired(Commands& commands);
 
   Phase phase() const;
   uint32_t flow() const;
   const RunInfo& info() const;
+  // Before begin() the flow's; afterwards only those that `on failure` will ask for.
+  const std::vector<Value>& arguments() const;
   // The open steps, by id: every one was started, and neither answered nor cancelled.
   struct OpenStep {
     StepId id;
@@ -224,6 +258,8 @@ class Run {
   };
   std::vector<OpenStep> open_steps() const;
   bool is_open(StepId step) const;
+  // The steps that are runs and were called off, in that order, while child_gone() is to come.
+  std::vector<StepId> called_off() const;
   // The paths of the receives that fibers wait at, in their order.
   std::vector<std::string> open_receives() const;
   size_t queued_signals() const;

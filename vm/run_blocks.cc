@@ -249,9 +249,7 @@ RunState::After RunState::race(Fiber& fiber, Activation& act, const Instruction&
 void RunState::win(Fiber& parent, Fiber& winner, Commands& commands) {
   parent.registers[function_of(parent).code[parent.pc].a] = std::move(winner.result);
   const uint32_t won = winner.id;
-  for (Undo& entry : undo) {
-    if (entry.scope == won) entry.scope = parent.id;
-  }
+  move_scope(won, parent.id);
   std::erase_if(fibers, [&](const auto& fiber) { return fiber->id == won; });
   cancel_fibers(descendants(parent.id), {parent.id, true}, commands);
 }
@@ -264,9 +262,7 @@ size_t RunState::collect(Fiber& parent) {
       ++going;
       return false;
     }
-    for (Undo& entry : undo) {
-      if (entry.scope == child->id) entry.scope = parent.id;
-    }
+    move_scope(child->id, parent.id);
     if (!child->result.is_none()) {
       auto at =
           std::lower_bound(parent.given.begin(), parent.given.end(), child->id,

@@ -216,9 +216,7 @@ void RunState::take_results(Fiber& parent, uint16_t first) {
   for (const auto& child : fibers) {
     if (child->parent != parent.id || is_compensation(*child)) continue;
     parent.registers[next++] = std::move(child->result);
-    for (Undo& entry : undo) {
-      if (entry.scope == child->id) entry.scope = parent.id;
-    }
+    move_scope(child->id, parent.id);
   }
   uint32_t id = parent.id;
   std::erase_if(fibers,
@@ -232,7 +230,7 @@ bool RunState::event_value(Activation& act, uint32_t event, const Value& value) 
   return act.fault("what is sent as `" + info_of_event.name + "`" + path + " is not of its type");
 }
 
-RunState::After RunState::notify(Fiber&, Activation& act, const Instruction& i,
+RunState::After RunState::notify(Fiber& fiber, Activation& act, const Instruction& i,
                                  Commands& commands) {
   const Value& value = act.registers[i.a];
   if (!event_value(act, i.b, value)) return After::failed;
@@ -247,7 +245,9 @@ RunState::After RunState::notify(Fiber&, Activation& act, const Instruction& i,
   }
   // A superseded run sends nothing: its successor speaks.
   bool silent = phase == Phase::compensating && ending.status == RunStatus::superseded;
-  if (!silent) commands.emplace_back(std::move(command));
+  if (silent) return After::go_on;
+  if (host != nullptr && !host->takes_notify(command)) return wait_for_mail(fiber, act, commands);
+  commands.emplace_back(std::move(command));
   return After::go_on;
 }
 

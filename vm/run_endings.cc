@@ -55,6 +55,7 @@ void RunState::end_compensation(Fiber& fiber, Commands& commands) {
   cancel_deadlines(fiber, commands);
   const uint32_t waiter = fiber.parent;
   const uint32_t ended = fiber.id;
+  inherit({ended}, waiter);
   std::erase_if(fibers, [&](const auto& other) { return other->id == ended; });
   Fiber* waiting = find(waiter);  // none: the run's end, drive() goes on with the next
   if (waiting == nullptr || waiting->status != FiberStatus::at_undo) return;
@@ -66,8 +67,24 @@ void RunState::end_compensation(Fiber& fiber, Commands& commands) {
   waiting->status = FiberStatus::runnable;
 }
 
-// The newest that is pending for that fiber; false: nothing is.
+bool RunState::has_called_off(uint32_t scope) const {
+  return std::any_of(called_off.begin(), called_off.end(),
+                     [&](const CalledOff& each) { return each.scope == scope; });
+}
+
+void RunState::move_scope(uint32_t from, uint32_t to) {
+  for (Undo& entry : undo) {
+    if (entry.scope == from) entry.scope = to;
+  }
+  for (CalledOff& each : called_off) {
+    if (each.scope == from) each.scope = to;
+  }
+}
+
+// The newest that is pending for that fiber, once no run that it called off goes on; false: there
+// is nothing to wait for.
 bool RunState::start_pending(uint32_t waiter) {
+  if (has_called_off(waiter)) return true;
   auto next = std::find_if(pending.rbegin(), pending.rend(),
                            [&](const Undo& entry) { return entry.scope == waiter; });
   if (next == pending.rend()) return false;
@@ -82,6 +99,8 @@ bool RunState::start_pending(uint32_t waiter) {
 void RunState::stop_waiting(Fiber& fiber, Commands& commands) {
   if (fiber.status == FiberStatus::at_step) {
     commands.emplace_back(CancelStep{fiber.step});
+    const uint32_t site = function_of(fiber).code[fiber.pc].c;
+    if (program().steps[site].flow) called_off.push_back({fiber.step, fiber.id});
     if (fiber.armed) {
       std::string path = step_path(fiber, function_of(fiber).code[fiber.pc].c);
       register_undo(fiber.id, std::move(path), std::move(*fiber.armed));
@@ -185,6 +204,9 @@ void RunState::inherit(const std::vector<uint32_t>& ids, uint32_t heir) {
   for (Undo& entry : pending) {
     if (std::binary_search(ids.begin(), ids.end(), entry.scope)) entry.scope = heir;
   }
+  for (CalledOff& each : called_off) {
+    if (std::binary_search(ids.begin(), ids.end(), each.scope)) each.scope = heir;
+  }
 }
 
 void RunState::hand_over(const std::vector<uint32_t>& scopes, uint32_t since, uint32_t waiter) {
@@ -266,6 +288,7 @@ void RunState::end(Commands& commands) {
   fibers.clear();
   undo.clear();
   pending.clear();
+  called_off.clear();
   arguments.clear();
   commands.emplace_back(Finish{ending.status, ending.event, ending.value, ending.why});
 }

@@ -8,11 +8,10 @@
 // What a run sends beyond itself, and what comes back of the runs that its steps began.
 namespace sluice::vm::detail {
 
-bool RunState::may_send(Fiber& fiber, Activation& act, Commands& commands) {
-  if (host->takes_messages()) return true;
+RunState::After RunState::wait_for_mail(Fiber& fiber, Activation& act, Commands& commands) {
   fiber.pc = act.pc;
   suspend(fiber, FiberStatus::at_mail, commands);
-  return false;
+  return After::wait;
 }
 
 bool RunState::take_arguments(Activation& act, uint32_t first,
@@ -58,7 +57,7 @@ RunState::After RunState::publish(Fiber& fiber, Activation& act, const Instructi
   }
   // A superseded run sends nothing: its successor speaks.
   if (phase == Phase::compensating && ending.status == RunStatus::superseded) return After::go_on;
-  if (!may_send(fiber, act, commands)) return After::wait;
+  if (!host->takes_messages()) return wait_for_mail(fiber, act, commands);
   commands.emplace_back(Publish{i.b, value});
   return After::go_on;
 }
@@ -83,8 +82,8 @@ RunState::After RunState::start_run(Fiber& fiber, Activation& act, const Instruc
     act.fault("this run has nobody to start others through");
     return After::failed;
   }
-  if (!may_send(fiber, act, commands)) return After::wait;
-  start.run = host->new_run(start.client);
+  if (!host->takes_messages()) return wait_for_mail(fiber, act, commands);
+  start.run = host->new_run(start);
   act.registers[i.a] = Value::string(start.run);
   commands.emplace_back(std::move(start));
   return After::go_on;
@@ -113,6 +112,38 @@ std::optional<Value> RunState::outcome_value(const StepSite& site, std::optional
   if (!site.outcomes) return value;
   const auto which = static_cast<uint16_t>(at - outcomes.begin());
   return Value::enumeration(*site.outcomes, which, std::span<const Value>(&value, 1));
+}
+
+bool RunState::step_called_off(StepId step, Failure failure, Commands& commands) {
+  const Fiber* fiber = waiting_for(step);
+  if (fiber == nullptr || !program().steps[function_of(*fiber).code[fiber->pc].c].flow) {
+    return false;
+  }
+  called_off.push_back({step, fiber->id});
+  return step_failed(step, std::move(failure), false, commands);
+}
+
+bool RunState::child_gone(StepId step, Commands& commands) {
+  const auto at = std::find_if(called_off.begin(), called_off.end(),
+                               [&](const CalledOff& each) { return each.step == step; });
+  if (at == called_off.end()) return false;
+  const uint32_t scope = at->scope;
+  called_off.erase(at);
+  fuel = kActivationFuel;
+  Fiber* waiting = find(scope);
+  if (waiting != nullptr) {
+    const bool undoing = std::any_of(fibers.begin(), fibers.end(), [&](const auto& other) {
+      return other->parent == scope && is_compensation(*other);
+    });
+    const bool over =
+        waiting->status == FiberStatus::at_undo && !undoing && !start_pending(scope);
+    if (over) {
+      ++waiting->pc;
+      waiting->status = FiberStatus::runnable;
+    }
+  }
+  drive(commands);
+  return true;
 }
 
 bool RunState::child_ended(StepId step, std::optional<uint32_t> event, Value value,

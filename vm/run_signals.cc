@@ -40,6 +40,7 @@ bool RunState::signal(Signal signal, Commands& commands) {
     Failure failure;
     const std::optional<bool> taken = wanted(*fiber, signal, failure);
     if (taken == false) continue;
+    if (!signal.from.empty()) commands.emplace_back(Join{std::move(signal.from)});
     if (taken) {
       fiber->registers[function_of(*fiber).code[fiber->pc].a] = std::move(signal.value);
       cancel_timer(fiber->timer, commands);
@@ -101,6 +102,7 @@ RunState::After RunState::receive(Fiber& fiber, Activation& act, const Instructi
   for (size_t at = 0; at < signals.size(); ++at) {
     const std::optional<bool> taken = wanted(fiber, signals[at], act.failure);
     if (taken == false) continue;
+    if (!signals[at].from.empty()) commands.emplace_back(Join{std::move(signals[at].from)});
     if (taken) act.registers[i.a] = std::move(signals[at].value);
     signals.erase(signals.begin() + static_cast<ptrdiff_t>(at));
     return taken ? After::go_on : After::failed;

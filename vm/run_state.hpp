@@ -82,6 +82,13 @@ struct Undo {
   Closure closure;
 };
 
+// A step whose run was called off, and has not yet undone what it did. Whoever waits for
+// compensations of that scope waits for its end first.
+struct CalledOff {
+  StepId step;
+  uint32_t scope = 0;  // as Undo's
+};
+
 // What a run that left Phase::running is heading for.
 struct Ending {
   RunStatus status = RunStatus::completed;
@@ -109,6 +116,7 @@ struct RunState {
   // is a fiber whose parent waits for it; once handed over, it goes on whatever is cancelled.
   std::vector<Undo> pending;
   std::vector<Signal> signals;  // that nobody took yet, oldest first
+  std::vector<CalledOff> called_off;  // in the order in which they were
   Ending ending;
   int64_t fuel = 0;    // of the present activation
   int64_t now_us = 0;  // time of the input that is being taken
@@ -124,6 +132,8 @@ struct RunState {
   bool timer_fired(TimerId timer, Commands& commands);
   bool child_ended(StepId step, std::optional<uint32_t> event, Value value, Commands& commands);
   bool mail_open(Commands& commands);
+  bool step_called_off(StepId step, Failure failure, Commands& commands);
+  bool child_gone(StepId step, Commands& commands);
 
   // What became of an instruction.
   enum class After : uint8_t { go_on, wait, failed, left };
@@ -181,6 +191,9 @@ struct RunState {
   // A compensation has ended, well or not; the next of its scope, or whoever waits, goes on.
   void end_compensation(Fiber& fiber, Commands& commands);
   bool start_pending(uint32_t waiter);
+  bool has_called_off(uint32_t scope) const;
+  // What was registered in one fiber, or called off, is another's from now on.
+  void move_scope(uint32_t from, uint32_t to);
   void fail_compensation(Fiber& fiber, Failure failure, Commands& commands);
   void inherit(const std::vector<uint32_t>& ids, uint32_t heir);
 
@@ -229,8 +242,8 @@ struct RunState {
   After start_run(Fiber& fiber, Activation& act, const Instruction& i, Commands& commands);
   // False: a failure is set.
   bool keeps_constraints(Activation& act, uint32_t event, const Value& value);
-  // Answers false, and the fiber waits, if the host takes no messages.
-  bool may_send(Fiber& fiber, Activation& act, Commands& commands);
+  // The host takes no messages: the fiber waits, and acts then.
+  After wait_for_mail(Fiber& fiber, Activation& act, Commands& commands);
   // Checks and takes what a step or start passes on.
   bool take_arguments(Activation& act, uint32_t first, const std::vector<Parameter>& parameters,
                       const std::string& what, std::vector<Value>& out);

@@ -16,6 +16,9 @@
 //
 // Version history:
 //   1  first version
+//   2  each queued signal ends with the run, as text, that it is the event of, or nothing; after
+//      the signals the steps whose runs were called off, each with its scope. Written only where
+//      there is such a signal or step, so that every other state has the bytes it always had
 namespace sluice::vm {
 namespace detail {
 namespace {
@@ -24,6 +27,7 @@ using namespace wire;
 
 constexpr uint8_t kMagic = 'R';
 constexpr uint8_t kVersion = 1;
+constexpr uint8_t kVersionOfMore = 2;
 constexpr size_t kChecksumBytes = 8;
 // Of the numbers of fibers, steps, timers and compensations, the highest that may be the next: so
 // many are left above it that none runs out before the next snapshot.
@@ -52,6 +56,13 @@ void put_undo(std::string& out, const std::vector<Undo>& entries) {
     put_number(out, entry.closure.function);
     put_values(out, entry.closure.captured);
   }
+}
+
+// Whether a queued signal is the event of a run, or a run was called off.
+bool has_more(const RunState& state) {
+  return !state.called_off.empty() ||
+         std::any_of(state.signals.begin(), state.signals.end(),
+                     [](const Signal& signal) { return !signal.from.empty(); });
 }
 
 bool has_ending(Phase phase) {
@@ -124,7 +135,8 @@ void put_fiber(std::string& out, const Fiber& fiber, const SuspensionPoint* poin
 // against the program.
 class Restorer {
  public:
-  Restorer(Unit& unit, std::string_view body) : unit_(unit), body_(body), reader_(body) {}
+  Restorer(Unit& unit, std::string_view body, bool more)
+      : unit_(unit), body_(body), reader_(body), more_(more) {}
 
   std::unique_ptr<RunState> run() {
     auto state = std::make_unique<RunState>(unit_, 0);
@@ -196,7 +208,7 @@ class Restorer {
 
   void ending(Ending& ending) {
     ending.status =
-        static_cast<RunStatus>(reader_.number_up_to(static_cast<uint8_t>(RunStatus::superseded)));
+        static_cast<RunStatus>(reader_.number_up_to(static_cast<uint8_t>(RunStatus::joined)));
     uint64_t event = reader_.number_up_to(uint64_t{UINT32_MAX} + 1);
     if (event > program().events.size()) reader_.fail();
     if (event != 0) ending.event = static_cast<uint32_t>(event - 1);
@@ -243,12 +255,29 @@ class Restorer {
       const uint64_t topic = reader_.number_up_to(uint64_t{UINT32_MAX} + 1);
       if (topic != 0) signal.topic = static_cast<uint32_t>(topic - 1);
       signal.value = value();
+      if (more_) signal.from = text();
       if (signal.event >= program().events.size() ||
           !conforms_record(unit_.types(), program().events[signal.event].record, signal.value,
                            nullptr)) {
         return reader_.fail();
       }
       state.signals.push_back(std::move(signal));
+    }
+    if (!more_) return;
+    called_off(state);
+    if (!has_more(state)) reader_.fail();
+  }
+
+  void called_off(RunState& state) {
+    const uint64_t count = reader_.number_up_to(reader_.remaining());
+    for (uint64_t i = 0; i < count && !reader_.failed(); ++i) {
+      CalledOff each{{number(UINT32_MAX)}, number(UINT32_MAX)};
+      const bool twice = std::any_of(state.called_off.begin(), state.called_off.end(),
+                                     [&](const auto& other) { return other.step == each.step; });
+      if (twice || each.step.value == 0 || each.step.value >= state.next_step) {
+        return reader_.fail();
+      }
+      state.called_off.push_back(each);
     }
   }
 
@@ -436,7 +465,7 @@ class Restorer {
           if (children == 0 || done != 0) return false;
           break;
         case FiberStatus::at_undo:
-          if (compensations == 0) return false;
+          if (compensations == 0 && !state.has_called_off(fiber->id)) return false;
           break;
         case FiberStatus::done:
           if (children + compensations != 0) return false;
@@ -472,12 +501,25 @@ class Restorer {
     });
   }
 
+  // Likewise for what was called off; nobody else waits for those steps.
+  bool called_off_fit(const RunState& state) const {
+    return std::all_of(state.called_off.begin(), state.called_off.end(), [&](const auto& each) {
+      const bool open = std::any_of(state.fibers.begin(), state.fibers.end(),
+                                    [&](const auto& fiber) { return fiber->step == each.step; });
+      const bool known = each.scope == 0
+                             ? state.phase == Phase::compensating || state.phase == Phase::failing
+                             : state.find(each.scope) != nullptr;
+      return !open && known;
+    });
+  }
+
   // What holds of the whole.
   bool fits(const RunState& state) const {
     bool live = state.phase == Phase::running || state.phase == Phase::compensating ||
                 state.phase == Phase::failing;
-    if (live == state.fibers.empty()) return false;
-    if (!pending_fits(state)) return false;
+    const bool waits = state.phase == Phase::compensating && state.has_called_off(0);
+    if (state.fibers.empty() ? live && !waits : !live) return false;
+    if (!pending_fits(state) || !called_off_fit(state)) return false;
     if (!has_ending(state.phase)) return arguments_fit(state);
     bool needs_why = state.ending.status != RunStatus::completed;
     return (!needs_why || state.ending.why.has_value()) &&
@@ -494,13 +536,15 @@ class Restorer {
   Unit& unit_;
   std::string_view body_;
   wire::Reader reader_;
+  bool more_;
 };
 
 }  // namespace
 
 void RunState::encode(std::string& out) const {
+  const bool more = has_more(*this);
   put_u8(out, kMagic);
-  put_u8(out, kVersion);
+  put_u8(out, more ? kVersionOfMore : kVersion);
   put_number(out, static_cast<uint8_t>(phase));
   put_number(out, flow);
   put_string(out, info.run_id);
@@ -525,6 +569,14 @@ void RunState::encode(std::string& out) const {
     put_number(out, signal.event);
     put_number(out, signal.topic ? uint64_t{*signal.topic} + 1 : 0);
     encode_value(signal.value, out);
+    if (more) put_string(out, signal.from);
+  }
+  if (more) {
+    put_number(out, called_off.size());
+    for (const CalledOff& each : called_off) {
+      put_number(out, each.step.value);
+      put_number(out, each.scope);
+    }
   }
   put_number(out, fibers.size());
   for (const auto& fiber : fibers) {
@@ -562,8 +614,9 @@ tl::expected<Run, SnapshotError> Run::restore(Unit& unit, std::string_view bytes
   std::string_view body = bytes.substr(0, bytes.size() - detail::kChecksumBytes);
   wire::Reader tail(bytes, body.size());
   if (tail.fixed64() != hash64(body)) return refuse("the snapshot's checksum is wrong");
-  if (bytes[1] != detail::kVersion) return refuse("the snapshot has another version");
-  auto state = detail::Restorer(unit, body.substr(2)).run();
+  const bool more = bytes[1] == detail::kVersionOfMore;
+  if (bytes[1] != detail::kVersion && !more) return refuse("the snapshot has another version");
+  auto state = detail::Restorer(unit, body.substr(2), more).run();
   if (state == nullptr) return refuse("the snapshot does not fit this program");
   return Run(std::move(state));
 }

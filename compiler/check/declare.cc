@@ -9,6 +9,7 @@
 #include "compiler/check/fold.hpp"
 #include "compiler/check/policies.hpp"
 #include "compiler/engine_events.hpp"
+#include "vm/tenant_key.hpp"
 
 namespace sluice::compiler {
 
@@ -199,9 +200,7 @@ class Declarations {
       case ast::Scope::Kind::kClient:
         return;
       case ast::Scope::Kind::kTenant:
-        context_.diagnostics
-            .report(Code::E0633, setting.span, "`order by tenant` is not executed yet")
-            .because("events are ordered per client, or per value of a field");
+        def.key = tenant_key(def, setting.span);
         return;
       case ast::Scope::Kind::kKey:
         break;
@@ -209,13 +208,23 @@ class Declarations {
     def.key = event_key(def, *order.scope.key);
   }
 
+  // The same for all events of a tenant; null after an error of the event's.
+  Expr* tenant_key(TopicDef& def, Span span) {
+    if (def.event == nullptr) return nullptr;
+    take_event(def, span);
+    return context_.expr(span, kString, StringValue{std::string(vm::kTenantKey)});
+  }
+
+  // The event as keys see it.
+  void take_event(TopicDef& def, Span span) {
+    if (def.event_local != nullptr) return;
+    def.event_local = context_.local({"event", span}, def.event->type, Local::Kind::kParameter);
+  }
+
   // A key over the fields of the topic's event; null after an error of the event's.
   Expr* event_key(TopicDef& def, const ast::Expr& tree) {
     if (def.event == nullptr) return nullptr;
-    if (def.event_local == nullptr) {
-      def.event_local =
-          context_.local({"event", tree.span}, def.event->type, Local::Kind::kParameter);
-    }
+    take_event(def, tree.span);
     Exprs exprs(context_, scope_, World::kOrderKey, locals_);
     exprs.set_event(def.event_local);
     Expr* key = exprs.infer(tree);

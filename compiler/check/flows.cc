@@ -34,6 +34,7 @@ void FlowChecker::run() {
     locals_.close();
   }
   locals_.close();
+  if (flow_.concurrency) hears_its_event();
 }
 
 void FlowChecker::parameters() {

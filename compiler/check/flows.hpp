@@ -29,10 +29,10 @@ class FlowChecker {
   void setting(const ast::FlowSetting& setting);
   void call_budget(const ast::BudgetCallsSetting& node, Span span);
   void trigger(const ast::TopicTrigger& node, Span span);
+  void hears_its_event() const;
   void concurrency(const ast::ConcurrencySetting& node, Span span);
   void schedule(const ast::ScheduleTrigger& node, Span span);
   void check_zone(const ast::Expr& tree, const std::string& zone);
-  void counts_elsewhere(const ir::FlowDef& flow, Span call);
   vm::Per per(const ast::Scope& scope, ir::Expr** key);
   void parameters();
 

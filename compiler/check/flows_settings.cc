@@ -190,29 +190,26 @@ void FlowChecker::concurrency(const ast::ConcurrencySetting& node, Span span) {
       made.overload = vm::Overload::reject;
       break;
     case Mode::kJoins:
-      context_.diagnostics.report(Code::E0632, span, "`joins` is not executed yet")
-          .because("without it the event starts a run of its own, which waits for its turn");
+      made.overload = vm::Overload::joins;
       break;
   }
   made.per = per(node.scope, &made.key);
   flow_.concurrency = std::move(made);
 }
 
-// A run that a flow starts lives at its client's home; by another key it would count elsewhere.
-void FlowChecker::counts_elsewhere(const FlowDef& flow, Span call) {
-  for (const ast::FlowSetting& each : std::get<ast::FlowDecl>(flow.tree->node).settings) {
-    const auto* node = std::get_if<ast::ConcurrencySetting>(&each.node);
-    if (node == nullptr || node->scope.kind == ast::Scope::Kind::kClient) continue;
-    context_.diagnostics
-        .report(Code::E0626, call,
-                fmt::format("`{}` is under `concurrency` by a key, and cannot be started by a flow "
-                            "yet",
-                            flow.name))
-        .also(each.span, "here")
-        .because(
-            "a topic starts it: `publish` the event; `concurrency … per client` is executed "
-            "for runs that flows start, too");
-  }
+// What `joins` is for: the flow receives the event that starts it.
+void FlowChecker::hears_its_event() const {
+  if (flow_.concurrency->overload != vm::Overload::joins) return;
+  const RecordDef* event = flow_.trigger == nullptr ? nullptr : flow_.trigger->event;
+  if (flow_.has_trigger && event == nullptr) return;  // something else is wrong
+  const auto& heard = flow_.received;
+  if (event != nullptr && std::find(heard.begin(), heard.end(), event) != heard.end()) return;
+  Diagnostic& warning = context_.diagnostics.report(
+      Code::W0017, flow_.concurrency->span,
+      event == nullptr
+          ? "`joins` is for a flow that a topic starts"
+          : fmt::format("no `receive` of this flow takes `{}` from the client", event->name));
+  warning.because("nothing ever joins a run under way: each one waits for its turn");
 }
 
 vm::Per FlowChecker::per(const ast::Scope& scope, Expr** key) {

@@ -32,10 +32,7 @@ std::optional<ast::QualifiedName> callee_name(const ast::CallExpr& call) {
 FlowChecker::Work FlowChecker::report_no_work(const ast::CallExpr& call, const Symbol& symbol) {
   const Span span = call.callee->span;
   if (TaskDef* task = symbol.as<TaskDef>()) return {task, nullptr};
-  if (FlowDef* flow = symbol.as<FlowDef>()) {
-    counts_elsewhere(*flow, span);
-    return {nullptr, flow};
-  }
+  if (FlowDef* flow = symbol.as<FlowDef>()) return {nullptr, flow};
   Diagnostic& diagnostic = context_.diagnostics.report(
       Code::E0203, span,
       fmt::format("a step runs a task, and this is {}", kind_with_article(symbol)));

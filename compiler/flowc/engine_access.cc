@@ -213,7 +213,8 @@ bool has_word(std::string_view words, std::string_view word) {
 }
 
 bool is_final(std::string_view state) {
-  return state == "completed" || state == "failed" || state == "cancelled" || state == "superseded";
+  return state == "completed" || state == "failed" || state == "cancelled" ||
+         state == "superseded" || state == "joined";
 }
 
 std::string standing_of(std::string_view run) {

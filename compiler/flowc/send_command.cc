@@ -17,6 +17,8 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kPoll{100};
+// How often the runs are asked for while their deliveries are awaited.
+constexpr std::chrono::milliseconds kAskEvery{2000};
 
 struct SendOptions {
   std::string topic;
@@ -45,11 +47,16 @@ std::optional<gateway::ClientResponse> ask_run(const gateway::EngineUrl& url,
   return std::move(*response);
 }
 
-// A run that has ended is no longer waited for. True: it had.
+// A run that has ended is no longer waited for, and for one that joined another that one is.
+// True: it had ended, and has an answer of its own.
 bool settle(Progress& progress, const std::string& run, std::string_view body) {
   const std::string state = text_member(body, "state");
   if (!is_final(state)) return false;
   progress.open.erase(run);
+  if (state == "joined") {
+    progress.open.insert(text_member(body, "joined"));
+    return false;
+  }
   if (state != "completed") progress.worst = std::max(progress.worst, kFindings);
   return true;
 }
@@ -156,6 +163,14 @@ std::string send_frame(const SendOptions& options) {
   return frame + ",\"data\":" + options.json + "}";
 }
 
+// Deliveries do not tell of a run that joined another, nor of what was delivered before.
+void ask_all(const gateway::EngineUrl& url, const SendOptions& options, Progress& progress) {
+  for (const std::string& run : std::set<std::string>(progress.open)) {
+    const auto response = ask_run(url, options, run);
+    if (response && settle(progress, run, response->body)) fmt::print("{}\n", response->body);
+  }
+}
+
 // The outcomes of a repeat may have been delivered and acknowledged long ago: the runs are asked
 // for. Those that still go on will deliver theirs here.
 void take_accepted(const gateway::EngineUrl& url, const SendOptions& options, Progress& progress,
@@ -163,11 +178,7 @@ void take_accepted(const gateway::EngineUrl& url, const SendOptions& options, Pr
   progress.accepted = true;
   fmt::print("{}\n", frame);
   for (std::string& run : texts_of(raw_member(frame, "runs"))) progress.open.insert(std::move(run));
-  if (raw_member(frame, "duplicate") != "true") return;
-  for (const std::string& run : std::set<std::string>(progress.open)) {
-    const auto response = ask_run(url, options, run);
-    if (response && settle(progress, run, response->body)) fmt::print("{}\n", response->body);
-  }
+  if (raw_member(frame, "duplicate") == "true") ask_all(url, options, progress);
 }
 
 void take_delivery(const gateway::EngineUrl& url, const SendOptions& options, Progress& progress,
@@ -190,10 +201,14 @@ int send_over_socket(const gateway::EngineUrl& url, const SendOptions& options,
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(progress.until - steady_clock::now());
     if (left.count() <= 0) return time_is_up(url, options, progress);
-    const auto frame = socket->receive(left);
+    const auto slice = std::min(left, kAskEvery);
+    const auto slice_ends = steady_clock::now() + slice;
+    const auto frame = socket->receive(slice);
     if (!frame) {
-      if (steady_clock::now() >= progress.until) return time_is_up(url, options, progress);
-      return connection_lost(options, progress, frame.error());
+      if (steady_clock::now() < slice_ends)
+        return connection_lost(options, progress, frame.error());
+      ask_all(url, options, progress);
+      continue;
     }
     const std::string t = text_member(*frame, "t");
     if (t == "welcome") {

@@ -47,6 +47,8 @@ RunState final_state(vm::RunStatus status) {
       return RunState::cancelled;
     case vm::RunStatus::superseded:
       return RunState::superseded;
+    case vm::RunStatus::joined:
+      return RunState::joined;
   }
   return RunState::failed;
 }
@@ -292,6 +294,8 @@ void Partition::Impl::perform(Context& context, Activation& activation) {
       start_timer(context, entry, *timer);
     } else if (auto* over = std::get_if<vm::CancelTimer>(&command)) {
       end_timer(entry, over->id.value);
+    } else if (const auto* taken = std::get_if<vm::Join>(&command)) {
+      take_joined(context, entry, taken->run);
     } else if (auto* end = std::get_if<vm::Finish>(&command)) {
       finish(context, entry, *end, std::move(json));
       return;  // the entry is gone
@@ -306,31 +310,43 @@ void Partition::Impl::perform(Context& context, Activation& activation) {
     clear_timer(entry.flow_due, entry.id, {TimerNumber::Kind::flow_timeout, 0});
     entry.flow_due = 0;
   }
-  if (entry.admission.place != Place::inside) leave_gate(context, entry);  // it never began
+  const Place place = entry.admission.place;
+  if (place != Place::inside) return leave_gate(context, entry);  // it never began
+  Gate& gate = gates.at(entry.admission.gate);
+  if (gate.waiting > 0) settle_gate(context, gate);
+}
+
+std::string Partition::Impl::notified(const RunEntry& entry, const vm::Notify& command) {
+  switch (command.to) {
+    case vm::NotifyTo::run:
+      return {};
+    case vm::NotifyTo::group:
+      return command.target.empty() ? std::string() : group_client(command.target);
+    case vm::NotifyTo::run_client:
+      return entry.client;
+    case vm::NotifyTo::client:
+      return command.target;
+  }
+  return {};
+}
+
+std::optional<PartitionId> Partition::Impl::notified_home(const RunEntry& entry,
+                                                          const vm::Notify& command) const {
+  if (command.to == vm::NotifyTo::run_client && !entry.client.empty()) return entry.home;
+  const std::string client = notified(entry, command);
+  if (client.empty()) return std::nullopt;
+  return partition_of_client(entry.tenant, client, config.partitions);
 }
 
 void Partition::Impl::tell(Context& context, const RunEntry& entry, const vm::Notify& command,
                            std::string json) {
   const std::string& name = entry.loaded->program().events[command.event].name;
-  std::string client = command.target;
-  switch (command.to) {
-    case vm::NotifyTo::run:
-      return send_signal(context, entry, command.target, name, json);
-    case vm::NotifyTo::group:
-      client = group_client(command.target);
-      break;
-    case vm::NotifyTo::run_client:
-      client = entry.client;
-      break;
-    case vm::NotifyTo::client:
-      break;
+  if (command.to == vm::NotifyTo::run) {
+    return send_signal(context, entry, command.target, name, json);
   }
-  if (command.target.empty() && command.to != vm::NotifyTo::run_client) return;
-  if (client.empty()) return;  // nobody to tell
-  const PartitionId home = command.to == vm::NotifyTo::run_client
-                               ? entry.home
-                               : partition_of_client(entry.tenant, client, config.partitions);
-  deliver(context, entry, home, {client, name, std::move(json), false});
+  const auto home = notified_home(entry, command);
+  if (!home) return;  // nobody to tell
+  deliver(context, entry, *home, {notified(entry, command), name, std::move(json), false});
 }
 
 // What a lease names beside its attempt. An early offer may be made for a history that is then
@@ -371,12 +387,14 @@ void Partition::Impl::finish(Context& context, RunEntry& entry, const vm::Finish
   const vm::Program& program = entry.loaded->program();
   RunRow row = run_row(entry);
   row.state = final_state(command.status);
+  if (row.state == RunState::joined) row.joined = entry.admission.heard_by;
   if (command.why) row.why = failure_text(*command.why);
   if (command.event) {
     row.outcome_name = program.events[*command.event].name;
     row.outcome_json = std::move(json);
   } else if (command.status != vm::RunStatus::completed &&
              command.status != vm::RunStatus::superseded &&
+             command.status != vm::RunStatus::joined &&
              !program.flows[entry.flow].outcomes.empty()) {
     row.outcome_name = kEngineFailed;
     row.outcome_json = failure_json(program.types, command.why.value_or(vm::Failure{}));
@@ -401,17 +419,22 @@ void Partition::Impl::abandon(Context& context, RunEntry& entry, const std::stri
 
 void Partition::Impl::end_run(Context& context, RunEntry& entry, RunRow row, const Ending& ending) {
   while (!entry.steps.empty()) {
-    cancel_step(context, entry, entry.steps.front().id, run_state_word(row.state));
+    drop_step(context, entry, entry.steps.front().id, run_state_word(row.state));
   }
   while (!entry.timers.empty()) end_timer(entry, entry.timers.front().id);
   for (const Pair& pair : entry.subscriptions) unsubscribe(context, entry, pair);
+  const std::vector<Follower> followers = std::move(entry.admission.followers);
   leave_gate(context, entry);
   clear_timer(entry.flow_due, entry.id, {TimerNumber::Kind::flow_timeout, 0});
   clear_timer(entry.on_failure_due, entry.id, {TimerNumber::Kind::on_failure, 0});
   parked.erase(entry.id);
   // The answer is for whoever asked: the run whose step this was, or else the client.
-  if (entry.parent_step != 0) {
-    tell_parent(context, entry, ending);
+  for (const Follower& each : followers) tell_parent(context, entry, each, ending);
+  if (row.state == RunState::joined && !was_to_leave(entry)) {
+    // The run that it joined answers.
+  } else if (entry.parent_step != 0) {
+    tell_parent(context, entry, {entry.parent, entry.parent_step, entry.id, entry.deployment},
+                ending);
   } else if (!row.outcome_name.empty() && !entry.client.empty()) {
     deliver(context, entry, entry.home, {entry.client, row.outcome_name, row.outcome_json, true});
   }

@@ -4,9 +4,12 @@
 
 #include <cstdint>
 #include <map>
+#include <string>
+#include <vector>
 
 #include "engine/core/ids.hpp"
 #include "engine/core/siphash.hpp"
+#include "vm/run.hpp"
 
 namespace sluice::core {
 
@@ -18,6 +21,10 @@ enum class Place : std::uint8_t {
   waiting = 1,  // it has not begun
   called = 2,   // a place is kept for it: it begins with the next record of its own
   inside = 3,
+  // Under `joins`, of a run that has not begun. What is to become of it is decided, and it counts
+  // with those that wait until it has ended.
+  leaving = 4,  // cancelled, or out of time: once no run has its event as a signal any more
+  joining = 5,  // a `receive` of the run that heard of it took its event
 };
 
 // What happens to a run by a timer of its admission. Part of the timer's number, hence stored:
@@ -28,6 +35,18 @@ enum class Move : std::uint8_t {
   refuse = 2,     // too many wait already
   supersede = 3,  // a newer run takes its place
   begin = 4,
+  hear = 5,   // of a run inside: it is told of one that waits, or is to forget one; a Join record
+  leave = 6,  // it ends without having begun, as was decided
+  join = 7,   // its event went to another run: it ends; a Join record
+};
+
+// Under `joins`: a run whose step waited for a run that joined this one. It is told how this one
+// ends.
+struct Follower {
+  RunId parent;
+  StepNumber step = 0;
+  RunId child;  // that joined
+  DeploymentNumber deployment = 0;
 };
 
 struct Admission {
@@ -38,6 +57,12 @@ struct Admission {
   Move move = Move::none;    // what happens next, at once
   TimeUs move_due = 0;
   Seq move_since = 0;  // the record that decided it
+  // Of a run that has not begun, under `joins`: the run among whose signals its event is, and what
+  // becomes of it where it is leaving.
+  RunId heard_by;
+  vm::CancelKind leave_kind{};
+  std::string leave_why;
+  std::vector<Follower> followers;  // of a run inside, under `joins`
 };
 
 // The runs of one flow, tenant and key.

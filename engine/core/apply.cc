@@ -118,6 +118,8 @@ Result Partition::Impl::dispatch(Context& context) {
       return on_core(context);
     case Kind::takeover:
       return on_takeover(context);
+    case Kind::join:
+      return on_join(context);
     case Kind::go_on:
     case Kind::subscribe:
     case Kind::unsubscribe:
@@ -236,9 +238,7 @@ Result Partition::Impl::on_cancel(Context& context) {
   context.effects.push_back(std::move(accepted));
   if (entry == nullptr) return {};
   const std::string message = body->message.empty() ? "cancelled" : std::string(body->message);
-  work(context, *entry, 0, [&](vm::Run& run, vm::Commands& commands) {
-    return run.cancel(vm::CancelKind::cancelled, message, commands);
-  });
+  cut_short(context, *entry, 0, vm::CancelKind::cancelled, message);
   return {};
 }
 

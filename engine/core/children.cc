@@ -1,4 +1,6 @@
 // Events that runs publish, and runs that they start: as a step that waits for it, or for itself.
+#include <algorithm>
+
 #include "engine/core/partition_impl.hpp"
 #include "engine/core/verdicts.hpp"
 #include "engine/core/vm_call.hpp"
@@ -25,19 +27,32 @@ bool Partition::Impl::takes_messages() {
   return !mail_full;
 }
 
-std::string Partition::Impl::new_run(const std::optional<std::string>& client) {
-  return to_text(next_started(client));
+bool Partition::Impl::takes_notify(const vm::Notify& command) {
+  if (!mail_full) return true;
+  const auto home = notified_home(*at_work, command);
+  const bool leaves = command.to == vm::NotifyTo::run || (home && *home != config.id);
+  was_parked = was_parked || leaves;
+  return !leaves;
 }
 
-// At the client's home, so that what it is told needs no hop; without a client anywhere, so that
-// many of them share the work.
-RunId Partition::Impl::next_started(const std::optional<std::string>& client) {
+std::string Partition::Impl::new_run(const vm::StartRun& start) {
+  const std::string_view client = start.client ? std::string_view(*start.client) : "";
+  return to_text(next_started(start.flow, client, start.arguments));
+}
+
+// Under `concurrency` where its key counts. Else at the client's home, so that what it is told
+// needs no hop; without a client anywhere, so that many of them share the work.
+RunId Partition::Impl::next_started(std::uint32_t flow, std::string_view client,
+                                    std::span<const vm::Value> arguments) {
   const unsigned index = started++;
   const std::string key =
       to_text(at_work->id) + ":" + std::to_string(applying->seq) + ":" + std::to_string(index);
-  const PartitionId home = client && !client->empty()
-                               ? partition_of_client(at_work->tenant, *client, config.partitions)
-                               : partition_of_key(at_work->tenant, key, config.partitions);
+  PartitionId home = client.empty()
+                         ? partition_of_key(at_work->tenant, key, config.partitions)
+                         : partition_of_client(at_work->tenant, client, config.partitions);
+  // A key that cannot be computed is told where the run would begin.
+  const auto gate = gate_of(at_work->tenant, *at_work->loaded->unit, flow, client, arguments);
+  if (gate && *gate) home = (*gate)->home;
   return make_started_id(config.id, home, applying->seq, applying->time, index);
 }
 
@@ -111,74 +126,112 @@ void Partition::Impl::start_detached(Context& context, const RunEntry& entry,
 }
 
 void Partition::Impl::start_child(Context& context, RunEntry& entry, StepEntry& step,
-                                  std::string_view data) {
+                                  std::span<const vm::Value> arguments, std::string_view data) {
   at_work = &entry;
-  step.child = next_started(entry.client.empty() ? std::nullopt : std::optional(entry.client));
   StartMessage body;
+  body.flow = *entry.loaded->program().steps[step.site].flow;
+  step.child = next_started(body.flow, entry.client, arguments);
   body.run = step.child;
   body.step = step.id;
   body.deployment = entry.deployment;
-  body.flow = *entry.loaded->program().steps[step.site].flow;
   body.client = entry.client;
   body.args = data;
   post(context, entry, partition_of(step.child), MessageKind::start, encode(body));
 }
 
-void Partition::Impl::call_off(Context& context, const RunEntry& entry, const StepEntry& step,
-                               std::string_view why) {
-  if (step.status == StepStatus::run) {
-    const std::string reason = "its parent does not wait for it: " + std::string(why);
-    const CancelMessage body{step.child, reason};
-    post(context, entry, partition_of(step.child), MessageKind::cancel, encode(body));
-  } else {
-    revoke_attempts(context, entry, step, why);
-  }
+void Partition::Impl::call_child_off(Context& context, const RunEntry& entry, StepEntry& step,
+                                     std::string_view why, StepInput input) {
+  const std::string reason = "its parent does not wait for it: " + std::string(why);
+  const CancelMessage body{step.child, reason};
+  post(context, entry, partition_of(step.child), MessageKind::cancel, encode(body));
+  clear_step_timers(entry, step);
+  step.within_due = 0;
+  transition(step, input);
 }
 
-void Partition::Impl::tell_parent(Context& context, const RunEntry& entry, const Ending& ending) {
+void Partition::Impl::tell_parent(Context& context, const RunEntry& entry, const Follower& who,
+                                  const Ending& ending) {
   EndedMessage body;
-  body.parent = entry.parent;
-  body.step = entry.parent_step;
+  body.parent = who.parent;
+  body.step = who.step;
   body.kind = ending.why.kind;
   body.message = ending.why.message;
   std::string value;
-  if (ending.finish != nullptr) {
+  if (who.deployment != entry.deployment) {
+    body.kind = vm::failure_kind::kSuperseded;
+    body.message = "it joined a run of another version";
+  } else if (ending.finish != nullptr) {
     body.completed = ending.finish->status == vm::RunStatus::completed;
     body.event = ending.finish->event;
     if (body.event) value = vm::encode_value(ending.finish->value);
   }
   body.value = value;
-  post(context, entry, partition_of(entry.parent), MessageKind::ended, encode(body));
+  post(context, entry, partition_of(who.parent), MessageKind::ended, encode(body));
 }
 
 // ---- in
 
+// The newest version that is known here or was there.
+DeploymentNumber Partition::Impl::version_for(const PublishMessage& body) const {
+  return std::max(deployment, body.deployment);
+}
+
+// The event as the newest version knows it, like one from a client: its topic there and its data,
+// brought up to that version.
+tl::expected<Partition::Impl::Published, std::string> Partition::Impl::published(
+    const LoadedProgram& from, const LoadedProgram& to, const PublishMessage& body) const {
+  const vm::Program& theirs = from.program();
+  if (body.topic >= theirs.topics.size())
+    return tl::unexpected(std::string("there is no such topic"));
+  auto data = vm::decode_value(body.data);
+  if (!data) {
+    return tl::unexpected(std::string("its data is damaged: ") + data.error().message);
+  }
+  if (&from == &to) return Published{body.topic, std::move(*data)};
+  const vm::Program& own = to.program();
+  const vm::TopicInfo& theirs_of = theirs.topics[body.topic];
+  const auto topic = vm::find_by_name(own.topics, theirs_of.name);
+  if (!topic) return tl::unexpected("the newest version has no topic `" + theirs_of.name + "`");
+  const std::uint32_t event = own.topics[*topic].event;
+  const vm::TypeId type = from.event_types[theirs_of.event];
+  if (!vm::conforms(theirs.types, type, *data))
+    return tl::unexpected(std::string("its data is damaged"));
+  const std::string json = vm::to_json(theirs.types, type, *data);
+  auto newer = vm::decode_event(*to.unit, event, to.event_types[event], json,
+                                theirs.events[theirs_of.event].version);
+  if (!newer) {
+    return tl::unexpected("the newest version does not take it: " +
+                          vm::invalid_message(own.types, to.event_types[event], newer.error()));
+  }
+  return Published{*topic, std::move(*newer)};
+}
+
 std::string Partition::Impl::take_publish(Context& context, const Envelope& envelope) {
   const auto body = decode<PublishMessage>(envelope.body);
-  const LoadedProgram* program = body ? load_program(body->deployment) : nullptr;
+  const LoadedProgram* from = body ? load_program(body->deployment) : nullptr;
+  const LoadedProgram* program = from ? load_program(version_for(*body)) : nullptr;
   if (program == nullptr) return "the event is damaged";
   if (std::string why = too_far(envelope); !why.empty()) return why;
-  if (body->topic >= program->flows_by_topic.size()) return "there is no such topic";
-  const auto data = vm::decode_value(body->data);
-  if (!data) return std::string("its data is damaged: ") + data.error().message;
+  const auto event = published(*from, *program, *body);
+  if (!event) return event.error();
   std::vector<NewRun> made;
-  for (const std::uint32_t flow : program->flows_by_topic[body->topic]) {
+  for (const std::uint32_t flow : program->flows_by_topic[event->topic]) {
     Origin origin;
-    origin.deployment = body->deployment;
+    origin.deployment = version_for(*body);
     origin.flow = flow;
     origin.client = body->client;
     origin.correlation = envelope.correlation;
     origin.traceparent = envelope.traceparent;
     origin.index = static_cast<unsigned>(made.size());
     origin.hops = envelope.hops;
-    auto run = begin_run(context, *program, origin, {*data});
+    auto run = begin_run(context, *program, origin, {event->data});
     if (!run) return run.error().why;
     made.push_back(std::move(*run));
   }
   take_in(context, {{}, 0, envelope.correlation}, made);
   Envelope about = envelope;
   about.run = {};
-  spread_event(context, *program, body->topic, *data, about);
+  spread_event(context, *program, event->topic, event->data, about);
   return {};
 }
 
@@ -210,13 +263,34 @@ std::string Partition::Impl::take_start(Context& context, const Envelope& envelo
   return {};
 }
 
+// The step whose run is over. Where that was called off and not found, it is known by that run.
+const StepEntry* Partition::Impl::told_step(const RunEntry& entry, const EndedMessage& body,
+                                            const RunId& child) {
+  if (body.step != 0) return entry.find_step(body.step);
+  for (const StepEntry& step : entry.steps) {
+    if (step.child == child) return &step;
+  }
+  return nullptr;
+}
+
 std::string Partition::Impl::take_ended(Context& context, const Envelope& envelope) {
   const auto body = decode<EndedMessage>(envelope.body);
   if (!body) return "the end of a run is damaged";
   RunEntry* entry = find_run(body->parent);
-  const StepEntry* step = entry == nullptr ? nullptr : entry->find_step(body->step);
-  // Late: the step was cancelled, or its time was up.
-  if (step == nullptr || step->status != StepStatus::run) return {};
+  const StepEntry* step = entry == nullptr ? nullptr : told_step(*entry, *body, envelope.run);
+  if (step == nullptr) return {};
+  const StepNumber number = step->id;
+  if (step->status == StepStatus::called_off) {
+    work(
+        context, *entry, step->started,
+        [&](vm::Run& run, vm::Commands& commands) {
+          must_wait(run.child_gone({number}, commands));
+        },
+        [&] { end_step(context, *entry, number, StepInput::gone); });
+    return {};
+  }
+  // That there is no such run (any more) was told before, as its end.
+  if (step->status != StepStatus::run || body->step == 0) return {};
   auto value = body->value.empty() ? vm::Value() : vm::decode_value(body->value);
   const bool answered = body->event.has_value() || body->completed;
   work(
@@ -241,12 +315,23 @@ std::string Partition::Impl::take_cancel(Context& context, const Envelope& envel
   const auto body = decode<CancelMessage>(envelope.body);
   if (!body) return "the cancel is damaged";
   RunEntry* entry = find_run(body->run);
-  // It may have ended on its own meanwhile.
-  if (entry == nullptr || !(entry->parent == envelope.run)) return {};
-  const std::string message(body->message);
-  work(context, *entry, entry->first_seq, [&](vm::Run& run, vm::Commands& commands) {
-    return run.cancel(vm::CancelKind::cancelled, message, commands);
-  });
+  if (entry == nullptr || entry->admission.place == Place::joining) {
+    // It has ended on its own meanwhile, or has joined another, whose end nobody waits for now.
+    EndedMessage gone;
+    gone.parent = envelope.run;
+    gone.kind = vm::failure_kind::kCancelled;
+    gone.message = body->message;
+    const std::string bytes = encode(gone);
+    Envelope back = envelope;
+    back.kind = MessageKind::ended;
+    back.run = body->run;
+    back.body = bytes;
+    post(context, context.record.tenant, partition_of(envelope.run), back);
+    return {};
+  }
+  if (!(entry->parent == envelope.run)) return {};
+  cut_short(context, *entry, entry->first_seq, vm::CancelKind::cancelled,
+            std::string(body->message));
   return {};
 }
 

@@ -46,6 +46,8 @@ std::string_view run_state_word(RunState state) {
       return "cancelled";
     case RunState::superseded:
       return "superseded";
+    case RunState::joined:
+      return "joined";
   }
   return "unknown";
 }

@@ -184,6 +184,7 @@ enum class RunState : std::uint8_t {
   failed = 6,
   cancelled = 7,
   superseded = 8,
+  joined = 9,  // its event went to another run, which answers
 };
 // The protocol's word.
 std::string_view run_state_word(RunState state);
@@ -210,6 +211,7 @@ struct RunRow {
   std::string outcome_name;
   std::string outcome_json;
   std::string correlation;
+  RunId joined;  // of state joined: the run that it joined; else nil
 };
 
 // The run ended. Rows of live runs are fetched by Partition::changed_runs instead, at the

@@ -9,6 +9,7 @@
 #include "engine/core/partition_impl.hpp"
 #include "engine/core/vm_call.hpp"
 #include "vm/evaluator.hpp"
+#include "vm/tenant_key.hpp"
 
 namespace sluice::core {
 namespace {
@@ -21,6 +22,10 @@ bool has_begun(const RunEntry& entry) {
   return entry.run->phase() != vm::Phase::created;
 }
 
+bool has_place(Place place) {
+  return place == Place::called || place == Place::inside;
+}
+
 // Whether one more finds neither a place nor room to wait.
 bool is_full(const Gate& gate, const vm::Concurrency& rule) {
   if (gate.taken < rule.runs) return false;
@@ -31,8 +36,9 @@ bool is_full(const Gate& gate, const vm::Concurrency& rule) {
     case vm::Overload::reject:
       return true;
     case vm::Overload::newest_wins:
-    case vm::Overload::joins:
       return false;
+    case vm::Overload::joins:
+      return gate.waiting >= vm::kSignalsMax;
   }
   return false;
 }
@@ -41,7 +47,8 @@ std::string full_text(const vm::FlowInfo& flow) {
   const vm::Concurrency& rule = *flow.concurrency;
   std::string text = std::to_string(rule.runs) + " of `" + flow.name + "` go on already";
   if (rule.overload == vm::Overload::reject) return text;
-  return text + ", and " + std::to_string(rule.waiting) + " wait";
+  const bool joins = rule.overload == vm::Overload::joins;
+  return text + ", and " + std::to_string(joins ? vm::kSignalsMax : rule.waiting) + " wait";
 }
 
 }  // namespace
@@ -68,7 +75,7 @@ tl::expected<std::optional<Partition::Impl::GateName>, Fault> Partition::Impl::g
       home = partition_of_client(tenant, client, config.partitions);
       break;
     case vm::Per::tenant:
-      home = partition_of_key(tenant, "concurrency per tenant", config.partitions);
+      home = partition_of_key(tenant, vm::kTenantKey, config.partitions);
       break;
     case vm::Per::key: {
       if (arguments.size() != info.parameters.size()) {
@@ -96,7 +103,12 @@ std::optional<Effect> Partition::Impl::admit_turn(TenantId tenant, vm::Unit& uni
   if (!*gate || (*gate)->home != config.id) return std::nullopt;
   const auto found = gates.find((*gate)->name);
   const vm::FlowInfo& info = unit.program().flows[flow];
-  if (found == gates.end() || !is_full(found->second, *info.concurrency)) return std::nullopt;
+  if (found == gates.end()) return std::nullopt;
+  if (is_deaf(found->second, unit.program(), flow, arguments)) {
+    return Rejected{seq, reply, Refusal::busy, "too many signals wait for the run under way",
+                    config.limits.busy_retry_ms};
+  }
+  if (!is_full(found->second, *info.concurrency)) return std::nullopt;
   return Rejected{seq, reply, Refusal::busy, full_text(info), config.limits.busy_retry_ms};
 }
 
@@ -304,13 +316,15 @@ void Partition::Impl::settle_gate(Context& context, Gate& gate) {
   const vm::Concurrency& rule = *newest.loaded->program().flows[newest.flow].concurrency;
   if (rule.overload == vm::Overload::newest_wins) supersede_older(context, gate, rule.runs);
   for (const auto& [ticket, entry] : gate.members) {
-    if (gate.taken >= rule.runs) return;
+    if (gate.taken >= rule.runs) break;
     if (entry->admission.place != Place::waiting || entry->admission.move != Move::none) continue;
-    plan_move(context, *entry, Move::begin);
+    touch(*entry);
     entry->admission.place = Place::called;
+    if (entry->admission.heard_by.is_nil()) plan_move(context, *entry, Move::begin);
     --gate.waiting;
     ++gate.taken;
   }
+  settle_hearing(context, gate);
 }
 
 // Only the newest stay, `most` of them. One that is on its way out already goes on with that and
@@ -335,8 +349,9 @@ void Partition::Impl::leave_gate(Context& context, RunEntry& entry) {
   SLUICE_CHECK(found != gates.end());
   Gate& gate = found->second;
   gate.members.erase(admission.ticket);
-  --(admission.place == Place::waiting ? gate.waiting : gate.taken);
+  --(has_place(admission.place) ? gate.taken : gate.waiting);
   admission.place = Place::none;
+  forget_heard(context, gate, entry);
   if (gate.members.empty()) {
     gates.erase(found);
   } else {
@@ -348,14 +363,23 @@ void Partition::Impl::fire_admission(Context& context, RunEntry& entry, Move mov
   const Seq cause = entry.admission.move_since;
   switch (move) {
     case Move::expire:
-      return turn_away(context, entry, entry.first_seq, vm::CancelKind::timed_out,
-                       "its event was older than its ttl before the run could begin");
+      return cut_short(context, entry, entry.first_seq, vm::CancelKind::timed_out,
+                       "its event was older than its ttl before the run could begin", [&] {
+                         forget_move(entry);
+                         forget_expiry(entry);
+                       });
     case Move::refuse:
       return turn_away(context, entry, cause, vm::CancelKind::busy,
                        full_text(entry.loaded->program().flows[entry.flow]));
     case Move::supersede:
       return turn_away(context, entry, cause, vm::CancelKind::superseded,
                        "a newer run takes its place");
+    case Move::leave:
+      return turn_away(context, entry, cause, entry.admission.leave_kind,
+                       entry.admission.leave_why);
+    case Move::hear:
+    case Move::join:
+      return stay(context, entry);
     case Move::begin:
     case Move::none:
       break;
@@ -387,7 +411,7 @@ void Partition::Impl::index_admission(RunEntry& entry) {
   if (admission.place == Place::none) return;
   Gate& gate = gates[admission.gate];
   gate.members.emplace(admission.ticket, &entry);
-  ++(admission.place == Place::waiting ? gate.waiting : gate.taken);
+  ++(has_place(admission.place) ? gate.taken : gate.waiting);
   if (admission.expires != 0) {
     set_timer(admission.expires, entry.id, admission_timer(Move::expire));
   }
@@ -401,6 +425,9 @@ std::string Partition::Impl::why_never_begun(const RunEntry& entry) const {
   if (admission.move != Move::none) {
     const TimerKey timer{admission.move_due, entry.id, admission_timer(admission.move).n()};
     return timers.contains(timer) ? "" : "nothing lets it begin";
+  }
+  if (!admission.heard_by.is_nil()) {
+    return find_run(admission.heard_by) != nullptr ? "" : "the run that has its event is gone";
   }
   const auto gate = gates.find(admission.gate);
   if (admission.place != Place::waiting || gate == gates.end()) return "it was never let in";

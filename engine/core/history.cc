@@ -81,6 +81,11 @@ std::string_view move_name(Move move) {
       return "superseded";
     case Move::begin:
       return "begins";
+    case Move::leave:
+      return "leaves";
+    case Move::hear:
+    case Move::join:
+      break;  // records of their own
   }
   return "unknown";
 }
@@ -107,10 +112,12 @@ std::string value_json(const vm::TypeTable& types, vm::TypeId type, std::string_
 class HistoryTeller {
  public:
   HistoryTeller(PartitionId partition, unsigned partitions, const RunId& run,
-                ProgramSource& programs)
+                ProgramSource& programs, DeploymentNumber newest)
       : run_(run),
         partition_(config_of(partition, partitions), programs),
-        impl_(*partition_.impl_) {}
+        impl_(*partition_.impl_) {
+    impl_.deployment = newest;
+  }
 
   tl::expected<RunHistory, std::string> tell(const std::vector<Record>& records) {
     RunHistory history;
@@ -201,6 +208,8 @@ class HistoryTeller {
           data.text("decision", "it speaks");
         }
         return;
+      case Kind::join:
+        return describe_join(record, data);
       case Kind::advance:
         if (const auto body = decode<Advance>(record.body)) {
           const TimerNumber timer = TimerNumber::from_n(body->timer);
@@ -384,6 +393,29 @@ class HistoryTeller {
     data.raw("since", vm::to_json(run->loaded->program().types, vm::kTypeTimestamp, since));
   }
 
+  // What a run under way hears of one that waits, or that this one has joined another.
+  void describe_join(const Record& record, ObjectWriter& data) {
+    const auto body = decode<Join>(record.body);
+    const RunEntry* run = impl_.find_run(run_);
+    if (!body || run == nullptr) return;
+    const vm::Program& program = run->loaded->program();
+    switch (body->what) {
+      case Join::What::signal:
+        if (body->event >= program.events.size()) return;
+        data.text("event", program.events[body->event].name);
+        data.text("from", to_text(body->other));
+        data.raw("data",
+                 value_json(program.types, run->loaded->event_types[body->event], body->data));
+        return;
+      case Join::What::taken_back:
+        data.text("taken_back", to_text(body->other));
+        return;
+      case Join::What::joined:
+        data.text("joined", to_text(body->other));
+        return;
+    }
+  }
+
   // A run that another partition sent here, because its key counts here.
   void describe_turn(const Envelope& envelope, ObjectWriter& data) {
     const auto body = decode<TurnMessage>(envelope.body);
@@ -521,9 +553,10 @@ class HistoryTeller {
 tl::expected<RunHistory, std::string> tell_history(PartitionId partition, unsigned partitions,
                                                    const RunId& run,
                                                    const std::vector<Record>& records,
-                                                   ProgramSource& programs) {
+                                                   ProgramSource& programs,
+                                                   DeploymentNumber newest) {
   if (records.empty()) return tl::unexpected(std::string("there are no records"));
-  return HistoryTeller(partition, partitions, run, programs).tell(records);
+  return HistoryTeller(partition, partitions, run, programs, newest).tell(records);
 }
 
 }  // namespace sluice::core

@@ -49,10 +49,12 @@ struct RunHistory {
 
 // `records`: all of one run's records in order of seq (the journal's run_prev chain, reversed),
 // from the one that started it. `partitions`: of the whole database, for the ids of runs that this
-// one starts. Fails when they are not, with the reason.
+// one starts. `newest`: the run's deployment, which an event that another run published does not
+// name; 0: that of whoever published. Fails when they are not, with the reason.
 tl::expected<RunHistory, std::string> tell_history(PartitionId partition, unsigned partitions,
                                                    const RunId& run,
                                                    const std::vector<Record>& records,
-                                                   ProgramSource& programs);
+                                                   ProgramSource& programs,
+                                                   DeploymentNumber newest = 0);
 
 }  // namespace sluice::core

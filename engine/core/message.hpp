@@ -20,7 +20,7 @@ namespace sluice::core {
 enum class MessageKind : std::uint8_t {
   delivery = 1,      // DeliveryMessage, to the client's home
   publish = 2,       // PublishMessage, to the home of the event's ordering key
-  start = 3,         // StartMessage, to where the run will live
+  start = 3,         // StartMessage, to where the run will live, its gate if it has one
   ended = 4,         // EndedMessage, to the run whose step began the one that ended
   cancel = 5,        // CancelMessage, to a run that a step began
   turn = 9,          // TurnMessage, to the partition of its key
@@ -89,7 +89,7 @@ struct SubscribeMessage {
 };
 
 // An event of a flow for a topic. `topic` is the index in that deployment's program, which is the
-// sender's: the flows that the event starts are of the version that published it.
+// sender's: the flows that the event starts are of the newest version where it arrives.
 struct PublishMessage {
   static constexpr MessageKind kKind = MessageKind::publish;
   DeploymentNumber deployment = 0;

@@ -136,7 +136,13 @@ void Partition::Impl::need_programs(const Message& message, Needs& needs) const 
   if (!envelope) return;
   DeploymentNumber wanted = 0;
   if (envelope->kind == MessageKind::publish) {
-    if (const auto body = decode<PublishMessage>(envelope->body)) wanted = body->deployment;
+    if (const auto body = decode<PublishMessage>(envelope->body)) {
+      wanted = body->deployment;
+      const DeploymentNumber newest = version_for(*body);
+      if (newest != wanted && programs.unit(newest) == nullptr) {
+        needs.deployments.push_back(newest);
+      }
+    }
   } else if (envelope->kind == MessageKind::start) {
     if (const auto body = decode<StartMessage>(envelope->body)) wanted = body->deployment;
   } else if (envelope->kind == MessageKind::turn) {

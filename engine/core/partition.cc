@@ -87,6 +87,11 @@ Record Partition::make_advance(TimeUs now) const {
   SLUICE_CHECK(first && first->due <= now);
   const RunEntry* entry = impl_->find_run(first->run);
   SLUICE_CHECK(entry != nullptr);
+  const TimerNumber number = TimerNumber::from_n(first->n);
+  const Move move = static_cast<Move>(number.step);
+  if (number.kind == TimerNumber::Kind::admission && (move == Move::hear || move == Move::join)) {
+    if (auto join = impl_->make_join(*entry, move)) return std::move(*join);
+  }
   return make_record(entry->tenant, Advance{now, first->run, first->n});
 }
 
@@ -216,13 +221,17 @@ std::string Partition::Impl::why_stuck(const RunEntry& entry) const {
   if (nothing && entry.run->open_receives().empty()) {
     return "no step is open, no timer, and it waits for no signal";
   }
-  const auto waiting = entry.run->open_steps();
-  if (waiting.size() != entry.steps.size()) {
-    return "its program waits for " + std::to_string(waiting.size()) + " steps, " +
+  const auto called_off = entry.run->called_off();
+  const std::size_t waiting = entry.run->open_steps().size() + called_off.size();
+  if (waiting != entry.steps.size()) {
+    return "its program waits for " + std::to_string(waiting) + " steps, " +
            std::to_string(entry.steps.size()) + " are open";
   }
   for (const StepEntry& step : entry.steps) {
-    if (!entry.run->is_open({step.id})) return "its program does not wait for " + step.path;
+    const bool off =
+        std::find(called_off.begin(), called_off.end(), vm::StepId{step.id}) != called_off.end();
+    if (off != (step.status == StepStatus::called_off)) return step.path + " is called off, or not";
+    if (!off && !entry.run->is_open({step.id})) return "its program does not wait for " + step.path;
     const bool asleep = step.status == StepStatus::backoff;
     const bool will_wake = timers.count({step.backoff_due, entry.id,
                                          TimerNumber{TimerNumber::Kind::backoff, step.id}.n()}) > 0;
@@ -263,8 +272,9 @@ RunRow Partition::Impl::run_row(const RunEntry& entry) const {
                         std::all_of(entry.steps.begin(), entry.steps.end(), [](const StepEntry& s) {
                           return s.status == StepStatus::backoff;
                         });
-  const bool works = std::any_of(entry.steps.begin(), entry.steps.end(),
-                                 [](const StepEntry& s) { return s.status != StepStatus::run; });
+  const bool works = std::any_of(entry.steps.begin(), entry.steps.end(), [](const StepEntry& s) {
+    return s.status != StepStatus::run && s.status != StepStatus::called_off;
+  });
   row.state = phase == vm::Phase::compensating || phase == vm::Phase::failing
                   ? RunState::compensating
               : retrying ? RunState::retrying

@@ -209,7 +209,7 @@ class Partition {
 
   // ---- time.
   // The first timer in (due, run, n) order: when record time reaches its due, the shell journals
-  // make_advance(). Null: nothing waits.
+  // make_advance(): an Advance, or the Join for which that timer stands. Null: nothing waits.
   std::optional<Timer> next_timer() const;
   std::optional<TimeUs> next_due() const;
   // REQUIRES: next_timer() and now >= its due.

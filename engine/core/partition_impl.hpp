@@ -208,23 +208,37 @@ class Partition::Impl final : private vm::Host {
 
   // ---- children.cc: events that runs publish, and runs that they start
   bool takes_messages() override;
-  std::string new_run(const std::optional<std::string>& client) override;
-  RunId next_started(const std::optional<std::string>& client);
+  bool takes_notify(const vm::Notify& command) override;
+  std::string new_run(const vm::StartRun& start) override;
+  RunId next_started(std::uint32_t flow, std::string_view client,
+                     std::span<const vm::Value> arguments);
   tl::expected<void, Fault> render_message(Activation& activation, std::size_t index) const;
+  struct Published {
+    std::uint32_t topic = 0;
+    vm::Value data;
+  };
+  DeploymentNumber version_for(const PublishMessage& body) const;
+  tl::expected<Published, std::string> published(const LoadedProgram& from,
+                                                 const LoadedProgram& to,
+                                                 const PublishMessage& body) const;
   void publish(Context& context, const RunEntry& entry, const vm::Publish& command,
                std::string_view key, std::string_view data);
   void start_detached(Context& context, const RunEntry& entry, const vm::StartRun& command,
                       std::string_view data);
-  void start_child(Context& context, RunEntry& entry, StepEntry& step, std::string_view data);
-  // The step's run, or its attempt, is no longer wanted.
-  void call_off(Context& context, const RunEntry& entry, const StepEntry& step,
-                std::string_view why);
+  void start_child(Context& context, RunEntry& entry, StepEntry& step,
+                   std::span<const vm::Value> arguments, std::string_view data);
+  // The step's run is no longer wanted. The step is over once that is.
+  void call_child_off(Context& context, const RunEntry& entry, StepEntry& step,
+                      std::string_view why, StepInput input);
+  static const StepEntry* told_step(const RunEntry& entry, const EndedMessage& body,
+                                    const RunId& child);
   // How a run came to its end, for the one whose step began it.
   struct Ending {
     const vm::Finish* finish = nullptr;  // null: it was given up
     vm::Failure why;                     // without an outcome
   };
-  void tell_parent(Context& context, const RunEntry& entry, const Ending& ending);
+  void tell_parent(Context& context, const RunEntry& entry, const Follower& who,
+                   const Ending& ending);
 
   // ---- gates.cc: `concurrency`
   // The gate that a new run passes, and the partition that keeps it; nothing: none bounds it.
@@ -252,6 +266,12 @@ class Partition::Impl final : private vm::Host {
   void forget_move(RunEntry& entry);
   void forget_expiry(RunEntry& entry);
   void fire_admission(Context& context, RunEntry& entry, Move move);
+  // Ends a run from outside, begun or not; `before_commands` as of work().
+  template <class Before>
+  void cut_short(Context& context, RunEntry& entry, Seq cause, vm::CancelKind kind,
+                 const std::string& why, Before before_commands);
+  void cut_short(Context& context, RunEntry& entry, Seq cause, vm::CancelKind kind,
+                 const std::string& why);
   // Ends a run that has not begun, or not ended.
   void turn_away(Context& context, RunEntry& entry, Seq cause, vm::CancelKind kind,
                  std::string why);
@@ -266,6 +286,31 @@ class Partition::Impl final : private vm::Host {
   void want_presence_again(Effects& effects) const;
   // Nobody but the engine sends it.
   static bool is_engines(const vm::Program& program, std::uint32_t event);
+
+  // ---- joins.cc: `concurrency … joins`
+  struct Hearing {
+    Join::What what{};
+    const RunEntry* other = nullptr;
+  };
+  const RunEntry* listener_of(const Gate& gate) const;
+  std::optional<Hearing> next_to_hear(const Gate& gate, const RunEntry& listener) const;
+  void settle_hearing(Context& context, Gate& gate);
+  bool is_deaf(const Gate& gate, const vm::Program& program, std::uint32_t flow,
+               std::span<const vm::Value> arguments) const;
+  bool ends_later(const RunEntry& entry) const;
+  void leave_later(Context& context, RunEntry& entry, vm::CancelKind kind, std::string why);
+  static void give_place_up(Gate& gate, const RunEntry& entry);
+  void give_back(Context& context, RunEntry& entry);
+  void forget_heard(Context& context, Gate& gate, const RunEntry& entry);
+  void take_joined(Context& context, RunEntry& entry, const std::string& other);
+  static bool was_to_leave(const RunEntry& entry);
+  void stay(Context& context, RunEntry& entry);
+  std::optional<Record> make_join(const RunEntry& entry, Move move) const;
+  bool is_due(const Join& join, const RunEntry& entry, const Record& record) const;
+  tl::expected<void, ApplyError> on_join(Context& context);
+  void hear(Context& context, RunEntry& entry, const Join& body);
+  void unhear(Context& context, RunEntry& entry, const Join& body);
+  void join(Context& context, RunEntry& entry, const RunId& other);
 
   // ---- schedules.cc
   std::vector<ScheduledFlow> schedules() const;
@@ -298,6 +343,10 @@ class Partition::Impl final : private vm::Host {
   void perform(Context& context, Activation& activation);
   std::uint64_t args_digest(const vm::StepSite& site, Seq opened, std::string_view json) const;
   void tell(Context& context, const RunEntry& entry, const vm::Notify& command, std::string json);
+  // The client or group that it is for, as the partitions call it; empty: nobody, or a run.
+  static std::string notified(const RunEntry& entry, const vm::Notify& command);
+  // That one's home; nothing: nobody is told.
+  std::optional<PartitionId> notified_home(const RunEntry& entry, const vm::Notify& command) const;
   void start_step(Context& context, RunEntry& entry, vm::StartStep& command, std::string json,
                   std::string hedge_json, std::string_view data);
   // Opens the step's next attempt, and sets when it is hedged.
@@ -306,6 +355,7 @@ class Partition::Impl final : private vm::Host {
   void revoke_attempts(Context& context, const RunEntry& entry, const StepEntry& step,
                        std::string_view why, std::uint32_t kept = 0);
   void cancel_step(Context& context, RunEntry& entry, StepNumber step, std::string_view why);
+  void drop_step(Context& context, RunEntry& entry, StepNumber step, std::string_view why);
   void end_step(Context& context, RunEntry& entry, StepNumber step, StepInput input);
   void start_timer(Context& context, RunEntry& entry, vm::StartTimer& command);
   void end_timer(RunEntry& entry, StepNumber timer);

@@ -72,6 +72,8 @@ std::string_view kind_name(Kind kind) {
       return "core";
     case Kind::takeover:
       return "takeover";
+    case Kind::join:
+      return "join";
   }
   return "unknown";
 }
@@ -397,6 +399,31 @@ template <>
 std::optional<Takeover> decode<Takeover>(std::string_view bytes) {
   return read_body<Takeover>(bytes,
                              [](Reader& reader, Takeover& body) { body.epoch = reader.varint(); });
+}
+
+std::string encode(const Join& body) {
+  return write_body(48 + body.data.size(), [&](Writer& writer) {
+    writer.u8(static_cast<std::uint8_t>(body.what));
+    writer.id(body.run);
+    writer.id(body.other);
+    if (body.what != Join::What::signal) return;
+    writer.varint(body.event);
+    writer.bytes(body.data);
+  });
+}
+
+template <>
+std::optional<Join> decode<Join>(std::string_view bytes) {
+  return read_body<Join>(bytes, [](Reader& reader, Join& body) {
+    const std::uint8_t what = reader.u8();
+    if (what < 1 || what > 3) reader.fail();
+    body.what = static_cast<Join::What>(what);
+    body.run = reader.id<RunId>();
+    body.other = reader.id<RunId>();
+    if (body.what != Join::What::signal) return;
+    body.event = reader.varint32();
+    body.data = reader.bytes();
+  });
 }
 
 ChainLink::ChainLink(const Hash128& previous) : hasher_(kChainKey) {

@@ -43,6 +43,7 @@ enum class Kind : std::uint16_t {
   erase = 21,
   core = 22,
   takeover = 23,
+  join = 24,
 };
 // Whether it came from outside, so that its id is an event's (make_event_id).
 constexpr bool is_named(Kind kind) {
@@ -282,7 +283,24 @@ std::string encode(const DeploymentRecord& body);
 std::string encode(const Message& body);
 std::string encode(const MessageAck& body);
 std::string encode(const CoreSwitch& body);
+// Under `concurrency … joins`, between a run under way and one that waits to begin, made like an
+// advance when the time has come. Each is of one run's history: `run`'s.
+struct Join {
+  static constexpr Kind kKind = Kind::join;
+  enum class What : std::uint8_t {
+    signal = 1,      // the event of `other`, which waits, becomes a signal of `run`
+    taken_back = 2,  // `other` does not wait any more: that signal goes, if it is still there
+    joined = 3,      // `run` waited, and its event went to `other`
+  };
+  What what = What::signal;
+  RunId run;
+  RunId other;
+  std::uint32_t event = 0;  // of `signal`: index in the program of `run`
+  std::string_view data;    // likewise: encode_value of the event
+};
+
 std::string encode(const Takeover& body);
+std::string encode(const Join& body);
 
 // Nothing when the bytes are not what `encode` writes: cut, too long, an unknown version, a number
 // out of range. Never reads outside `bytes`. Defined for each struct above.
@@ -322,6 +340,8 @@ template <>
 std::optional<CoreSwitch> decode<CoreSwitch>(std::string_view bytes);
 template <>
 std::optional<Takeover> decode<Takeover>(std::string_view bytes);
+template <>
+std::optional<Join> decode<Join>(std::string_view bytes);
 
 // The record's kind and encoded body; seq, time and core are given when it is taken.
 template <class Body>

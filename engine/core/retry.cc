@@ -85,6 +85,8 @@ std::string_view step_status_name(StepStatus status) {
       return "cancelled";
     case StepStatus::run:
       return "run";
+    case StepStatus::called_off:
+      return "called_off";
   }
   return "unknown";
 }
@@ -119,6 +121,8 @@ std::string_view step_input_name(StepInput input) {
       return "spoke";
     case StepInput::failed_beside:
       return "failed_beside";
+    case StepInput::gone:
+      return "gone";
   }
   return "unknown";
 }

@@ -7,8 +7,9 @@
 namespace sluice::core {
 namespace {
 
-// Version history: 3: ends with RunEntry::away_since, only where that is not 0, so that all other
-// runs are as in 2, and have the hash they had.
+// Version history: 3: ends with RunEntry::away_since, only where that is not 0, and has what
+// `concurrency … joins` keeps, marked in the byte of the run's place: all other runs are as in 2,
+// and have the hash they had.
 constexpr std::uint8_t kRowVersion = 3;
 constexpr std::uint8_t kRowVersionOldest = 2;
 
@@ -32,6 +33,11 @@ OpenAttempt read_attempt(Reader& reader) {
   return attempt;
 }
 
+// Whether the step is a run.
+bool has_child(StepStatus status) {
+  return status == StepStatus::run || status == StepStatus::called_off;
+}
+
 void write_step(Writer& writer, const StepEntry& step, bool texts) {
   writer.varint(step.id);
   writer.varint(step.site);
@@ -46,7 +52,7 @@ void write_step(Writer& writer, const StepEntry& step, bool texts) {
   writer.svarint(step.block_due);
   writer.fixed64(step.args_digest);
   writer.bytes(step.last_failure);
-  if (step.status == StepStatus::run) writer.id(step.child);
+  if (has_child(step.status)) writer.id(step.child);
   // Most steps are never hedged.
   const bool hedged =
       step.hedge_due != 0 || step.hedge_digest != 0 || step.last_attempt != step.tries;
@@ -71,7 +77,7 @@ StepEntry read_step(Reader& reader) {
   step.site = reader.varint32();
   const std::uint8_t status = reader.u8();
   step.status = static_cast<StepStatus>(status);
-  const bool kept = (status >= 1 && status <= 3) || step.status == StepStatus::run;
+  const bool kept = (status >= 1 && status <= 3) || has_child(step.status);
   if (!kept) reader.fail();  // only open steps are
   step.first = read_attempt(reader);
   step.last_attempt = step.tries = step.first.attempt;
@@ -84,7 +90,7 @@ StepEntry read_step(Reader& reader) {
   step.block_due = reader.svarint();
   step.args_digest = reader.fixed64();
   step.last_failure = reader.bytes();
-  if (step.status == StepStatus::run) step.child = reader.id<RunId>();
+  if (has_child(step.status)) step.child = reader.id<RunId>();
   if (reader.flag()) {
     step.second = read_attempt(reader);
     step.last_attempt = reader.varint32();
@@ -119,8 +125,56 @@ TimerEntry read_timer(Reader& reader) {
   return timer;
 }
 
+// Bits beside a run's place, of what follows its admission.
+constexpr std::uint8_t kIsHeard = 0x80, kHasFollowers = 0x40;
+
+std::uint8_t joins_of(const Admission& admission) {
+  if (admission.place == Place::none) return 0;
+  const bool heard = !admission.heard_by.is_nil() || admission.place == Place::leaving;
+  return static_cast<std::uint8_t>((heard ? kIsHeard : 0) |
+                                   (admission.followers.empty() ? 0 : kHasFollowers));
+}
+
+void write_joins(Writer& writer, const Admission& admission) {
+  const std::uint8_t has = joins_of(admission);
+  if ((has & kIsHeard) != 0) {
+    writer.id(admission.heard_by);
+    writer.u8(static_cast<std::uint8_t>(admission.leave_kind));
+    writer.bytes(admission.leave_why);
+  }
+  if ((has & kHasFollowers) == 0) return;
+  writer.varint(admission.followers.size());
+  for (const Follower& each : admission.followers) {
+    writer.id(each.parent);
+    writer.varint(each.step);
+    writer.id(each.child);
+    writer.varint(each.deployment);
+  }
+}
+
+void read_joins(Reader& reader, std::uint8_t has, Admission& admission) {
+  if ((has & kIsHeard) != 0) {
+    admission.heard_by = reader.id<RunId>();
+    const std::uint8_t kind = reader.u8();
+    if (kind > static_cast<std::uint8_t>(vm::CancelKind::joined)) reader.fail();
+    admission.leave_kind = static_cast<vm::CancelKind>(kind);
+    admission.leave_why = reader.bytes();
+  }
+  if ((has & kHasFollowers) == 0) return;
+  const std::uint64_t followers = reader.count(34);
+  for (std::uint64_t i = 0; i < followers && reader.ok(); ++i) {
+    Follower& each = admission.followers.emplace_back();
+    each.parent = reader.id<RunId>();
+    each.step = reader.varint32();
+    each.child = reader.id<RunId>();
+    each.deployment = reader.varint32();
+  }
+}
+
 void write_admission(Writer& writer, const Admission& admission) {
-  writer.u8(static_cast<std::uint8_t>(admission.place));
+  writer.u8(
+      static_cast<std::uint8_t>(static_cast<std::uint8_t>(admission.place) | joins_of(admission)));
+  write_joins(writer, admission);
   if (admission.place == Place::none) return;
   writer.hash(admission.gate);
   writer.varint(admission.ticket);
@@ -133,15 +187,17 @@ void write_admission(Writer& writer, const Admission& admission) {
 
 Admission read_admission(Reader& reader) {
   Admission admission;
-  const std::uint8_t place = reader.u8();
-  if (place > static_cast<std::uint8_t>(Place::inside)) reader.fail();
+  const std::uint8_t has = reader.u8();
+  const std::uint8_t place = has & static_cast<std::uint8_t>(~(kIsHeard | kHasFollowers));
+  if (place > static_cast<std::uint8_t>(Place::joining)) reader.fail();
+  read_joins(reader, has, admission);
   admission.place = static_cast<Place>(place);
   if (admission.place == Place::none) return admission;
   admission.gate = reader.hash();
   admission.ticket = reader.varint();
   admission.expires = reader.svarint();
   const std::uint8_t move = reader.u8();
-  if (move > static_cast<std::uint8_t>(Move::begin)) reader.fail();
+  if (move > static_cast<std::uint8_t>(Move::join)) reader.fail();
   admission.move = static_cast<Move>(move);
   if (admission.move == Move::none) return admission;
   admission.move_due = reader.svarint();
@@ -368,12 +424,11 @@ std::unique_ptr<RunEntry> decode_run(std::string_view row, const LoadedProgram& 
   entry->run.emplace(std::move(*run));
   const vm::Program& program = loaded.program();
   entry->loaded = &loaded;
-  const bool fits =
-      entry->flow < program.flows.size() &&
-      std::all_of(entry->steps.begin(), entry->steps.end(), [&](const StepEntry& s) {
-        return s.site < program.steps.size() &&
-               program.steps[s.site].flow.has_value() == (s.status == StepStatus::run);
-      });
+  const bool fits = entry->flow < program.flows.size() &&
+                    std::all_of(entry->steps.begin(), entry->steps.end(), [&](const StepEntry& s) {
+                      return s.site < program.steps.size() &&
+                             program.steps[s.site].flow.has_value() == has_child(s.status);
+                    });
   if (!fits) {
     why = "it names parts that its program does not have";
     return nullptr;

@@ -21,6 +21,7 @@ enum class StepStatus : std::uint8_t {
   failed = 5,
   cancelled = 6,
   run = 7,  // not a task: the run that it began goes on
+  called_off = 8,  // likewise, and is being undone
 };
 
 enum class StepInput : std::uint8_t {
@@ -38,6 +39,7 @@ enum class StepInput : std::uint8_t {
   hedge_over,     // another attempt begins beside the first
   spoke,          // one of a stream's attempts speaks: there is no other
   failed_beside,  // one of two attempts ended without an answer: the other goes on
+  gone,           // the run that was called off is over
 };
 
 struct StepRow {
@@ -72,8 +74,10 @@ inline constexpr StepRow kStepRows[] = {
     {StepStatus::none, StepInput::start_run, StepStatus::run},
     {StepStatus::run, StepInput::done, StepStatus::done},
     {StepStatus::run, StepInput::failed_last, StepStatus::failed},
-    {StepStatus::run, StepInput::within_over, StepStatus::failed},
-    {StepStatus::run, StepInput::cancel, StepStatus::cancelled},
+    {StepStatus::run, StepInput::within_over, StepStatus::called_off},
+    {StepStatus::run, StepInput::cancel, StepStatus::called_off},
+    {StepStatus::called_off, StepInput::gone, StepStatus::cancelled},
+    {StepStatus::called_off, StepInput::cancel, StepStatus::cancelled},
 };
 inline constexpr std::size_t kStepRowCount = std::size(kStepRows);
 

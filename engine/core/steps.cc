@@ -49,7 +49,8 @@ void Partition::Impl::start_step(Context& context, RunEntry& entry, vm::StartSte
   }
   if (command.site->flow) {
     transition(step, StepInput::start_run);
-    start_child(context, entry, entry.steps.emplace_back(std::move(step)), data);
+    StepEntry& added = entry.steps.emplace_back(std::move(step));
+    start_child(context, entry, added, command.arguments, data);
     return;
   }
   transition(step, StepInput::start);
@@ -82,8 +83,18 @@ void Partition::Impl::cancel_step(Context& context, RunEntry& entry, StepNumber 
                                   std::string_view why) {
   StepEntry* step = entry.find_step(number);
   SLUICE_CHECK(step != nullptr);
-  call_off(context, entry, *step, why);
+  if (step->status == StepStatus::run) {
+    return call_child_off(context, entry, *step, why, StepInput::cancel);
+  }
+  revoke_attempts(context, entry, *step, why);
   end_step(context, entry, number, StepInput::cancel);
+}
+
+// With the run itself.
+void Partition::Impl::drop_step(Context& context, RunEntry& entry, StepNumber number,
+                                std::string_view why) {
+  cancel_step(context, entry, number, why);
+  if (entry.find_step(number) != nullptr) end_step(context, entry, number, StepInput::cancel);
 }
 
 void Partition::Impl::end_step(Context& context, RunEntry& entry, StepNumber number,

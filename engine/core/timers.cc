@@ -68,15 +68,10 @@ void Partition::Impl::fire_flow_timeout(Context& context, RunEntry& entry) {
   const vm::FlowInfo& flow = entry.loaded->program().flows[entry.flow];
   const std::string message =
       "the flow took longer than " + std::to_string(flow.timeout_ms) + " ms";
-  work(
-      context, entry, entry.first_seq,
-      [&](vm::Run& run, vm::Commands& commands) {
-        return run.cancel(vm::CancelKind::timed_out, message, commands);
-      },
-      [&] {
-        clear_timer(entry.flow_due, entry.id, {TimerNumber::Kind::flow_timeout, 0});
-        entry.flow_due = 0;
-      });
+  cut_short(context, entry, entry.first_seq, vm::CancelKind::timed_out, message, [&] {
+    clear_timer(entry.flow_due, entry.id, {TimerNumber::Kind::flow_timeout, 0});
+    entry.flow_due = 0;
+  });
 }
 
 void Partition::Impl::fire_on_failure(Context& context, RunEntry& entry) {
@@ -97,6 +92,7 @@ void Partition::Impl::fire_within(Context& context, RunEntry& entry, StepNumber 
   const bool begun =
       step->status == StepStatus::granted || (step->status == StepStatus::open && is_safe(site));
   const bool unsure = begun || step->maybe_happened;
+  const bool child = step->status == StepStatus::run;
   vm::Failure failure{std::string(vm::failure_kind::kTimedOut),
                       "the step took longer than " + std::to_string(site.within_ms) + " ms", "",
                       step->first.attempt};
@@ -104,10 +100,15 @@ void Partition::Impl::fire_within(Context& context, RunEntry& entry, StepNumber 
   work(
       context, entry, step->started,
       [&](vm::Run& run, vm::Commands& commands) {
-        must_wait(run.step_failed({number}, failure, unsure, commands));
+        must_wait(child ? run.step_called_off({number}, failure, commands)
+                        : run.step_failed({number}, failure, unsure, commands));
       },
       [&] {
-        call_off(context, entry, *entry.find_step(number), "timed_out");
+        StepEntry& over = *entry.find_step(number);
+        if (child) {
+          return call_child_off(context, entry, over, "timed_out", StepInput::within_over);
+        }
+        revoke_attempts(context, entry, over, "timed_out");
         end_step(context, entry, number, StepInput::within_over);
       });
 }

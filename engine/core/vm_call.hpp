@@ -64,6 +64,32 @@ void Partition::Impl::work(Context& context, RunEntry& entry, Seq cause, Input i
   work(context, entry, cause, std::move(input), [] {});
 }
 
+template <class Before>
+void Partition::Impl::cut_short(Context& context, RunEntry& entry, Seq cause, vm::CancelKind kind,
+                                const std::string& why, Before before_commands) {
+  if (!ends_later(entry)) {
+    work(
+        context, entry, cause,
+        [&](vm::Run& run, vm::Commands& commands) { run.cancel(kind, why, commands); },
+        before_commands);
+    return;
+  }
+  touch(entry);
+  note_record(context, entry, cause);
+  if (!is_sound(context.record.verdict)) {
+    settle_faulted(context, entry,
+                   "the record is " + std::string(verdict_name(context.record.verdict)));
+    return;
+  }
+  before_commands();
+  leave_later(context, entry, kind, why);
+}
+
+inline void Partition::Impl::cut_short(Context& context, RunEntry& entry, Seq cause,
+                                       vm::CancelKind kind, const std::string& why) {
+  cut_short(context, entry, cause, kind, why, [] {});
+}
+
 // The partition and the VM keep the open steps each for itself; should they ever differ, the run is
 // given up rather than left to wait for ever.
 inline void must_wait(bool waited) {

@@ -138,7 +138,25 @@ create or replace function verdict_word(verdict int2) returns text language sql 
   $$;
 )sql";
 
-constexpr Migration kMigrations[] = {{1, kFirst}, {2, kOverrides}, {3, kParked}};
+// Runs that join another, and the records by which they do.
+constexpr const char* kJoined = R"sql(
+alter table run add column joined uuid;
+create or replace function kind_word(kind int2) returns text language sql immutable as $$
+  select coalesce((array['event','start','signal','cancel','message','message_ack','granted','done',
+    'failed','lapsed','verdict','advance','continue','presence','subscribe','unsubscribe','cron',
+    'deployment','migrate','admin','erase','core','takeover','join'])[kind], 'unknown') $$;
+create or replace function state_word(state int2) returns text language sql immutable as $$
+  select coalesce((array['running','waiting','retrying','compensating','completed','failed',
+    'cancelled','superseded','joined'])[state], 'unknown') $$;
+create or replace view v_run as
+  select r.run, t.name as tenant, r.client, r.flow, state_word(r.state) as state, r.step, r.attempt,
+    r.started, r.ended, r.wake_at, r.why, r.outcome_name as outcome, r.correlation, r.part,
+    encode(d.hash, 'hex') as version, r.as_of, r.joined
+  from run r left join tenant t on t.id = r.tenant
+    left join deployment d on d.number = r.deployment;
+)sql";
+
+constexpr Migration kMigrations[] = {{1, kFirst}, {2, kOverrides}, {3, kParked}, {4, kJoined}};
 
 }  // namespace
 

@@ -6,7 +6,7 @@ namespace {
 constexpr const char* kColumns =
     "run, as_of, last_seq, tenant, deployment, flow, client, state, step, attempt, wake_at, "
     "started,"
-    " ended, why, correlation, outcome_name, outcome_json";
+    " ended, why, correlation, outcome_name, outcome_json, joined";
 
 core::RunRow row_of(const Rows& r, int i) {
   core::RunRow row;
@@ -27,6 +27,7 @@ core::RunRow row_of(const Rows& r, int i) {
   row.correlation = r.text(i, 14);
   row.outcome_name = r.text(i, 15);
   row.outcome_json = r.text(i, 16);
+  if (!r.is_null(i, 17)) row.joined = r.id<core::RunId>(i, 17);
   return row;
 }
 
@@ -40,7 +41,7 @@ struct RunColumns {
       tenant{PgType::int4}, deployment{PgType::int4}, flow{PgType::text}, client{PgType::text},
       state{PgType::int2}, step{PgType::text}, attempt{PgType::int4}, wake{PgType::timestamptz},
       started{PgType::timestamptz}, ended{PgType::timestamptz}, why{PgType::text},
-      correlation{PgType::text}, outcome{PgType::text}, json{PgType::text};
+      correlation{PgType::text}, outcome{PgType::text}, json{PgType::text}, joined{PgType::uuid};
 
   void add(const core::RunRow& row) {
     run.add_id(row.run);
@@ -61,6 +62,7 @@ struct RunColumns {
     correlation.add_bytes(row.correlation);
     outcome.add_bytes(row.outcome_name);
     json.add_bytes(row.outcome_json);
+    row.joined.is_nil() ? joined.add_null() : joined.add_id(row.joined);
   }
 };
 
@@ -73,15 +75,16 @@ Database::Result<void> write_runs(Database& database, const std::vector<core::Ru
   auto done = database.run_prepared(
       "write_runs",
       "insert into run (run, part, as_of, last_seq, tenant, deployment, flow, client, state, step,"
-      " attempt, wake_at, started, ended, why, correlation, outcome_name, outcome_json)"
+      " attempt, wake_at, started, ended, why, correlation, outcome_name, outcome_json, joined)"
       " select * from unnest($1::uuid[], $2::int2[], $3::int8[], $4::int8[], $5::int4[],"
       " $6::int4[], $7::text[], $8::text[], $9::int2[], $10::text[], $11::int4[],"
       " $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::text[], $16::text[],"
-      " $17::text[], $18::text[])"
+      " $17::text[], $18::text[], $19::uuid[])"
       " on conflict (run) do update set as_of = excluded.as_of, last_seq = excluded.last_seq,"
       " state = excluded.state, step = excluded.step, attempt = excluded.attempt,"
       " wake_at = excluded.wake_at, ended = excluded.ended, why = excluded.why,"
-      " outcome_name = excluded.outcome_name, outcome_json = excluded.outcome_json"
+      " outcome_name = excluded.outcome_name, outcome_json = excluded.outcome_json,"
+      " joined = excluded.joined"
       " where run.as_of < excluded.as_of",
       Params()
           .array(c.run)
@@ -101,7 +104,8 @@ Database::Result<void> write_runs(Database& database, const std::vector<core::Ru
           .array(c.why)
           .array(c.correlation)
           .array(c.outcome)
-          .array(c.json));
+          .array(c.json)
+          .array(c.joined));
   if (!done) return tl::unexpected(done.error());
   return {};
 }

@@ -21,6 +21,7 @@ RunState state_of(const core::RunRow& row) {
   state.ended = core::is_final(row.state);
   state.outcome_name = row.outcome_name;
   state.outcome_json = row.outcome_json;
+  state.joined = row.joined;
   return state;
 }
 

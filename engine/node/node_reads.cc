@@ -41,7 +41,7 @@ Delivery message_of(core::Delivery&& stored, const std::string& tenant) {
 }
 
 std::optional<core::RunState> state_of(const std::string& word) {
-  for (int i = 1; i <= static_cast<int>(core::RunState::superseded); ++i) {
+  for (int i = 1; i <= static_cast<int>(core::RunState::joined); ++i) {
     const auto state = static_cast<core::RunState>(i);
     if (core::run_state_word(state) == word) return state;
   }
@@ -94,6 +94,7 @@ RunRow Node::Impl::present(const core::RunRow& row) const {
   out.correlation = row.correlation;
   out.outcome_name = row.outcome_name;
   out.outcome_json = row.outcome_json;
+  out.joined = row.joined;
   find_unserved(row, out);
   return out;
 }
@@ -225,7 +226,7 @@ tl::expected<History, Refusal> tell(Node::Impl& impl, const ReadPool::Desk& mine
   history.complete = records->complete;
   if (!records->complete) return history;  // without its beginning a run cannot be told
   auto told = core::tell_history(partition, impl.shared->cluster.partitions, row.run,
-                                 records->records, *mine.programs);
+                                 records->records, *mine.programs, row.deployment);
   if (!told) {
     return tl::unexpected(Refusal{"internal", "the history cannot be told: " + told.error(), 0});
   }

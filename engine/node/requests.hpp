@@ -193,6 +193,7 @@ struct RunState {
   bool ended = false;
   std::string outcome_name;  // when ended with an outcome
   std::string outcome_json;
+  core::RunId joined;  // of state `joined`: the run that it joined; else nil
 };
 
 // A live stream of one of the client's runs went on (stream_desk.hpp). Ephemeral: a socket that is
@@ -258,6 +259,7 @@ struct RunRow {
   std::string correlation;
   std::string outcome_name;
   std::string outcome_json;
+  core::RunId joined;  // of state `joined`; else nil
 };
 struct RunQuery {
   std::string tenant;  // empty: all

@@ -169,6 +169,7 @@ void append_json(const Rehearsal& rehearsal, const core::RunHistory& history, st
                      quoted(row.flow), core::run_state_word(row.state),
                      (row.ended - row.started) / core::kUsPerMs);
   if (!row.why.empty()) out += fmt::format(R"(,"why":{})", quoted(row.why));
+  if (!row.joined.is_nil()) out += fmt::format(R"(,"joined":"{}")", to_text(row.joined));
   if (!row.outcome_name.empty()) {
     out += fmt::format(R"(,"outcome":{{"name":{},"data":{}}})", quoted(row.outcome_name),
                        row.outcome_json);

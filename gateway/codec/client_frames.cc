@@ -237,6 +237,7 @@ void append_run(std::string& out, const RunFrame& frame) {
   if (!frame.step.empty()) append_text(out, "step", frame.step);
   if (frame.attempt > 0) append_count(out, "attempt", frame.attempt);
   if (!frame.why.empty()) append_text(out, "why", frame.why);
+  if (!frame.joined.empty()) append_text(out, "joined", frame.joined);
   out += '}';
 }
 

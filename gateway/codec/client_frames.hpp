@@ -122,6 +122,7 @@ struct RunFrame {
   std::string_view step;
   std::uint32_t attempt = 0;
   std::string_view why;
+  std::string_view joined;  // of state `joined`: the run that answers
 };
 void append_run(std::string& out, const RunFrame& frame);
 

@@ -64,7 +64,7 @@ class ClientSession final : public WebsocketSession,
                   const tl::expected<node::RunRow, node::Refusal>& row);
   void on_run(const node::RunState& state);
   void send_run(const core::RunId& run, std::string_view state, std::string_view step,
-                std::uint32_t attempt, std::string_view why);
+                std::uint32_t attempt, std::string_view why, const core::RunId& joined);
   void accept_watch(std::string_view id, const core::RunId& run, std::string_view correlation);
   void refresh(const FrameFields& frame);
 

@@ -130,7 +130,7 @@ void ClientSession::on_watched(const core::RunId& run, const std::string& id,
                : reject(id, row.error());
   }
   accept_watch(id, run, row->correlation);
-  send_run(run, row->state, row->step, row->attempt, row->why);
+  send_run(run, row->state, row->step, row->attempt, row->why, row->joined);
   known->second.told = true;
   const auto meanwhile = std::exchange(known->second.meanwhile, std::nullopt);
   if (row->ended_us != 0) {
@@ -148,7 +148,7 @@ void ClientSession::on_run(const node::RunState& state) {
     known->second.meanwhile = state;
     return;
   }
-  send_run(state.run, state.state, state.step, state.attempt, state.why);
+  send_run(state.run, state.state, state.step, state.attempt, state.why, state.joined);
   if (!state.ended) return;
   const core::RunId run = state.run;
   watches_.erase(known);
@@ -174,14 +174,17 @@ void ClientSession::accept_watch(std::string_view id, const core::RunId& run,
 }
 
 void ClientSession::send_run(const core::RunId& run, std::string_view state, std::string_view step,
-                             std::uint32_t attempt, std::string_view why) {
+                             std::uint32_t attempt, std::string_view why,
+                             const core::RunId& joined) {
   run_text_ = core::to_text(run);
+  const std::string joined_text = joined.is_nil() ? std::string() : core::to_text(joined);
   send([&](std::string& out) {
     append_run(out, {.run = run_text_,
                      .state = state == "running" ? "started" : state,
                      .step = step,
                      .attempt = attempt,
-                     .why = why});
+                     .why = why,
+                     .joined = joined_text});
   });
 }
 

@@ -16,9 +16,10 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr std::string_view kFinal[] = {"completed", "failed", "cancelled", "superseded"};
-constexpr std::string_view kStates[] = {"running",   "waiting", "retrying",  "compensating",
-                                        "completed", "failed",  "cancelled", "superseded"};
+constexpr std::string_view kFinal[] = {"completed", "failed", "cancelled", "superseded", "joined"};
+constexpr std::string_view kStates[] = {"running",      "waiting",    "retrying",
+                                        "compensating", "completed",  "failed",
+                                        "cancelled",    "superseded", "joined"};
 
 bool is_final(std::string_view state) {
   return std::find(std::begin(kFinal), std::end(kFinal), state) != std::end(kFinal);
@@ -47,6 +48,7 @@ void append_run(std::string& out, const node::RunRow& row) {
   if (!row.step.empty()) append_member(out, "step", row.step);
   if (row.attempt > 0) out += fmt::format(",\"attempt\":{}", row.attempt);
   if (!row.why.empty()) append_member(out, "why", row.why);
+  if (!row.joined.is_nil()) append_member(out, "joined", core::to_text(row.joined));
   append_member(out, "correlation", row.correlation);
   out += ",\"started\":" + time_json(row.started_us);
   if (row.ended_us != 0) out += ",\"ended\":" + time_json(row.ended_us);
@@ -66,6 +68,10 @@ void append_run(std::string& out, const node::RunRow& row) {
 struct Waiting {
   core::RunId run;
   std::string correlation;
+  std::string client;
+  core::RunId joined;  // the run that it joined, for whose end it waits now; else nil
+
+  const core::RunId& awaited() const { return joined.is_nil() ? run : joined; }
 };
 
 void answer_started(Exchange& exchange, const Waiting& waiting, bool duplicate) {
@@ -81,40 +87,73 @@ void answer_outcome(Exchange& exchange, const Waiting& waiting, std::string_view
   append_outcome(body, name, json);
   append_member(body, "state", state);
   if (!why.empty()) append_member(body, "why", why);
+  if (!waiting.joined.is_nil()) append_member(body, "joined", core::to_text(waiting.joined));
   append_member(body, "correlation", waiting.correlation);
   body += '}';
   exchange.respond_json(200, std::move(body));
 }
 
-// From `accepted` on: until the run ends or the time is up.
-void wait_for_outcome(const ExchangePtr& exchange, Waiting waiting, milliseconds at_most) {
+void await_end(const ExchangePtr& exchange, const Waiting& waiting);
+
+// The run has joined another, which answers for both; to the same client, it may.
+void follow(const ExchangePtr& exchange, Waiting waiting, const core::RunId& joined) {
   Shard& shard = exchange->shard();
-  exchange->when_time_is_up = [raw = exchange.get(), waiting] {
-    answer_started(*raw, waiting, false);
-  };
-  exchange->when_gone = [&shard, run = waiting.run, id = exchange->id()] {
+  shard.unwatch_run(waiting.run, exchange->id());
+  waiting.joined = joined;
+  shard.node().read_run("", joined,
+                        [shard = &shard, id = exchange->id(), waiting = std::move(waiting)](
+                            tl::expected<node::RunRow, node::Refusal> row) {
+                          const bool mine = row && row->client == waiting.client;
+                          shard->post([shard, id, waiting, mine] {
+                            const ExchangePtr open = shard->find_exchange(id);
+                            if (!open || open->answered()) return;
+                            if (mine) return await_end(open, waiting);
+                            answer_outcome(*open, waiting, "joined", "", "", "");
+                          });
+                        });
+}
+
+void end_wait(const ExchangePtr& exchange, const Waiting& waiting, std::string_view state,
+              const std::string& name, const std::string& json, const std::string& why,
+              const core::RunId& joined) {
+  const bool goes_on = !joined.is_nil() && waiting.joined.is_nil();
+  if (goes_on) return follow(exchange, waiting, joined);
+  answer_outcome(*exchange, waiting, state, name, json, why);
+}
+
+void await_end(const ExchangePtr& exchange, const Waiting& waiting) {
+  Shard& shard = exchange->shard();
+  exchange->when_gone = [&shard, run = waiting.awaited(), id = exchange->id()] {
     shard.unwatch_run(run, id);
   };
-  exchange->wait(at_most);
-  shard.watch_run(waiting.run, exchange->id(),
+  shard.watch_run(waiting.awaited(), exchange->id(),
                   [weak = std::weak_ptr(exchange), waiting](const node::RunState& state) {
                     const auto open = weak.lock();
                     if (!open || open->answered() || !state.ended) return;
-                    answer_outcome(*open, waiting, state.state, state.outcome_name,
-                                   state.outcome_json, state.why);
+                    end_wait(open, waiting, state.state, state.outcome_name, state.outcome_json,
+                             state.why, state.joined);
                   });
   // It may have ended before the watch began.
-  shard.node().read_run("", waiting.run,
+  shard.node().read_run("", waiting.awaited(),
                         [shard = &shard, id = exchange->id(),
                          waiting](tl::expected<node::RunRow, node::Refusal> row) {
                           if (!row || !is_final(row->state)) return;
                           shard->post([shard, id, waiting, row = std::move(*row)] {
                             const ExchangePtr open = shard->find_exchange(id);
                             if (!open || open->answered()) return;
-                            answer_outcome(*open, waiting, row.state, row.outcome_name,
-                                           row.outcome_json, row.why);
+                            end_wait(open, waiting, row.state, row.outcome_name, row.outcome_json,
+                                     row.why, row.joined);
                           });
                         });
+}
+
+// From `accepted` on: until the run ends or the time is up.
+void wait_for_outcome(const ExchangePtr& exchange, const Waiting& waiting, milliseconds at_most) {
+  exchange->when_time_is_up = [raw = exchange.get(), waiting] {
+    answer_started(*raw, waiting, false);
+  };
+  exchange->wait(at_most);
+  await_end(exchange, waiting);
 }
 
 // ?wait=10s; 0 where it is not given. Nothing: a problem was answered.
@@ -176,14 +215,14 @@ void post_run(const ExchangePtr& exchange) {
     return exchange->problem(made.error().code, details_of(made.error()));
   }
   made->reply = exchange->reply(0);
-  exchange->when_accepted = [raw = exchange.get(), wait = *wait](std::uint64_t,
-                                                                 node::Accepted& answer) {
+  exchange->when_accepted = [raw = exchange.get(), wait = *wait, client = *client](
+                                std::uint64_t, node::Accepted& answer) {
     if (answer.runs.empty())
       return raw->problem(ErrorCode::fault, {.message = "the engine named no run"});
-    Waiting waiting{answer.runs.front(), answer.correlation};
+    Waiting waiting{answer.runs.front(), answer.correlation, client, {}};
     raw->set_correlation(answer.correlation);
     if (wait.count() == 0) return answer_started(*raw, waiting, answer.duplicate);
-    wait_for_outcome(raw->shared_from_this(), std::move(waiting), wait);
+    wait_for_outcome(raw->shared_from_this(), waiting, wait);
   };
   exchange->wait();
   if (const auto refusal = exchange->node().start_run(std::move(*made)))

@@ -194,7 +194,7 @@ TEST(Pipelines, are_refused_by_name_only) {
       "",       // refund
       "",       // turn
       "",       // extract
-      "E0632",  // helpdesk
+      "",       // helpdesk
   };
   ASSERT_EQ(blocks.size(), std::size(expected));
   for (std::size_t i = 0; i < blocks.size(); ++i) {

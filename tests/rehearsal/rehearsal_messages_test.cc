@@ -15,6 +15,7 @@ event Failed { reason: string }
 event Told { text: string }
 topic asks of Ask {}
 topic notes of Ask { order by text }
+topic meetings of Ask {}
 task look(text: string) -> string { timeout 40s  idempotent }
 task hold(text: string) -> string { timeout 5s  keyed }
 task release(key: string) { timeout 5s  keyed }
@@ -28,6 +29,24 @@ flow child(text: string) -> Answer or Failed timeout 10s {
   return Answer { text: said }
 }
 on failure (why) { return Failed { reason: "child: ${why.message}" } }
+
+flow counted(text: string) -> Answer or Failed timeout 1m concurrency 1 per tenant {
+  step said = look(text)
+  return Answer { text: said }
+} on failure (why) { return Failed { reason: why.kind } }
+
+flow crowded(text: string) -> Answer or Failed timeout 1m concurrency 1 per key "all" reject {
+  step said = look(text)
+  return Answer { text: said }
+} on failure (why) { return Failed { reason: why.kind } }
+
+flow meets(ask: Ask) -> Answer or Failed on meetings timeout 1m concurrency 1 per key "all" joins {
+  step look(ask.text)
+  receive more: Ask from client within 5s {
+    step again = look(more.text)
+    return Answer { text: "${ask.text} and ${more.text}" }
+  } else { return Answer { text: "alone" } }
+} on failure (why) { return Failed { reason: why.kind } }
 
 flow note(ask: Ask) on notes timeout 10s { notify Told { text: ask.text } }
 )";
@@ -162,6 +181,105 @@ TEST(FlowsOfFlows, ADetachedRunGoesOnWhateverBecomesOfWhoStartedIt) {
   EXPECT_EQ(child.client, "eve");
   EXPECT_EQ(played.answer, "Failed {\"reason\":\"" + core::to_text(child.run) + "\"}");
   EXPECT_NE(played.told.find("Answer {\"text\":\"x\"}\n"), std::string::npos);
+}
+
+// ---- a parent does not go on before what it called off is undone
+
+// When each run ended, ms.
+std::vector<std::int64_t> ends(const Played& played) {
+  std::vector<std::int64_t> all;
+  for (const core::RunHistory& run : played.calm.runs) {
+    all.push_back((run.row.ended - played.calm.start) / 1000);
+  }
+  return all;
+}
+
+constexpr const char* kSlowToUndo =
+    R"({"tasks": {"look": {"hangs": true}, "release": {"returns": null, "takes": "3s"}}})";
+
+TEST(FlowsOfFlows, ARaceGoesOnWhenTheLosersRunIsUndone) {
+  const Played played = play(
+      "let r = race { branch a { step found = child(ask.text) { keep } yield \"child\" } "
+      "branch b { sleep 1s yield \"b\" } } notify Told { text: r } return Answer { text: r }",
+      kSlowToUndo);
+  EXPECT_EQ(played.answer, R"(Answer {"text":"b"})");
+  EXPECT_EQ(ends(played), (std::vector<std::int64_t>{4000, 4000}));
+}
+
+TEST(FlowsOfFlows, ADeadlinesElseComesWhenTheRunIsUndone) {
+  const Played played = play(
+      "deadline 1s { step found = child(ask.text) { keep } } else { step look2 = hold(ask.text) { "
+      "keep } return Answer { text: look2 } } return Answer { text: \"\" }",
+      kSlowToUndo);
+  EXPECT_EQ(ends(played), (std::vector<std::int64_t>{4010, 4000}));
+}
+
+TEST(FlowsOfFlows, ACatchComesWhenTheRunIsUndone) {
+  const Played played = play(
+      "try { parallel { step found = child(ask.text) { keep } "
+      "branch b { sleep 1s fail No \"no\" } } } "
+      "catch (why) { return Answer { text: why.kind } } return Answer { text: \"\" }",
+      kSlowToUndo);
+  EXPECT_EQ(played.answer, R"(Answer {"text":"No"})");
+  EXPECT_EQ(ends(played), (std::vector<std::int64_t>{4000, 4000}));
+}
+
+// Its own undoing begins when that of what it called off is done.
+TEST(FlowsOfFlows, ACancelledParentUndoesItselfAfterItsChild) {
+  const Played played = play(
+      "step h = hold(ask.text) { compensate { step release(h) } unsure { step release(h.key) } } "
+      "step found = child(ask.text) return Answer { text: \"\" }",
+      R"({"cancel_after": "1s", "tasks": {"look": {"hangs": true},
+          "release": {"returns": null, "takes": "3s"}}})");
+  EXPECT_EQ(ends(played), (std::vector<std::int64_t>{7000, 4000}));
+}
+
+TEST(FlowsOfFlows, AFallbackIsGivenAtOnceAndTheEndWaits) {
+  const Played played = play(
+      "step found = child(ask.text) { within 1s  fallback Failed { reason: \"late\" } } "
+      "notify Told { text: \"late\" } step look2 = hold(ask.text) { keep } "
+      "match found { case Answer { return Answer { text: \"\" } } "
+      "case Failed(f) { return Answer { text: f.reason } } }",
+      kSlowToUndo);
+  EXPECT_EQ(played.answer, R"(Answer {"text":"late"})");
+  EXPECT_EQ(ends(played), (std::vector<std::int64_t>{4000, 4000}));
+  ASSERT_EQ(played.calm.deliveries.size(), 2u);
+  EXPECT_EQ(played.told, "Told {\"text\":\"late\"}\nAnswer {\"text\":\"late\"}\n");
+}
+
+// ---- runs that count together
+
+TEST(FlowsOfFlows, ChildrenUnderConcurrencyTakeTurns) {
+  const Played played = play(
+      "let all = each n in 1..3 parallel 3 { step said = counted(\"${n}\") { keep } "
+      "match said { case Answer(a) { yield a.text } case Failed(f) { yield f.reason } } } "
+      "return Answer { text: join(all, \" \") }",
+      R"({"tasks": {"look": {"returns": "x", "takes": "1s"}}})");
+  EXPECT_EQ(played.answer, R"(Answer {"text":"x x x"})");
+  EXPECT_EQ(ends(played), (std::vector<std::int64_t>{3000, 1000, 2000, 3000}));
+}
+
+TEST(FlowsOfFlows, AChildWithoutRoomFailsWithBusy) {
+  const Played played = play(
+      "start crowded(\"a\") sleep 100ms step said = crowded(\"b\") { keep } "
+      "match said { case Answer(a) { return a } case Failed(f) { return f } }",
+      R"({"tasks": {"look": {"returns": "x", "takes": "1s"}}})");
+  EXPECT_EQ(played.answer, R"(Failed {"reason":"Busy"})");
+}
+
+// The step of a run that joins another has the outcome of that one.
+TEST(FlowsOfFlows, AStepWhoseRunJoinsAnotherIsToldHowThatEnds) {
+  const std::string body =
+      "start meets(ask) sleep 100ms step said = meets(ask) { keep } "
+      "match said { case Answer(a) { return a } case Failed(f) { return f } }";
+  EXPECT_EQ(play(body, R"({"tasks": {"look": {"returns": "x", "takes": "1s"}}})").answer,
+            R"(Answer {"text":"hi and hi"})");
+  // Called off, it does not wait for the run that it joined.
+  const Played cancelled =
+      play(body, R"({"cancel_after": "1500ms", "tasks": {"look": [{"returns": "x", "takes": "1s"},
+          {"hangs": true}]}})");
+  EXPECT_EQ(cancelled.calm.runs.at(0).row.state, core::RunState::cancelled);
+  EXPECT_EQ(ends(cancelled).at(0), 1500);
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "compiler/compile.hpp"
 #include "engine/sim/rehearsal.hpp"
 
@@ -172,6 +174,149 @@ TEST(Turns, OneThatWaitsCanBeCancelled) {
             "answer of ada: completed Answer {\"text\":\"c\"} \n"
             "told to ada:\n  Failed {\"reason\":\"Cancelled a\"}\n"
             "  Failed {\"reason\":\"Cancelled b\"}\n  Answer {\"text\":\"c\"}\n");
+}
+
+// ---- joins
+
+// What came meanwhile is taken once, after 2 s, or until 3 s.
+const std::string kHear = R"(
+  step look(ask.text)
+  receive more: Ask from client within 1s {
+    return Answer { text: "${ask.text}+${more.text}" }
+  } else { return Answer { text: ask.text } })";
+// All that came, each after its own 2 s, until none comes for a second.
+const std::string kHearAll = R"(
+  var text = ask.text
+  step look(ask.text)
+  while true {
+    receive more: Ask from client within 1s { set text = "${text}+${more.text}" } else {
+      return Answer { text: text }
+    }
+    step look(more.text)
+  })";
+
+TEST(Joins, WhatComesMeanwhileIsASignal) {
+  EXPECT_EQ(told(flow("on asks timeout 1m concurrency 1 per client joins", kHear),
+                 {{0, "a"}, {10, "b"}, {20, "c", "bob"}}),
+            "2000 completed {\"text\":\"a+b\"}\n2000 joined \n"
+            "3020 completed {\"text\":\"c\"}\n");
+  EXPECT_EQ(told(flow("on asks timeout 1m concurrency 1 per client joins", kHear),
+                 {{0, "a"}, {2500, "b"}}),
+            "2500 completed {\"text\":\"a+b\"}\n2500 joined \n");
+}
+
+TEST(Joins, SeveralAreHeardInTheirOrder) {
+  EXPECT_EQ(told(flow("on asks timeout 1m concurrency 1 per client joins", kHearAll),
+                 {{0, "a"}, {10, "b"}, {10, "c"}, {4500, "d"}, {10100, "e"}}),
+            "9000 completed {\"text\":\"a+b+c+d\"}\n2000 joined \n4000 joined \n6000 joined \n"
+            "13100 completed {\"text\":\"e\"}\n");
+}
+
+TEST(Joins, TheOldestThatNobodyTookBeginsTheNext) {
+  EXPECT_EQ(told(flow("on asks timeout 1m concurrency 1 per client joins", kHear),
+                 {{0, "a"}, {10, "b"}, {20, "c"}, {30, "d"}, {40, "e"}}),
+            "2000 completed {\"text\":\"a+b\"}\n2000 joined \n"
+            "4000 completed {\"text\":\"c+d\"}\n4000 joined \n"
+            "7000 completed {\"text\":\"e\"}\n");
+}
+
+TEST(Joins, OneThatFailsLeavesTheOthersToTheNext) {
+  const std::string body =
+      "step look(ask.text)\nif ask.text == \"a\" { fail Rejected \"no\" }\n"
+      "receive more: Ask from client within 1s { return Answer { text: more.text } } "
+      "else { return Answer { text: ask.text } }";
+  EXPECT_EQ(told(flow("on asks timeout 1m concurrency 1 per client joins", body),
+                 {{0, "a"}, {10, "b"}, {20, "c"}}),
+            "2000 failed {\"reason\":\"Rejected a\"}\n4000 completed {\"text\":\"c\"}\n"
+            "4000 joined \n");
+}
+
+TEST(Joins, OneThatGrewOldIsTakenBack) {
+  EXPECT_EQ(told(flow("on asks ttl 1s timeout 1m concurrency 1 per client joins", kHear),
+                 {{0, "a"}, {10, "b"}, {1500, "c"}}),
+            "2000 completed {\"text\":\"a+c\"}\n1010 failed {\"reason\":\"TimedOut b\"}\n"
+            "2000 joined \n");
+  EXPECT_EQ(told(flow("on asks timeout 2500ms concurrency 1 per client joins",
+                      "step look(ask.text) step l = look(ask.text) "
+                      "receive more: Ask from client within 0s return Answer { text: more.text }"),
+                 {{0, "a"}, {10, "b"}}),
+            "2500 failed {\"reason\":\"TimedOut a\"}\n2510 failed {\"reason\":\"TimedOut b\"}\n");
+}
+
+TEST(Joins, OneThatIsCancelledIsTakenBack) {
+  RehearsalRequest request =
+      request_of(flow("on rooms timeout 1m concurrency 1 per key ask.room joins", kHear),
+                 {{0, "a"}, {10, "b", "bob"}, {20, "c", "eve"}});
+  Input cancel;
+  cancel.kind = Input::Kind::cancel;
+  cancel.after_ms = 15;
+  cancel.client = "bob";
+  request.inputs.push_back(cancel);
+  const std::string calm = outcome_text(rehearse(request));
+  EXPECT_EQ(calm,
+            "answer of ada: completed Answer {\"text\":\"a+c\"} \n"
+            "answer of bob: cancelled Failed {\"reason\":\"Cancelled b\"} Cancelled: cancelled\n"
+            "answer of eve: joined   Superseded: it joined the run under way\n"
+            "told to ada:\n  Answer {\"text\":\"a+c\"}\n"
+            "told to bob:\n  Failed {\"reason\":\"Cancelled b\"}\n");
+  for (std::size_t after = 1; after <= rehearse(request).journal.size(); ++after) {
+    request.crash = {after, after % 2 == 0, after % 2 == 0};
+    EXPECT_EQ(outcome_text(rehearse(request)), calm) << after;
+  }
+}
+
+// The run that was to hear of it gives it back before it takes the other's place.
+TEST(Joins, OfTwoUnderWayTheNewestHears) {
+  EXPECT_EQ(told(flow("on asks timeout 1m concurrency 2 per client joins", kHear),
+                 {{0, "a"}, {1500, "b"}, {1600, "c"}, {3100, "d"}}),
+            "3000 completed {\"text\":\"a\"}\n3500 completed {\"text\":\"b+c\"}\n3500 joined \n"
+            "6100 completed {\"text\":\"d\"}\n");
+  EXPECT_EQ(told(flow("on asks timeout 1m concurrency 2 per client joins",
+                      "step look(ask.text) step l = look(ask.text) "
+                      "receive more: Ask from client within 1s { return Answer { text: more.text } "
+                      "} else { return Answer { text: ask.text } }"),
+                 {{0, "a"}, {1500, "b"}, {1600, "c"}}),
+            "5000 completed {\"text\":\"a\"}\n5500 completed {\"text\":\"c\"}\n5500 joined \n");
+  EXPECT_EQ(told(flow("on asks timeout 1m concurrency 2 per client joins",
+                      "step look(ask.text) if ask.text == \"b\" { step l = look(ask.text) } "
+                      "receive more: Ask from client within 0s "
+                      "return Answer { text: \"${ask.text} ${more?.text ?? \"\"}\" }"),
+                 {{0, "a"}, {1500, "b"}, {1600, "c"}}),
+            "2000 completed {\"text\":\"a \"}\n5500 completed {\"text\":\"b \"}\n"
+            "4000 completed {\"text\":\"c \"}\n");
+}
+
+TEST(Joins, SixtyFourWaitAtMost) {
+  std::vector<Sent> sent;
+  for (std::uint64_t i = 0; i < 67; ++i) sent.push_back({i, "x"});
+  const Rehearsal played = rehearse(request_of(
+      flow("on asks timeout 1m concurrency 1 per client joins",
+           "step look(ask.text) var all = 1 while true { receive more: Ask from client "
+           "within 0s { set all = all + 1 } else { return Answer { text: \"${all}\" } } }"),
+      sent));
+  EXPECT_EQ(played.stopped, "");
+  ASSERT_EQ(played.refused.size(), 2u);
+  EXPECT_EQ(played.refused[0].second, "too many signals wait for the run under way");
+  EXPECT_EQ(played.runs[0].row.outcome_json, R"({"text":"65"})");
+}
+
+TEST(Joins, HistoriesSayWhoJoinedWhom) {
+  const Rehearsal played = rehearse(request_of(
+      flow("on asks timeout 1m concurrency 1 per client joins", kHear), {{0, "a"}, {10, "b"}}));
+  ASSERT_EQ(played.runs.size(), 2u);
+  const core::RunHistory& first = played.runs[0];
+  const core::RunHistory& second = played.runs[1];
+  EXPECT_EQ(second.row.joined, first.row.run);
+  EXPECT_EQ(second.entries.back().kind, "join");
+  EXPECT_EQ(second.entries.back().data_json.find("{\"joined\":\"" + to_text(first.row.run)), 0u)
+      << second.entries.back().data_json;
+  const bool heard =
+      std::any_of(first.entries.begin(), first.entries.end(), [&](const auto& entry) {
+        return entry.data_json.find("\"from\":\"" + to_text(second.row.run)) != std::string::npos;
+      });
+  EXPECT_TRUE(heard);
+  ASSERT_EQ(played.deliveries.size(), 1u);
+  EXPECT_EQ(played.deliveries[0].run, first.row.run);
 }
 
 }  // namespace

@@ -67,7 +67,7 @@ void check_open_steps(const Run& run) {
   bool live = run.phase() != Phase::ended && run.phase() != Phase::created;
   // Every live run waits for something; an ended one for nothing.
   ASSERT_EQ(live, !run.open_steps().empty() || !run.open_timers().empty() ||
-                      !run.open_receives().empty());
+                      !run.open_receives().empty() || !run.called_off().empty());
 }
 
 void drive(Random& random, const std::shared_ptr<const VerifiedProgram>& verified, Totals& totals) {

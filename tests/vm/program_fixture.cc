@@ -331,8 +331,10 @@ std::string describe_command(const Program& program, const Command& command) {
     for (const Value& argument : begun->arguments) text += " " + describe(program.types, argument);
     return text + (begun->client ? " for " + *begun->client : "");
   }
+  if (auto join = std::get_if<Join>(&command)) return "join " + join->run;
   const Finish& finish = std::get<Finish>(command);
-  static constexpr const char* kWords[] = {"completed", "failed", "cancelled", "superseded"};
+  static constexpr const char* kWords[] = {"completed", "failed", "cancelled", "superseded",
+                                           "joined"};
   std::string text = std::string("finish ") + kWords[static_cast<int>(finish.status)] +
                      event_text(finish.event, finish.value);
   if (finish.why) text += " why " + finish.why->kind;

@@ -10,8 +10,11 @@ struct TestHost : Host {
   bool open = true;
   int runs = 0;
   bool takes_messages() override { return open; }
-  std::string new_run(const std::optional<std::string>& client) override {
-    return "run-" + client.value_or("nobody") + "-" + std::to_string(++runs);
+  bool takes_notify(const Notify& notify) override {
+    return open || notify.to == NotifyTo::run_client;
+  }
+  std::string new_run(const StartRun& start) override {
+    return "run-" + start.client.value_or("nobody") + "-" + std::to_string(++runs);
   }
 };
 
@@ -169,6 +172,42 @@ TEST_F(Messages, keep_the_constraints_of_their_type) {
   const auto* end = std::get_if<Finish>(&other.commands.back());
   ASSERT_NE(end, nullptr);
   EXPECT_EQ(end->why->kind, "Invalid");
+}
+
+TEST_F(Messages, a_cancelled_run_ends_once_its_child_has) {
+  d.begin();
+  const StepId step = child();
+  d.commands.clear();
+  EXPECT_TRUE(d.run.cancel(CancelKind::cancelled, "stop", d.commands));
+  ASSERT_EQ(d.commands.size(), 1U);
+  EXPECT_TRUE(std::holds_alternative<CancelStep>(d.commands[0]));
+  EXPECT_EQ(d.run.phase(), Phase::compensating);
+  EXPECT_EQ(d.run.called_off(), std::vector<StepId>{step});
+  restore();
+  EXPECT_EQ(d.run.called_off(), std::vector<StepId>{step});
+  EXPECT_FALSE(d.run.is_open(step));
+  d.commands.clear();
+  EXPECT_FALSE(d.run.child_gone({step.value + 1}, d.commands)) << "nobody called that off";
+  EXPECT_FALSE(d.run.child_ended(step, std::nullopt, Value(), d.commands));
+  EXPECT_TRUE(d.run.child_gone(step, d.commands));
+  ASSERT_EQ(d.commands.size(), 1U);
+  EXPECT_EQ(std::get<Finish>(d.commands[0]).status, RunStatus::cancelled);
+}
+
+TEST_F(Messages, a_step_that_is_called_off_fails_and_the_end_waits_for_its_run) {
+  d.begin();
+  const StepId step = child();
+  d.commands.clear();
+  EXPECT_TRUE(d.run.step_called_off(step, {"TimedOut", "late", "", 1}, d.commands));
+  EXPECT_TRUE(d.commands.empty()) << "the driver knows already, and the run has not ended";
+  restore();
+  EXPECT_FALSE(d.run.step_called_off(step, {"TimedOut", "late", "", 1}, d.commands));
+  EXPECT_TRUE(d.run.child_gone(step, d.commands));
+  ASSERT_EQ(d.commands.size(), 1U);
+  const auto& end = std::get<Finish>(d.commands[0]);
+  EXPECT_EQ(end.status, RunStatus::failed);
+  EXPECT_EQ(end.why->kind, "TimedOut");
+  EXPECT_EQ(end.why->step, "parent/child");
 }
 
 TEST(MessagesOfARun, without_a_host_are_a_fault) {
