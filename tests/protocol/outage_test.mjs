@@ -25,6 +25,7 @@ const kSeed = 1;
 const kClients = 8;
 const kWindow = 100; // so that clients still send when it has become known that PostgreSQL is gone
 const kOutageMs = 10_000;
+const kFill = 700; // more events than a batch holds
 const kAnswersBefore = 100; // of all clients: then the load is under way
 
 let folder;
@@ -159,23 +160,26 @@ test('an event that waits for PostgreSQL longer than its ttl expires', { timeout
   const engine = await serve();
   assert.equal(await engine.start(), true);
   await deploy(engine);
-  const token = await clientToken(engine, 'hurry');
-  const socket = await openClient(engine, token);
-  const ready = async () => (await call(engine, 'GET', '/readyz')).status;
-  await cluster.stop('SIGKILL');
-  // What is sent in the first second after it was noticed waits.
-  while ((await ready()) === 200);
+  const socket = await openClient(engine, await clientToken(engine, 'hurry'));
+  const filler = await openClient(engine, await clientToken(engine, 'filler'));
   const send = { t: 'send', topic: 'jobs', data: { n: 1, text: 'quick' } };
-  socket.say({ ...send, id: 'brief', ttl_ms: 1 });
-  socket.say({ ...send, id: 'long', ttl_ms: 600_000 });
-  await socket.handled();
-  await cluster.start();
+  const release = cluster.hold();
+  try {
+    // One batch is under way and one is being filled; when no more fit in there, events wait.
+    for (let n = 0; n < kFill; n += 1) filler.say({ ...send, id: `f${n}` });
+    await filler.handled();
+    socket.say({ ...send, id: 'brief', ttl_ms: 1 });
+    socket.say({ ...send, id: 'long', ttl_ms: 600_000 });
+    await socket.handled();
+  } finally {
+    release();
+  }
   const expired = await socket.next(['accepted', 'rejected'], { id: 'brief' }, 60_000);
   assert.deepEqual([expired.t, expired.code], ['rejected', 'expired'], JSON.stringify(expired));
-  await socket.next('accepted', { id: 'long' });
+  await socket.next('accepted', { id: 'long' }, 60_000);
   socket.say({ ...send, id: 'brief', ttl_ms: 600_000 }); // a rejected id stays free
   assert.equal((await socket.next('accepted', { id: 'brief' })).duplicate, false);
-  socket.end();
+  for (const each of [socket, filler]) each.end();
   await engine.stop();
   assert.deepEqual(engine.faults, []);
 });

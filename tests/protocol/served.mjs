@@ -2,7 +2,9 @@
 // `flowd dev` would start a private one again by itself.
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, existsSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync, chownSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -74,6 +76,15 @@ export class Cluster {
         await pause(20);
       }
     }
+  }
+
+  /** Holds all of its processes, as a disk that hangs would; what is returned lets them go. */
+  hold() {
+    const { pid } = this.#child;
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+    const all = [pid, ...children.split(/\s+/).map(Number)];
+    for (const each of all) kill(each, 'SIGSTOP');
+    return () => all.forEach((each) => kill(each, 'SIGCONT'));
   }
 
   /** Ends it: SIGKILL as a crash does, SIGINT as an operator. */
