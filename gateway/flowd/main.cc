@@ -27,6 +27,11 @@ int report_usage(const CLI::App& app, const CLI::ParseError& error) {
   return sluice::gateway::kExitUsage;
 }
 
+bool has_command(const CLI::App& app, std::string_view name) {
+  const auto named = [&](const CLI::App* each) { return each->get_name() == name; };
+  return !app.get_subcommands(named).empty();
+}
+
 CLI::App* add_repair(CLI::App& app, sluice::gateway::RepairOptions& options) {
   CLI::App* command = app.add_subcommand(
       "repair", "list partitions that have halted, and override the record that one halts at");
@@ -92,7 +97,7 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"table"}));
 
   // CLI11 says of an unknown command only that one is required.
-  if (argc > 1 && *argv[1] != '-' && app.get_subcommand_no_throw(argv[1]) == nullptr) {
+  if (argc > 1 && *argv[1] != '-' && !has_command(app, argv[1])) {
     std::cerr << "flowd: there is no command `" << argv[1] << "`; `flowd --help` lists them\n";
     return kExitUsage;
   }
