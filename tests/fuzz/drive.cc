@@ -16,8 +16,11 @@ using vm::testing::Random;
 class FuzzHost : public vm::Host {
  public:
   bool takes_messages() override { return open; }
-  std::string new_run(const std::optional<std::string>& client) override {
-    return client.value_or("nobody") + "-" + std::to_string(++runs_);
+  bool takes_notify(const vm::Notify& notify) override {
+    return open || notify.to == vm::NotifyTo::run_client;
+  }
+  std::string new_run(const vm::StartRun& start) override {
+    return start.client.value_or("nobody") + "-" + std::to_string(++runs_);
   }
   bool open = true;
 
@@ -38,6 +41,12 @@ struct EndChild {
   std::optional<std::uint32_t> event;
   vm::Value value;
 };
+struct CallOff {
+  vm::StepId step;
+};
+struct ChildGone {
+  vm::StepId step;
+};
 struct Fire {
   vm::TimerId timer;
 };
@@ -46,7 +55,8 @@ struct Cancel {
 };
 struct Expire {};
 struct OpenMail {};
-using Input = std::variant<Succeed, Fail, EndChild, Fire, Cancel, Expire, OpenMail, vm::Signal>;
+using Input = std::variant<Succeed, Fail, EndChild, CallOff, ChildGone, Fire, Cancel, Expire,
+                           OpenMail, vm::Signal>;
 
 vm::Value record_of(Random& random, const vm::TypeTable& types, std::uint32_t record) {
   const vm::Type wanted{vm::Kind::record, record};
@@ -68,6 +78,7 @@ Input end_of(Random& random, const vm::Program& program, const vm::Run::OpenStep
   const vm::StepSite& site = program.steps[open.site_index];
   if (random.one_in(4)) return Fail{open.id, random.one_in(2)};
   if (!site.flow) return Succeed{open.id, result_of(random, program, site)};
+  if (random.one_in(4)) return CallOff{open.id};
   const std::vector<std::uint32_t>& outcomes = program.flows[*site.flow].outcomes;
   if (outcomes.empty() || random.one_in(16)) return EndChild{open.id, std::nullopt, {}};
   const std::uint32_t event = outcomes[random.below(outcomes.size())];
@@ -77,7 +88,8 @@ Input end_of(Random& random, const vm::Program& program, const vm::Run::OpenStep
 Input signal_for(Random& random, const vm::Program& program) {
   const vm::ReceiveSite& site = program.receives[random.below(program.receives.size())];
   return vm::Signal{site.event, site.topic,
-                    record_of(random, program.types, program.events[site.event].record)};
+                    record_of(random, program.types, program.events[site.event].record),
+                    random.one_in(4) ? "waiting" : ""};
 }
 
 Input next_input(Random& random, const vm::Program& program, const vm::Run& run) {
@@ -88,6 +100,10 @@ Input next_input(Random& random, const vm::Program& program, const vm::Run& run)
   const std::uint64_t choice = random.below(32);
   if (choice == 0) return Cancel{kKinds[random.below(4)]};
   if (choice == 1) return Expire{};
+  const auto gone = run.called_off();
+  if (!gone.empty() && (choice < 8 || (steps.empty() && timers.empty()))) {
+    return ChildGone{gone[random.below(gone.size())]};
+  }
   if (choice < 4 || (run.waits_for_mail() && choice < 12)) return OpenMail{};
   const bool receives =
       !program.receives.empty() && (choice < 6 || (!run.open_receives().empty() && choice < 16));
@@ -106,6 +122,10 @@ void give(vm::Run& run, const Input& input, vm::Commands& commands) {
     run.step_failed(fail->step, {"Lost", "fuzz", "", 1}, fail->unsure, commands);
   } else if (const auto* child = std::get_if<EndChild>(&input)) {
     run.child_ended(child->step, child->event, child->value, commands);
+  } else if (const auto* called = std::get_if<CallOff>(&input)) {
+    run.step_called_off(called->step, {"TimedOut", "fuzz", "", 1}, commands);
+  } else if (const auto* gone = std::get_if<ChildGone>(&input)) {
+    run.child_gone(gone->step, commands);
   } else if (const auto* fire = std::get_if<Fire>(&input)) {
     run.timer_fired(fire->timer, commands);
   } else if (const auto* cancel = std::get_if<Cancel>(&input)) {

@@ -73,6 +73,10 @@ TEST(Allocations, scalar_code_makes_none) {
     f.emit_indexed(Op::call, {7}, {6}, twice);
     f.emit(Op::mul_float, {8}, {1}, {1});
     f.emit(Op::div_float, {8}, {8}, {1});
+    for (Op op : {Op::add_float_const, Op::mul_float_const, Op::div_float_const,
+                  Op::const_sub_float, Op::const_div_float}) {
+      f.emit_indexed(op, {8}, {1}, p.constants.add(Value::floating(0.5)));
+    }
     f.emit(Op::add_time, {9}, {2}, {2});
     f.emit(Op::add_time, {10}, {3}, {9});
     f.emit(Op::not_bool, {11}, {4});

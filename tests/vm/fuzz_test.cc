@@ -40,6 +40,11 @@ Input random_input(Random& random, const Run& run) {
 }
 
 void give(Run& run, const Input& input, Commands& commands) {
+  const std::vector<StepId> gone = run.called_off();
+  if (!gone.empty() && input.unsure) {
+    run.child_gone(gone.front(), commands);
+    return;
+  }
   if (input.kind == 0) {
     run.cancel(CancelKind::cancelled, "fuzz", commands);
   } else if (input.kind == 1) {
@@ -53,10 +58,22 @@ void give(Run& run, const Input& input, Commands& commands) {
     run.timer_fired(input.timer, commands);
   } else if (input.kind < 10) {
     run.step_failed(input.step, {"Lost", "fuzz", "", 1}, input.unsure, commands);
-  } else {
-    run.step_succeeded(input.step, input.value, commands);
+  } else if (!run.step_succeeded(input.step, input.value, commands)) {
+    // A step that runs a flow is told otherwise.
+    const Value fields[] = {Value::integer(7)};
+    run.child_ended(input.step, 0, Value::record(1, fields), commands);
   }
 }
+
+// Takes every message.
+class OpenHost : public Host {
+ public:
+  bool takes_messages() override { return true; }
+  bool takes_notify(const Notify&) override { return true; }
+  std::string new_run(const StartRun& start) override {
+    return "run of " + start.client.value_or("nobody");
+  }
+};
 
 struct Totals {
   uint64_t refused = 0, ended = 0, inputs = 0, compensated = 0, restored = 0, timers = 0,
@@ -75,6 +92,9 @@ void drive(Random& random, const std::shared_ptr<const VerifiedProgram>& verifie
   RunInfo info{"run", std::nullopt, "t"};
   Run steady(unit, 0, {Value::integer(3)}, info);
   Run restored(other_unit, 0, {Value::integer(3)}, info);
+  OpenHost host;
+  steady.set_host(&host);
+  restored.set_host(&host);
   Commands a, b;
   steady.begin(a);
   restored.begin(b);
@@ -97,6 +117,7 @@ void drive(Random& random, const std::shared_ptr<const VerifiedProgram>& verifie
     auto again = Run::restore(other_unit, bytes);
     ASSERT_TRUE(again) << again.error().message;
     restored = std::move(*again);
+    restored.set_host(&host);
     ++totals.restored;
     Input input = random_input(random, steady);
     totals.received += input.signal && !steady.open_receives().empty() ? 1 : 0;

@@ -115,7 +115,7 @@ TEST(VerifierRules, operands_name_what_is_there) {
 TEST(VerifierRules, calls_have_room_for_their_registers) {
   ProgramBuilder p;
   uint32_t last = 0;
-  for (uint32_t i = 0; uint64_t{i} * kRegistersMax <= kStackRegistersMax; ++i) {
+  for (uint32_t i = 0; uint64_t{i} * kRegistersMax <= kStackRegistersMax + kRegistersMax; ++i) {
     last = p.function("f" + std::to_string(i), FunctionKind::pure, 1, [&](FunctionBuilder& f) {
       f.allocate(kRegistersMax - 1);
       if (i > 0) f.emit_indexed(Op::call, f.parameter(0), f.parameter(0), last);
