@@ -45,7 +45,7 @@ TEST(Verifier, accepts_the_support_program) {
   auto verified = p.verified();
   EXPECT_EQ(verified->program(), p.program);
   const FunctionFacts& facts = verified->facts(kBody);
-  ASSERT_EQ(facts.suspensions.size(), 5U);
+  ASSERT_EQ(facts.suspensions.size(), 6U);  // five steps and a notify
   // Across the first step only the event is needed (its text and history are asked for again).
   EXPECT_EQ(facts.suspensions[0].live, (std::vector<uint16_t>{0, 1}));
   EXPECT_EQ(verified->facts(kOnFailure).live_parameters, (std::vector<uint16_t>{1}));
