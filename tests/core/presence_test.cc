@@ -81,11 +81,11 @@ std::string text_of(std::uint32_t event) {
       vm::Value::record(event + 1, std::vector<vm::Value>{vm::Value::string("text")}));
 }
 
-struct Clients : ::testing::Test {
+struct ClientPresence : ::testing::Test {
   Driver driver;
   Effects begun;
 
-  Clients() { driver.programs.add(kWaits, listening_program()); }
+  ClientPresence() { driver.programs.add(kWaits, listening_program()); }
 
   RunId start(FlowIndex flow, const std::string& client) {
     Start start;
@@ -151,7 +151,7 @@ std::string json_time(TimeUs time) {
   return vm::to_json(vm::TypeTable(), vm::kTypeTimestamp, vm::Value::timestamp(time));
 }
 
-TEST_F(Clients, ARunIsToldWhoWentSinceWhenAndForHowLong) {
+TEST_F(ClientPresence, ARunIsToldWhoWentSinceWhenAndForHowLong) {
   const RunId run = start(kBoth, "ada");
   const auto wanted = only<PresenceWanted>(begun);
   EXPECT_EQ(wanted.run, run);
@@ -169,7 +169,7 @@ TEST_F(Clients, ARunIsToldWhoWentSinceWhenAndForHowLong) {
   driver.fold();
 }
 
-TEST_F(Clients, NoStateIsToldTwice) {
+TEST_F(ClientPresence, NoStateIsToldTwice) {
   const RunId run = start(kBoth, "ada");
   EXPECT_TRUE(tell(run, false).empty());  // as it was when the run began
   EXPECT_FALSE(tell(run, true).empty());
@@ -188,7 +188,7 @@ TEST_F(Clients, NoStateIsToldTwice) {
   driver.fold();
 }
 
-TEST_F(Clients, OnlyRunsThatReceiveItAndHaveAClientAreTold) {
+TEST_F(ClientPresence, OnlyRunsThatReceiveItAndHaveAClientAreTold) {
   const RunId deaf = start(kDeaf, "ada");
   EXPECT_TRUE(all_of<PresenceWanted>(begun).empty());
   const RunId nobodys = start(kBoth, "");
@@ -204,7 +204,7 @@ TEST_F(Clients, OnlyRunsThatReceiveItAndHaveAClientAreTold) {
   EXPECT_TRUE(all_of<PresenceWanted>(owed).empty());
 }
 
-TEST_F(Clients, WhatHappenedBeforeTheRunBeganIsToldFromItsBeginning) {
+TEST_F(ClientPresence, WhatHappenedBeforeTheRunBeganIsToldFromItsBeginning) {
   const RunId run = start(kBoth, "ada");
   const TimeUs began = driver.now;
   driver.now += 50 * kMs;
@@ -212,7 +212,7 @@ TEST_F(Clients, WhatHappenedBeforeTheRunBeganIsToldFromItsBeginning) {
   EXPECT_EQ(away.data_json, R"({"client":"ada","since":)" + json_time(began) + "}");
 }
 
-TEST_F(Clients, OfWhatIsNotTakenYetOnlyTheNewestCounts) {
+TEST_F(ClientPresence, OfWhatIsNotTakenYetOnlyTheNewestCounts) {
   const RunId run = start(kLate, "ada");
   for (int i = 0; i < 5; ++i) {
     tell(run, true);
@@ -232,19 +232,20 @@ TEST_F(Clients, OfWhatIsNotTakenYetOnlyTheNewestCounts) {
   driver.fold();
 }
 
-TEST_F(Clients, AFullQueueHasRoomForIt) {
+TEST_F(ClientPresence, AFullQueueHasRoomForIt) {
   const RunId run = start(kLate, "ada");
   for (unsigned i = 0; i < vm::kSignalsMax; ++i) send(run, kMore, std::to_string(i));
   EXPECT_EQ(refused(run, kMore, text_of(kMore)), Refusal::busy);
-  EXPECT_FALSE(tell(run, true).empty());
+  tell(run, true);
+  EXPECT_EQ(driver.journal.back().record.kind, Kind::presence);
   EXPECT_EQ(driver.journal.back().applied.verdict, Verdict::ok);
   driver.fold();
   driver.partition = reload();
-  EXPECT_EQ(all_of<Delivery>(send(run, kStop, "1")).back().name, "sluice.away");
+  EXPECT_EQ(all_of<Delivery>(send(run, kStop, "stop")).back().name, "sluice.away");
   driver.fold();
 }
 
-TEST_F(Clients, NobodyElseSaysSo) {
+TEST_F(ClientPresence, NobodyElseSaysSo) {
   const RunId run = start(kBoth, "ada");
   const std::string data = vm::encode_value(vm::Value::record(
       kAway + 1, std::vector<vm::Value>{vm::Value::string("ada"), vm::Value::timestamp(1)}));
@@ -252,7 +253,7 @@ TEST_F(Clients, NobodyElseSaysSo) {
   EXPECT_EQ(refused(run, kBack, data), Refusal::unexpected);
 }
 
-TEST_F(Clients, ARunsHistoryTellsIt) {
+TEST_F(ClientPresence, ARunsHistoryTellsIt) {
   const RunId run = start(kBoth, "ada");
   const TimeUs began = driver.now;
   tell(run, true, began - 1);
