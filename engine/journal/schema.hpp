@@ -17,7 +17,7 @@
 namespace sluice::journal {
 
 // Version of the layout, raised by each migration (migrations.cc).
-inline constexpr int kFormat = 3;
+inline constexpr int kFormat = 4;
 
 // Days since 1970-01-01 UTC of a record time: the key of a leaf.
 using Day = std::int32_t;

@@ -83,11 +83,12 @@ flow counted(id: string) -> Answer or Failed timeout 1h concurrency 1 per key id
 flow talk(ask: Ask) -> Answer or Failed on threads timeout 2h concurrency 1 per key ask.id joins {
   var all = ask.other
   step look(ask.id)
-  while true {
+  each n in 1..20 {
     receive more: Ask from client within 0s { set all = "${all} ${more.other}" } else {
       return Answer { text: all }
     }
   }
+  return Answer { text: all }
 } on failure (why) { return Failed { reason: why.kind } }
 
 flow tells(ask: Ask) -> Answer or Failed on loud timeout 2h {
