@@ -150,7 +150,8 @@ class Cuts {
       return block(node.body, offset);
     }
     const std::int64_t fit = std::max<std::int64_t>(limit_ - offset, 0) / once.value;
-    const std::int64_t before = std::clamp<std::int64_t>(fit, 0, rounds.turns.value - 1);
+    const std::int64_t last = std::max<std::int64_t>(rounds.turns.value - 1, 0);
+    const std::int64_t before = std::clamp<std::int64_t>(fit, 0, last);
     return block(node.body, after(offset, times(once, {before, nullptr})));
   }
 

@@ -346,7 +346,7 @@ Rounds Worst::rounds_of(const ast::Stmt& stmt) {
   }
   const auto& node = std::get<ast::EachStmt>(stmt.node);
   const Expr* source = view_.expr(node.source);
-  if (source == nullptr || source->type == kPoison) return {};  // which was reported
+  if (source == nullptr || source->type == kPoison) return {ms(1), ms(1)};  // which was reported
   const Amount all = Bounds(view_).elements(*source);
   const std::int64_t beside =
       node.parallel == nullptr
