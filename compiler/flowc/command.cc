@@ -21,6 +21,7 @@ bool wants_colour(int descriptor) {
 }
 
 constexpr std::string_view kRequired = " is required";
+constexpr std::string_view kExtra = " not expected: ";
 
 std::string unknown_argument(const CLI::App& command, const std::string& argument) {
   if (!argument.starts_with("--")) return "`" + argument + "` is one argument too many";
@@ -38,8 +39,8 @@ std::string unknown_argument(const CLI::App& command, const std::string& argumen
 // CLI11's sentence, in our words where it has none that help.
 std::string usage_problem(const CLI::App& command, const CLI::ParseError& error) {
   std::string text = error.what();
-  if (error.get_name() == "ExtrasError") {
-    const std::string arguments = text.substr(text.find(": ") + 2);
+  if (const std::size_t at = text.find(kExtra); at != std::string::npos) {
+    const std::string arguments = text.substr(at + kExtra.size());
     // They come last first.
     return unknown_argument(command, arguments.substr(arguments.rfind(' ') + 1));
   }

@@ -21,7 +21,9 @@ int report_usage(const CLI::App& app, const CLI::ParseError& error) {
     text.resize(text.size() - kRequired.size());
     text = text == "A subcommand" ? "name a command" : text + " is missing";
   } else if (const std::size_t at = text.find(kExtra); at != std::string::npos) {
-    text = "there is no argument or command `" + text.substr(at + kExtra.size()) + "`";
+    // They come last first.
+    const std::string arguments = text.substr(at + kExtra.size());
+    text = "there is no argument `" + arguments.substr(arguments.rfind(' ') + 1) + "`";
   }
   std::cerr << "flowd: " << text << "; `" << name << " --help` shows how it is used\n";
   return sluice::gateway::kExitUsage;
