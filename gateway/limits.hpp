@@ -48,16 +48,22 @@ inline constexpr std::uint32_t kUnavailableRetryMs = 1000;
 // `rejected busy` in a row before a connection that does not listen is closed with 4429.
 inline constexpr std::uint64_t kFloodRejections = 20'000;
 
-// Bytes queued for a connection beyond what the kernel took. Above: closed with 4008, the client
-// resumes from its offset.
+// Bytes queued for a connection beyond what the kernel took, the largest message among them not
+// counted. Above: closed with 4008, the client resumes from its offset. What a session missed is
+// not queued: it waits in storage until there is room.
 inline constexpr std::size_t kUnsentBytes = 8 * 1024 * 1024;
+// A peer that has taken none of the bytes that wait for it for this long is closed with 4008, too:
+// whatever its line, a live one takes something.
+inline constexpr seconds kStallTimeout{20};
 // A worker's unsent tasks; its credit already bounds their number.
 inline constexpr std::size_t kWorkerUnsentBytes = 64 * 1024 * 1024;
 // Groups that one client socket may be subscribed to at once.
 inline constexpr std::size_t kGroupsPerSocket = 64;
-// Deliveries read from storage at once while a session catches up.
+// Deliveries read from storage at once while a session catches up, by number and by size; a larger
+// one comes alone.
 inline constexpr std::uint32_t kResumePage = 500;
-// A session that catches up asks for the next page only below this many unsent bytes.
+inline constexpr std::uint64_t kResumePageBytes = 1024 * 1024;
+// A session that catches up is given more only below this many unsent bytes.
 inline constexpr std::size_t kResumeUnsentBytes = 1024 * 1024;
 
 // Pieces of live streams: sent at most this often to one socket, unless the client asks for
@@ -79,6 +85,12 @@ inline constexpr std::size_t kWatchesPerSocket = 1000;
 inline constexpr std::uint32_t kCreditMax = 100'000;
 // Reports of one worker's socket that are not settled yet; beyond, it is a flood.
 inline constexpr std::size_t kPendingReports = 200'000;
+// Results of one socket's reports that are kept until they are settled, to be reported again while
+// their partition is not served. One beyond it is left to the end of its lease.
+inline constexpr std::size_t kKeptReportBytes = 64 * 1024 * 1024;
+// How long such a report waits; doubles from the first to the second.
+inline constexpr milliseconds kReportRetryMin{250};
+inline constexpr milliseconds kReportRetryMax{2'000};
 // Task names in one worker's hello.
 inline constexpr std::size_t kWorkerTasks = 1000;
 // Leases in one `reclaim`.
@@ -88,7 +100,9 @@ inline constexpr std::size_t kWorkerReclaims = 100'000;
 inline constexpr std::size_t kIdBytes = 200;
 inline constexpr std::size_t kCorrelationBytes = 128;
 inline constexpr std::size_t kNameBytes = 200;
-inline constexpr std::size_t kMessageBytes = 4096;  // `message` of `failed`; a longer one is cut
+// Of `failed`; longer ones are cut. No name of a language is as long as a kind that was.
+inline constexpr std::size_t kKindBytes = 128;
+inline constexpr std::size_t kMessageBytes = 4096;
 // The longest gap that a worker may ask for before the next attempt: 30 days; fits 32 bits.
 inline constexpr std::uint64_t kRetryAfterMsMax = 30ull * 86'400'000;
 inline constexpr std::size_t kTokenBytes = 8192;

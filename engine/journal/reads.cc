@@ -4,22 +4,32 @@
 
 namespace sluice::journal {
 
-Database::Result<std::vector<core::Delivery>> read_deliveries(Database& database,
-                                                              core::PartitionId partition,
-                                                              core::ClientNumber client,
-                                                              std::uint64_t after,
-                                                              std::uint32_t limit) {
-  auto rows = database.run_prepared("read_deliveries",
-                                    "select \"offset\", seq, body from delivery where part = $1 "
-                                    "and client = $2 and \"offset\" > $3"
-                                    " order by \"offset\" limit $4",
-                                    Params()
-                                        .int2(number(partition))
-                                        .int8(static_cast<std::int64_t>(client))
-                                        .int8(static_cast<std::int64_t>(after))
-                                        .int4(limit));
+Database::Result<DeliveryRows> read_deliveries(Database& database, core::PartitionId partition,
+                                               core::ClientNumber client, std::uint64_t after,
+                                               PageLimit limit) {
+  // Sizes are known without the bodies, so those that the page leaves out are not even read.
+  auto rows = database.run_prepared(
+      "read_deliveries",
+      "with page as (select \"offset\", seq, body from delivery"
+      "   where part = $1 and client = $2 and \"offset\" > $3 order by \"offset\" limit $4),"
+      " sized as (select *, count(*) over () as n, sum(octet_length(body)::int8) over"
+      "   (order by \"offset\" rows between unbounded preceding and 1 preceding) as bytes"
+      "   from page)"
+      " select \"offset\", seq, body, n from sized where coalesce(bytes, 0) < $5"
+      " order by \"offset\"",
+      Params()
+          .int2(number(partition))
+          .int8(static_cast<std::int64_t>(client))
+          .int8(static_cast<std::int64_t>(after))
+          .int4(limit.rows)
+          .int8(static_cast<std::int64_t>(std::max<std::uint64_t>(limit.bytes, 1))));
   if (!rows) return tl::unexpected(rows.error());
-  std::vector<core::Delivery> deliveries;
+  DeliveryRows page;
+  std::vector<core::Delivery>& deliveries = page.rows;
+  if (!rows->empty()) {
+    const auto found = static_cast<std::uint64_t>(rows->integer(0, 3));
+    page.more = found >= limit.rows || static_cast<std::uint64_t>(rows->count()) < found;
+  }
   for (int i = 0; i < rows->count(); ++i) {
     core::Delivery delivery;
     if (!core::decode_delivery(rows->bytes(i, 2), delivery)) {
@@ -32,7 +42,7 @@ Database::Result<std::vector<core::Delivery>> read_deliveries(Database& database
     delivery.client_number = client;
     deliveries.push_back(std::move(delivery));
   }
-  return deliveries;
+  return page;
 }
 
 Database::Result<std::uint64_t> oldest_delivery(Database& database, core::PartitionId partition,

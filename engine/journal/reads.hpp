@@ -11,12 +11,20 @@
 
 namespace sluice::journal {
 
+// What a page of deliveries holds at most. `bytes` are of the bodies: one that reaches it is the
+// page's last, so the first is always there, however large.
+struct PageLimit {
+  std::uint32_t rows = 0;
+  std::uint64_t bytes = 0;
+};
+struct DeliveryRows {
+  std::vector<core::Delivery> rows;
+  bool more = false;  // a limit was reached: there may be further ones
+};
 // In order of offset. Tenant and client are left to the caller, who asked for one.
-Database::Result<std::vector<core::Delivery>> read_deliveries(Database& database,
-                                                              core::PartitionId partition,
-                                                              core::ClientNumber client,
-                                                              std::uint64_t after,
-                                                              std::uint32_t limit);
+Database::Result<DeliveryRows> read_deliveries(Database& database, core::PartitionId partition,
+                                               core::ClientNumber client, std::uint64_t after,
+                                               PageLimit limit);
 // The oldest that retention left; 0: there is none.
 Database::Result<std::uint64_t> oldest_delivery(Database& database, core::PartitionId partition,
                                                 core::ClientNumber client);

@@ -81,6 +81,8 @@ struct NodeConfig {
 inline constexpr unsigned kApplyThreadsMax = 64;
 inline constexpr std::uint32_t kRunPageMax = 1000;
 inline constexpr std::uint32_t kDeliveryPageMax = 1024;
+// Of the bodies in one page, the last one not counted: what a reader holds in memory.
+inline constexpr std::uint64_t kDeliveryPageBytesMax = std::uint64_t{8} << 20;
 inline constexpr std::uint32_t kHistoryRecordsMax =
     100'000;  // of one run; a longer history is cut at its old end
 

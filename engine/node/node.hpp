@@ -112,7 +112,7 @@ class Node {
                                                             std::uint32_t step_number) const;
   // The end of a stream that somebody was told of; nothing while it is open.
   [[nodiscard]] std::optional<StreamUpdate> stream_end(StreamUpdate stream) const;
-  void read_deliveries(DeliveryQuery query, Callback<std::vector<Delivery>> done);
+  void read_deliveries(DeliveryQuery query, Callback<DeliveryPage> done);
 
   // RunState messages of this run go to the shard until unwatch_run. The present state comes by
   // read_run.
@@ -120,9 +120,9 @@ class Node {
   void unwatch_run(const core::RunId& run, unsigned shard);
 
   // ---- reads: what is committed; own writes are seen once they were accepted ----
-  // Which program a run of this tenant (empty: of any) and client (empty: of any) executes. For
-  // live runs of one partition the answers come in the order of the questions.
-  void find_program(std::string tenant, std::string client, const core::RunId& run,
+  // Which program a run of this tenant (empty: of any) executes. For live runs of one partition the
+  // answers come in the order of the questions.
+  void find_program(std::string tenant, Behalf client, const core::RunId& run,
                     Callback<RunProgram> done);
   void read_run(std::string tenant, const core::RunId& run,
                 Callback<RunRow> done);  // tenant empty: any
@@ -139,12 +139,13 @@ class Node {
   void deploy(std::string artifact, bool force, Callback<Deployed> done);
   // The one that new events go to; null before the first.
   [[nodiscard]] std::shared_ptr<const Deployment> current_deployment() const;
-  // Any that was ever deployed and is still stored; null if there is none of that number. May read
-  // the database the first time: not from a gateway thread for numbers that are not known to be
-  // live. Leases and runs name only live ones, which are in memory.
+  // Any that is in memory: those of live runs are, and what was loaded since the start; else null.
   [[nodiscard]] std::shared_ptr<const Deployment> deployment(std::uint32_t number) const;
-  // All, ascending. May read the database, too.
-  [[nodiscard]] std::vector<std::shared_ptr<const Deployment>> deployments() const;
+  // Any that was ever deployed and is still stored, read from the database if need be; null if
+  // there is none of that number.
+  void load_deployment(std::uint32_t number, Callback<std::shared_ptr<const Deployment>> done);
+  // All, ascending.
+  void read_deployments(Callback<std::vector<std::shared_ptr<const Deployment>>> done);
 
   [[nodiscard]] NodeStatus status() const;
   // Opaque; changes only when deliveries may have been lost with the database's tail.

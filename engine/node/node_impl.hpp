@@ -47,8 +47,9 @@ class Node::Impl {
   void find_run(const std::string& tenant, const core::RunId& run,
                 std::function<void(tl::expected<core::RunRow, Refusal>)> done);
   void attach(core::TenantId tenant, AttachRequest request, Callback<Attached> done);
-  void read_deliveries(core::TenantId tenant, DeliveryQuery query,
-                       Callback<std::vector<Delivery>> done);
+  void load_deployment(core::DeploymentNumber number,
+                       Callback<std::shared_ptr<const Deployment>> done);
+  void read_deliveries(core::TenantId tenant, DeliveryQuery query, Callback<DeliveryPage> done);
 
   std::unique_ptr<Shared> shared;
   std::unique_ptr<StoreThread> store;

@@ -10,6 +10,8 @@
 namespace sluice::node {
 namespace {
 
+using DeploymentPtr = std::shared_ptr<const Deployment>;
+
 // What a list waits for the projection to catch up, ms; then it answers with what there is.
 constexpr int kFlushMs = 2'000;
 
@@ -130,18 +132,22 @@ void Node::Impl::find_run(const std::string& tenant, const core::RunId& run,
       });
 }
 
-void Node::find_program(std::string tenant, std::string client, const core::RunId& run,
+void Node::find_program(std::string tenant, Behalf client, const core::RunId& run,
                         Callback<RunProgram> done) {
   Impl* impl = impl_.get();
   const auto answer = [impl, tenant, client, done](const core::RunRow& row) {
     std::string owner = impl->shared->tenants.name(row.tenant);
-    const bool visible =
-        (tenant.empty() || owner == tenant) && (client.empty() || row.client == client);
+    const bool visible = (tenant.empty() || owner == tenant) && (!client || row.client == *client);
     if (!visible) return done(tl::unexpected(unknown_run()));
-    done(RunProgram{std::move(owner), row.deployment, row.flow});
+    impl->load_deployment(row.deployment, [owner = std::move(owner), flow = row.flow,
+                                           done](tl::expected<DeploymentPtr, Refusal> loaded) {
+      if (!loaded) return done(tl::unexpected(loaded.error()));
+      if (!*loaded) return done(tl::unexpected(unknown_run()));
+      done(RunProgram{owner, std::move(*loaded), flow});
+    });
   };
   const core::PartitionId partition = core::partition_of(run);
-  if (number(partition) >= impl->shared->cluster.partitions) {
+  if (number(partition) >= impl->shared->cluster.partitions || (client && client->empty())) {
     return done(tl::unexpected(unknown_run()));
   }
   // Whoever knows the run's id was told so after its beginning was durable: nothing to wait for.
@@ -162,6 +168,31 @@ void Node::find_program(std::string tenant, std::string client, const core::RunI
       });
 }
 
+// A live run's is in memory, and then the answer comes at once.
+void Node::Impl::load_deployment(core::DeploymentNumber number, Callback<DeploymentPtr> done) {
+  if (auto loaded = shared->deployments.loaded(number)) return done(std::move(loaded));
+  const bool taken = reads->post([this, number, done](const ReadPool::Desk& mine) {
+    if (mine.database == nullptr) return done(tl::unexpected(database_gone()));
+    auto loaded = shared->deployments.load(number);
+    if (!loaded && loaded.error().database) return done(tl::unexpected(database_gone()));
+    done(loaded ? std::move(*loaded) : nullptr);
+  });
+  if (!taken) done(tl::unexpected(overloaded()));
+}
+
+void Node::load_deployment(std::uint32_t number, Callback<DeploymentPtr> done) {
+  impl_->load_deployment(number, std::move(done));
+}
+
+void Node::read_deployments(Callback<std::vector<DeploymentPtr>> done) {
+  Impl* impl = impl_.get();
+  const bool taken = impl->reads->post([impl, done](const ReadPool::Desk& mine) {
+    if (mine.database == nullptr) return done(tl::unexpected(database_gone()));
+    done(impl->shared->deployments.all());
+  });
+  if (!taken) done(tl::unexpected(overloaded()));
+}
+
 void Node::read_run(std::string tenant, const core::RunId& run, Callback<RunRow> done) {
   Impl* impl = impl_.get();
   impl->find_run(tenant, run, [impl, done](tl::expected<core::RunRow, Refusal> row) {
@@ -173,6 +204,7 @@ void Node::read_run(std::string tenant, const core::RunId& run, Callback<RunRow>
 void Node::read_runs(RunQuery query, Callback<RunPage> done) {
   Impl* impl = impl_.get();
   journal::RunFilter filter;
+  if (query.client && query.client->empty()) return done(RunPage{});
   if (!query.tenant.empty()) {
     filter.tenant = impl->shared->tenants.find(query.tenant);
     if (!filter.tenant) return done(RunPage{});
@@ -190,7 +222,7 @@ void Node::read_runs(RunQuery query, Callback<RunPage> done) {
     }
   }
   filter.flow = std::move(query.flow);
-  filter.client = std::move(query.client);
+  filter.client = std::move(query.client).value_or("");
   filter.correlation = std::move(query.correlation);
   filter.since = query.since_us;
   const std::uint32_t limit = std::clamp(query.limit, 1u, kRunPageMax);
@@ -388,7 +420,7 @@ void Node::ack(std::string_view tenant, std::string_view client, std::string_vie
 }
 
 void Node::Impl::read_deliveries(core::TenantId tenant, DeliveryQuery query,
-                                 Callback<std::vector<Delivery>> done) {
+                                 Callback<DeliveryPage> done) {
   const core::PartitionId partition =
       core::partition_of_client(tenant, query.client, shared->cluster.partitions);
   auto seen = std::make_shared<core::ClientView>();
@@ -400,23 +432,27 @@ void Node::Impl::read_deliveries(core::TenantId tenant, DeliveryQuery query,
       },
       [this, query, done, seen, partition](bool ok) {
         if (!ok) return done(tl::unexpected(not_here()));
-        if (seen->last_offset <= query.after) return done(std::vector<Delivery>{});
+        if (seen->last_offset <= query.after) return done(DeliveryPage{});
         const bool taken = reads->post([query, done, seen, partition](const ReadPool::Desk& mine) {
           if (mine.database == nullptr) return done(tl::unexpected(database_gone()));
-          auto rows = journal::read_deliveries(*mine.database, partition, seen->number, query.after,
-                                               std::clamp(query.limit, 1u, kDeliveryPageMax));
+          auto rows =
+              journal::read_deliveries(*mine.database, partition, seen->number, query.after,
+                                       {.rows = std::clamp(query.limit, 1u, kDeliveryPageMax),
+                                        .bytes = std::min(query.bytes, kDeliveryPageBytesMax)});
           if (!rows) return done(tl::unexpected(database_gone()));
-          std::vector<Delivery> messages;
-          for (auto& row : *rows) messages.push_back(message_of(std::move(row), query.tenant));
-          done(std::move(messages));
+          DeliveryPage page{.items = {}, .more = rows->more};
+          for (auto& row : rows->rows) {
+            page.items.push_back(message_of(std::move(row), query.tenant));
+          }
+          done(std::move(page));
         });
         if (!taken) done(tl::unexpected(overloaded()));
       });
 }
 
-void Node::read_deliveries(DeliveryQuery query, Callback<std::vector<Delivery>> done) {
+void Node::read_deliveries(DeliveryQuery query, Callback<DeliveryPage> done) {
   const auto tenant = impl_->shared->tenants.find(query.tenant);
-  if (!tenant) return done(std::vector<Delivery>{});
+  if (!tenant) return done(DeliveryPage{});
   impl_->read_deliveries(*tenant, std::move(query), std::move(done));
 }
 

@@ -27,6 +27,10 @@ std::optional<Refusal> fault_of(const std::string& id, const std::string& client
   return std::nullopt;
 }
 
+bool nobody(const Behalf& client) {
+  return client && client->empty();
+}
+
 std::string random_key() {
   unsigned char bytes[16];
   SLUICE_CHECK(getrandom(bytes, sizeof bytes, 0) == static_cast<ssize_t>(sizeof bytes));
@@ -97,12 +101,12 @@ std::optional<Refusal> Node::publish(PublishRequest request) {
                             request.data.size())) {
     return fault;
   }
-  const auto deployment = impl.shared->deployments.load(request.deployment);
-  if (!deployment && deployment.error().database) return unavailable(kNoProgram);
-  if (!deployment || request.topic >= (*deployment)->program->program().topics.size()) {
+  const auto deployment = impl.shared->deployments.loaded(request.deployment);
+  if (deployment == nullptr) return unavailable(kNoProgram);
+  if (request.topic >= deployment->program->program().topics.size()) {
     return Refusal{"unknown_topic", "there is no such topic", 0};
   }
-  const bool by_client = !(*deployment)->program->program().topics[request.topic].order_function;
+  const bool by_client = !deployment->program->program().topics[request.topic].order_function;
   auto go = [&impl, by_client](PublishRequest&& r,
                                core::TenantId tenant) -> std::optional<Refusal> {
     RecordInput input;
@@ -147,9 +151,9 @@ std::optional<Refusal> Node::start_run(StartRequest request) {
                             request.args.size())) {
     return fault;
   }
-  const auto deployment = impl.shared->deployments.load(request.deployment);
-  if (!deployment && deployment.error().database) return unavailable(kNoProgram);
-  if (!deployment || request.flow >= (*deployment)->program->program().flows.size()) {
+  const auto deployment = impl.shared->deployments.loaded(request.deployment);
+  if (deployment == nullptr) return unavailable(kNoProgram);
+  if (request.flow >= deployment->program->program().flows.size()) {
     return Refusal{"unknown_flow", "there is no such flow", 0};
   }
   if (impl.shared->stopping) return unavailable("the node is stopping");
@@ -183,7 +187,7 @@ std::optional<Refusal> Node::cancel_run(CancelRequest request) {
   Impl& impl = *impl_;
   const core::PartitionId partition = core::partition_of(request.run);
   const auto tenant = impl.shared->tenants.find(request.tenant);
-  if (!tenant || number(partition) >= impl.shared->cluster.partitions) {
+  if (!tenant || number(partition) >= impl.shared->cluster.partitions || nobody(request.client)) {
     return Refusal{"unknown_run", "there is no such run", 0};
   }
   if (request.id.size() > core::kIdBytesMax) return invalid("`id` must be at most 200 bytes");
@@ -193,7 +197,7 @@ std::optional<Refusal> Node::cancel_run(CancelRequest request) {
   if (auto refusal = impl.admits(partition, request.message.size())) return refusal;
   core::Cancel cancel;
   cancel.run = request.run;
-  cancel.client = request.client;
+  cancel.client = request.client.value_or("");
   cancel.id = request.id;
   cancel.message = request.message;
   RecordInput input;
@@ -208,17 +212,18 @@ std::optional<Refusal> Node::signal_run(SignalRequest request) {
   Impl& impl = *impl_;
   const core::PartitionId partition = core::partition_of(request.run);
   const auto tenant = impl.shared->tenants.find(request.tenant);
-  if (!tenant || number(partition) >= impl.shared->cluster.partitions) {
+  if (!tenant || number(partition) >= impl.shared->cluster.partitions || nobody(request.client)) {
     return Refusal{"unknown_run", "there is no such run", 0};
   }
+  const std::string client = request.client.value_or("");
   if (request.id.empty()) request.id = random_key();
-  if (auto fault = fault_of(request.id, request.client, "", "", request.data.size())) return fault;
+  if (auto fault = fault_of(request.id, client, "", "", request.data.size())) return fault;
   if (auto refusal = impl.admits(partition, request.data.size())) return refusal;
   core::Signal signal;
   signal.run = request.run;
   signal.deployment = request.deployment;
   signal.event = request.event;
-  signal.client = request.client;
+  signal.client = client;
   signal.id = request.id;
   signal.data = request.data;
   RecordInput input;
@@ -312,10 +317,7 @@ std::shared_ptr<const Deployment> Node::current_deployment() const {
   return impl_->shared->deployments.current();
 }
 std::shared_ptr<const Deployment> Node::deployment(std::uint32_t number) const {
-  return impl_->shared->deployments.get(number);
-}
-std::vector<std::shared_ptr<const Deployment>> Node::deployments() const {
-  return impl_->shared->deployments.all();
+  return impl_->shared->deployments.loaded(number);
 }
 
 }  // namespace sluice::node

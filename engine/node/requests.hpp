@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
@@ -63,9 +64,13 @@ struct StartRequest {
   Reply reply;
 };
 
+// On whose behalf: of this client, and then only its own runs; nothing: an operator's, any run.
+// An empty name is nobody's, so that a name which was never filled in reaches no run.
+using Behalf = std::optional<std::string>;
+
 struct CancelRequest {
   std::string tenant;  // a run of another tenant is `unknown_run`
-  std::string client;  // not empty: only this client's own runs
+  Behalf client;
   core::RunId run;
   std::string id;  // shown in the history; may be empty
   std::string message;
@@ -75,20 +80,13 @@ struct CancelRequest {
 // An event for a `receive` of a live run. `deployment` is the run's own (Node::find_program).
 struct SignalRequest {
   std::string tenant;
-  std::string client;  // not empty: only this client's own runs
+  Behalf client;
   core::RunId run;
   std::uint32_t deployment = 0;
   std::uint32_t event = 0;  // index in that deployment's program
   std::string id;           // idempotency key, within the run; empty: made by the node
   std::string data;         // encode_value of the event
   Reply reply;
-};
-
-// What a run executes: its deployment does not change while it lives.
-struct RunProgram {
-  std::string tenant;
-  std::uint32_t deployment = 0;
-  std::string flow;
 };
 
 // A worker's report about the attempt that its lease names (lease.hpp says how to read one).
@@ -233,6 +231,12 @@ struct Deployment {
   core::TimeUs created_us = 0;
   std::shared_ptr<const vm::VerifiedProgram> program;  // never null
 };
+// What a run executes: its deployment does not change while it lives.
+struct RunProgram {
+  std::string tenant;
+  std::shared_ptr<const Deployment> deployment;  // never null
+  std::string flow;
+};
 struct Deployed {
   std::shared_ptr<const Deployment> deployment;
   bool known = false;  // the same hash was there before: nothing changed
@@ -265,8 +269,8 @@ struct RunQuery {
   std::string tenant;  // empty: all
   std::string state;   // empty: all; likewise the next ones
   std::string flow;
-  std::string client;
   std::string correlation;
+  Behalf client;
   std::int64_t since_us = 0;
   std::string cursor;
   std::uint32_t limit = 100;  // at most kRunPageMax
@@ -316,6 +320,12 @@ struct DeliveryQuery {
   std::string client;
   std::uint64_t after = 0;
   std::uint32_t limit = 256;  // at most kDeliveryPageMax
+  // No further one is added to a page that has this many bytes; at most kDeliveryPageBytesMax.
+  std::uint64_t bytes = std::uint64_t{1} << 20;
+};
+struct DeliveryPage {
+  std::vector<Delivery> items;  // by offset; at least one, if there is one after the query's
+  bool more = false;            // there may be further ones behind the last
 };
 
 struct TopicRow {

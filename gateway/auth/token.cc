@@ -136,6 +136,9 @@ tl::expected<Principal, TokenError> principal_of(const Claims& claims, std::int6
   principal.client = claims.subject;
   principal.expires_s = static_cast<std::int64_t>(*claims.expires);
   add_scopes(claims.scope, principal);
+  if (principal.is_client && principal.client.empty()) {
+    return refuse("the token has the scope `client` and no `sub`: it names no client");
+  }
   return principal;
 }
 

@@ -1,8 +1,8 @@
 // Tokens: compact JWTs (RFC 7519) that say who asks and what they may do.
 //
-// Claims: `tenant` ("*": all), `sub` (the client), `scope` (space-separated: client, worker, admin,
-// publish:TOPIC, subscribe:GROUP), `exp` (required, seconds), `nbf` (optional). Checked with a
-// leeway of limits::kTokenLeeway.
+// Claims: `tenant` ("*": all), `sub` (the client; required for the scope `client`), `scope`
+// (space-separated: client, worker, admin, publish:TOPIC, subscribe:GROUP), `exp` (required,
+// seconds), `nbf` (optional). Checked with a leeway of limits::kTokenLeeway.
 #pragma once
 
 #include <cstdint>

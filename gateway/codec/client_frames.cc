@@ -160,6 +160,15 @@ void append_subscription(std::string& out, const SubscriptionFrame& frame) {
   append_text(out, "id", frame.id);
   append_text(out, "group", frame.group);
   if (frame.offset) append_count(out, "offset", *frame.offset);
+  if (frame.offset) out += frame.recovered ? R"(,"recovered":true)" : R"(,"recovered":false)";
+  out += '}';
+}
+
+void append_unsubscribed(std::string& out, const UnsubscribedFrame& frame) {
+  out += R"({"t":"unsubscribed")";
+  append_text(out, "group", frame.group);
+  append_text(out, "code", frame.code);
+  append_text(out, "message", frame.message);
   out += '}';
 }
 

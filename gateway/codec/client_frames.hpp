@@ -69,8 +69,16 @@ struct SubscriptionFrame {
   std::string_view id;
   std::string_view group;
   std::optional<std::uint64_t> offset;  // deliveries after this one follow
+  bool recovered = true;                // false: some after the offset that was asked for are gone
 };
 void append_subscription(std::string& out, const SubscriptionFrame& frame);
+// A subscription that was accepted has ended, unasked.
+struct UnsubscribedFrame {
+  std::string_view group;
+  std::string_view code;
+  std::string_view message;
+};
+void append_unsubscribed(std::string& out, const UnsubscribedFrame& frame);
 void append_accepted(std::string& out, const AcceptedFrame& frame);
 
 struct RejectedFrame {

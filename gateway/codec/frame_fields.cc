@@ -165,6 +165,12 @@ bool read_count(std::string_view digits, std::uint64_t* value) {
   return true;
 }
 
+void cut_text(std::string& text, std::size_t max) {
+  if (text.size() <= max) return;
+  while (max > 0 && (static_cast<unsigned char>(text[max]) & 0xc0) == 0x80) --max;
+  text.resize(max);
+}
+
 bool is_visible_ascii(std::string_view text, std::size_t max) {
   if (text.empty() || text.size() > max) return false;
   for (const char c : text) {

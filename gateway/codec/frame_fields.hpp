@@ -80,6 +80,9 @@ std::string_view field_name(std::uint32_t mask);
 // Digits of a JSON number that is an integer in 0 … 2^63-1.
 bool read_count(std::string_view digits, std::uint64_t* value);
 
+// Cuts UTF-8 to at most `max` bytes, not in the middle of a character.
+void cut_text(std::string& text, std::size_t max);
+
 // 1 to `max` visible ASCII characters.
 bool is_visible_ascii(std::string_view text, std::size_t max);
 

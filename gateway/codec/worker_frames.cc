@@ -50,14 +50,11 @@ std::string check_sizes(FrameFields& fields, std::uint32_t known) {
     return "`reclaim` has too many leases";
   }
   if (given(kFieldToken) && fields.token.size() > limits::kTokenBytes) return "`token` is too long";
-  if (given(kFieldKind) && (fields.kind.empty() || fields.kind.size() > limits::kNameBytes)) {
-    return fmt::format("`kind` has 1 to {} bytes", limits::kNameBytes);
+  if (given(kFieldKind)) {
+    if (fields.kind.empty()) return "`kind` is empty";
+    cut_text(fields.kind, limits::kKindBytes);
   }
-  if (given(kFieldMessage) && fields.message.size() > limits::kMessageBytes) {
-    std::size_t size = limits::kMessageBytes;
-    while (size > 0 && (static_cast<unsigned char>(fields.message[size]) & 0xc0) == 0x80) --size;
-    fields.message.resize(size);
-  }
+  if (given(kFieldMessage)) cut_text(fields.message, limits::kMessageBytes);
   fields.credit = std::min<std::uint64_t>(fields.credit, limits::kCreditMax);
   // Of `credit` and `poll`: so many tasks. A piece's number is none.
   if (given(kFieldN) && !given(kFieldLease))

@@ -18,7 +18,7 @@ ClientSession::ClientSession(Connection& connection, std::string header_token)
                        {.frame_bytes = connection.shard().gateway().options().frame_bytes,
                         .unsent_bytes = connection.shard().gateway().options().unsent_bytes},
                        std::move(header_token)),
-      feed_(*this, limits::kResumePage),
+      feed_(*this),
       streams_(*this, limits::kStreamPace) {
   shard().counters().clients.add();
 }
@@ -28,7 +28,9 @@ void ClientSession::on_closed() {
   shard().gateway().left();
   shard().remove_answers(WebsocketSession::id());
   groups_.clear();
-  for (const auto& [run, watch] : watches_) shard().unwatch_run(run, WebsocketSession::id());
+  for (const auto& [run, watch] : watches_) {
+    if (watch.state == Watch::State::kWatched) shard().unwatch_run(run, WebsocketSession::id());
+  }
   watches_.clear();
   if (in_registry_) {
     shard().remove_deliveries(tenant_, client_, this);
@@ -176,9 +178,7 @@ void ClientSession::reject(std::string_view id, ErrorCode code, std::string_view
                           .retry_after_ms = retry_after_ms,
                           .errors = errors});
   });
-  if (connection().unsent() > limits().unsent_bytes) {
-    close_soon(CloseCode::too_slow, "the socket does not take its bytes");
-  }
+  check_unsent();
 }
 
 void ClientSession::reject(std::string_view id, const node::Refusal& refusal) {
@@ -252,7 +252,7 @@ void ClientSession::send_event(const FrameFields& frame) {
   if (!take_pending(frame.id, &token)) return;
   request->reply = reply(token);
   if (const auto refusal = shard().node().publish(std::move(*request))) {
-    reject(release_pending(token), *refusal);
+    reject_pending(token, *refusal);
   }
 }
 
@@ -277,7 +277,7 @@ void ClientSession::signal_run(const FrameFields& frame) {
             session->send_signal(
                 token, {.run = run, .event = event, .data = data, .version = version}, *of);
           } else {
-            session->reject(session->release_pending(token), of.error());
+            session->reject_pending(token, of.error());
           }
         });
       });
@@ -288,13 +288,10 @@ void ClientSession::send_signal(std::uint64_t token, SignalInput input,
   input.client = client_;
   input.id = pending_[token].id;
   auto request = make_signal(shard(), input, of);
-  if (!request) {
-    return reject(release_pending(token), request.error().code, request.error().message,
-                  &request.error().errors);
-  }
+  if (!request) return reject_pending(token, request.error());
   request->reply = reply(token);
   if (const auto refusal = shard().node().signal_run(std::move(*request))) {
-    reject(release_pending(token), *refusal);
+    reject_pending(token, *refusal);
   }
 }
 
@@ -311,7 +308,7 @@ void ClientSession::cancel_run(const FrameFields& frame) {
                               .message = "cancelled by the client",
                               .reply = reply(token)};
   if (const auto refusal = shard().node().cancel_run(std::move(request))) {
-    reject(release_pending(token), *refusal);
+    reject_pending(token, *refusal);
   }
 }
 
@@ -323,11 +320,11 @@ void ClientSession::subscribe(const FrameFields& frame) {
     if (!id.empty()) reject(id, code, message);
   };
   if (state_ != State::kLive) return refuse(ErrorCode::unavailable, "wait for `welcome`");
-  const auto& allowed = principal()->subscribe;
-  if (std::find(allowed.begin(), allowed.end(), frame.group) == allowed.end()) {
+  if (!may_subscribe(frame.group)) {
     return refuse(ErrorCode::unauthorized, "the token does not allow this group");
   }
-  groups_.erase(frame.group);  // subscribed anew, from where it says now
+  // Subscribed anew, from where it says now.
+  answer_ended(end_subscription(frame.group), frame.group);
   if (groups_.size() >= limits::kGroupsPerSocket) {
     return refuse(ErrorCode::busy, "this socket has subscribed to as many groups as it may");
   }
@@ -344,12 +341,51 @@ void ClientSession::subscribe(const FrameFields& frame) {
   added.begin(frame.has(kFieldOffset) ? std::optional(frame.offset) : std::nullopt);
 }
 
-void ClientSession::unsubscribe(const FrameFields& frame) {
-  groups_.erase(frame.group);
-  if (!frame.has(kFieldId)) return;
+bool ClientSession::may_subscribe(std::string_view group) const {
+  const auto& allowed = principal()->subscribe;
+  return std::find(allowed.begin(), allowed.end(), group) != allowed.end();
+}
+
+// The id of its frame, if that still waits for an answer.
+std::string ClientSession::end_subscription(const std::string& group) {
+  const auto found = groups_.find(group);
+  if (found == groups_.end()) return {};
+  std::string unanswered = found->second->answered() ? "" : found->second->answer_id();
+  groups_.erase(found);
+  return unanswered;
+}
+
+// Nothing of the group follows on account of that frame.
+void ClientSession::answer_ended(std::string_view id, std::string_view group) {
+  if (id.empty()) return;
   send([&](std::string& out) {
-    append_subscription(out, {.id = frame.id, .group = frame.group, .offset = std::nullopt});
+    append_subscription(out, {.id = id, .group = group, .offset = std::nullopt});
   });
+}
+
+// What the new token does not allow any more has ended.
+void ClientSession::end_forbidden_subscriptions() {
+  std::vector<std::string> forbidden;
+  for (const auto& [group, feed] : groups_) {
+    if (!may_subscribe(group)) forbidden.push_back(group);
+  }
+  constexpr std::string_view kWhy = "the new token does not allow this group";
+  const std::string_view code = row_of(ErrorCode::unauthorized).name;
+  for (const std::string& group : forbidden) {
+    const std::string unanswered = end_subscription(group);
+    if (!unanswered.empty()) {
+      reject(unanswered, ErrorCode::unauthorized, kWhy);
+      continue;
+    }
+    send([&](std::string& out) {
+      append_unsubscribed(out, {.group = group, .code = code, .message = kWhy});
+    });
+  }
+}
+
+void ClientSession::unsubscribe(const FrameFields& frame) {
+  answer_ended(end_subscription(frame.group), frame.group);
+  if (frame.has(kFieldId)) answer_ended(frame.id, frame.group);
 }
 
 GroupFeed* ClientSession::find_group(const std::string& group, std::uint64_t generation) {
@@ -358,11 +394,11 @@ GroupFeed* ClientSession::find_group(const std::string& group, std::uint64_t gen
   return same ? found->second.get() : nullptr;
 }
 
-void ClientSession::group_attached(const std::string& group, std::uint64_t offset) {
+void ClientSession::group_attached(const std::string& group, std::uint64_t offset, bool recovered) {
   const std::string& id = groups_.at(group)->answer_id();
   if (id.empty()) return;
   send([&](std::string& out) {
-    append_subscription(out, {.id = id, .group = group, .offset = offset});
+    append_subscription(out, {.id = id, .group = group, .offset = offset, .recovered = recovered});
   });
 }
 
@@ -370,11 +406,6 @@ void ClientSession::group_failed(const std::string& group, const node::Refusal& 
   const std::string id = groups_.at(group)->answer_id();
   groups_.erase(group);
   if (!id.empty()) reject(id, refusal);
-}
-
-void ClientSession::on_drained() {
-  feed_.resume();
-  for (auto& [group, feed] : groups_) feed->resume();
 }
 
 void ClientSession::ack(std::uint64_t offset) {
@@ -392,7 +423,9 @@ void ClientSession::refresh(const FrameFields& frame) {
   if (now.tenant != before->tenant || now.client != before->client || !now.is_client) {
     return close(CloseCode::unauthorized, "the new token is not this client's");
   }
-  if (state_ == State::kLive) welcome(feed_.last(), true);
+  if (state_ != State::kLive) return;
+  welcome(feed_.last(), true);
+  end_forbidden_subscriptions();
 }
 
 void ClientSession::on_accepted(std::uint64_t token, node::Accepted& answer) {
@@ -408,14 +441,28 @@ void ClientSession::on_accepted(std::uint64_t token, node::Accepted& answer) {
                           .correlation = answer.correlation,
                           .duplicate = answer.duplicate});
   });
-  if (told_slow_ && pending_count_ * 2 < shard().gateway().options().pending) {
-    told_slow_ = false;
-    send_text(kOkFrame);
-  }
+  say_ok();
 }
 
 void ClientSession::on_rejected(std::uint64_t token, node::Refusal& refusal) {
+  reject_pending(token, refusal);
+}
+
+void ClientSession::reject_pending(std::uint64_t token, const node::Refusal& refusal) {
   reject(release_pending(token), refusal);
+  say_ok();
+}
+
+void ClientSession::reject_pending(std::uint64_t token, const InputError& error) {
+  reject(release_pending(token), error.code, error.message, &error.errors);
+  say_ok();
+}
+
+// Once what was sent before `slow` is answered, whatever the answers were.
+void ClientSession::say_ok() {
+  if (!told_slow_ || pending_count_ * 2 >= shard().gateway().options().pending) return;
+  told_slow_ = false;
+  send_text(kOkFrame);
 }
 
 void ClientSession::on_delivery(const node::Delivery& delivery) {
@@ -436,38 +483,38 @@ void ClientSession::deliver(const node::Delivery& delivery, const std::string& g
                           .causation = delivery.causation,
                           .outcome = delivery.outcome});
   });
-  if (connection().unsent() > limits().unsent_bytes) {
-    close_soon(CloseCode::too_slow, "the socket does not take its bytes");
-  }
+  check_unsent();
 }
 
 void ClientSession::read_after(std::uint64_t offset) {
-  shard().node().read_deliveries(
-      {.tenant = tenant_, .client = client_, .after = offset, .limit = limits::kResumePage},
-      [shard = &shard(),
-       id = WebsocketSession::id()](tl::expected<std::vector<node::Delivery>, node::Refusal> page) {
-        shard->post([shard, id, page = std::move(page)] {
-          const auto connection = shard->find(id);
-          if (!connection || connection->closed()) return;
-          auto* session = static_cast<ClientSession*>(connection->owner());
-          if (page) {
-            session->feed_.on_page(*page);
-          } else {
-            session->feed_.on_read_failed();
-            session->retry_read_ = true;
-          }
-        });
-      });
+  shard().node().read_deliveries({.tenant = tenant_,
+                                  .client = client_,
+                                  .after = offset,
+                                  .limit = limits::kResumePage,
+                                  .bytes = limits::kResumePageBytes},
+                                 [shard = &shard(), id = WebsocketSession::id()](
+                                     tl::expected<node::DeliveryPage, node::Refusal> page) {
+                                   shard->post([shard, id, page = std::move(page)]() mutable {
+                                     const auto connection = shard->find(id);
+                                     if (!connection || connection->closed()) return;
+                                     auto* session =
+                                         static_cast<ClientSession*>(connection->owner());
+                                     if (page) {
+                                       session->feed_.on_page(std::move(*page));
+                                     } else {
+                                       session->feed_.on_read_failed();
+                                     }
+                                   });
+                                 });
 }
 
-bool ClientSession::has_room() const {
-  return const_cast<ClientSession*>(this)->connection().unsent() < limits::kResumeUnsentBytes;
+bool ClientSession::has_room() {
+  return connection().has_room(std::min(limits::kResumeUnsentBytes, limits().unsent_bytes));
 }
 
-// A page that could not be had (the database was gone) is asked for again.
-void ClientSession::on_session_tick(Time) {
-  if (std::exchange(retry_read_, false)) feed_.resume();
-  for (auto& [group, feed] : groups_) feed->retry();
+void ClientSession::resume_feeds() {
+  feed_.resume();
+  for (auto& [group, feed] : groups_) feed->resume();
 }
 
 }  // namespace sluice::gateway

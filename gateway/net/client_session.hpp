@@ -43,10 +43,12 @@ class ClientSession final : public WebsocketSession,
 
   void on_text(std::string_view text) override;
   void on_pong(std::string_view payload) override;
-  void on_drained() override;
+  void on_drained() override { resume_feeds(); }
   void on_wake(Time now) override;
-  void on_session_tick(Time now) override;
+  // A page that could not be had (the database was gone) is asked for again.
+  void on_session_tick(Time) override { resume_feeds(); }
   void on_closed() override;
+  void resume_feeds();
 
   void hello(const FrameFields& frame);
   void on_attached(tl::expected<node::Attached, node::Refusal>& attached);
@@ -57,6 +59,10 @@ class ClientSession final : public WebsocketSession,
   void cancel_run(const FrameFields& frame);
   void subscribe(const FrameFields& frame);
   void unsubscribe(const FrameFields& frame);
+  std::string end_subscription(const std::string& group);
+  void answer_ended(std::string_view id, std::string_view group);
+  void end_forbidden_subscriptions();
+  bool may_subscribe(std::string_view group) const;
   void ack(std::uint64_t offset);
   void watch(const FrameFields& frame);
   void unwatch(const FrameFields& frame);
@@ -75,18 +81,22 @@ class ClientSession final : public WebsocketSession,
   // A place for a request under way; its number is the token of the answer.
   bool take_pending(std::string_view id, std::uint64_t* token);
   std::string release_pending(std::uint64_t token);
+  // The answer to a request under way.
+  void reject_pending(std::uint64_t token, const node::Refusal& refusal);
+  void reject_pending(std::uint64_t token, const InputError& error);
+  void say_ok();
   node::Reply reply(std::uint64_t token) {
     return {shard().number(), WebsocketSession::id(), token};
   }
 
   void deliver(const node::Delivery& delivery) override { deliver(delivery, {}); }
   void deliver(const node::Delivery& delivery, const std::string& group) override;
-  bool group_has_room() const override { return has_room(); }
+  bool group_has_room() override { return has_room(); }
   GroupFeed* find_group(const std::string& group, std::uint64_t generation) override;
-  void group_attached(const std::string& group, std::uint64_t offset) override;
+  void group_attached(const std::string& group, std::uint64_t offset, bool recovered) override;
   void group_failed(const std::string& group, const node::Refusal& refusal) override;
   void read_after(std::uint64_t offset) override;
-  bool has_room() const override;
+  bool has_room() override;
 
   void send_token(const node::StreamUpdate& stream, std::uint64_t n,
                   std::string_view text) override;
@@ -112,7 +122,6 @@ class ClientSession final : public WebsocketSession,
   bool attached_ = false;
   bool in_registry_ = false;
   bool told_slow_ = false;
-  bool retry_read_ = false;
   std::uint64_t busy_streak_ = 0;
   DeliveryFeed feed_;
   std::map<std::string, std::unique_ptr<GroupFeed>> groups_;
@@ -121,10 +130,16 @@ class ClientSession final : public WebsocketSession,
   ToldStreams told_;
   std::optional<Time> wake_;  // asked of the shard
   struct Watch {
-    bool told = false;  // the first frame went out
+    // One that is not watched any more is kept until all that ask about it are answered.
+    enum class State : std::uint8_t { kWatched, kEnded, kLeft } state = State::kLeft;
+    unsigned asking = 0;  // `watch` frames that are not answered yet
+    bool told = false;    // the first frame went out
     std::optional<node::RunState> meanwhile;
   };
-  std::map<core::RunId, Watch> watches_;
+  using Watches = std::map<core::RunId, Watch>;
+  void begin_watch(Watches::iterator watch);
+  void end_watch(Watches::iterator watch, Watch::State why);
+  Watches watches_;
   std::vector<Pending> pending_;
   std::vector<std::uint32_t> free_;
   std::size_t pending_count_ = 0;

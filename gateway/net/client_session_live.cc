@@ -56,9 +56,7 @@ void ClientSession::send_stream(const node::StreamUpdate& stream) {
                         .text = snapshot ? &stream.text : nullptr});
   });
   if (const auto number = told_.note(stream)) ping(fmt::format_int(*number).c_str());
-  if (connection().unsent() > limits().unsent_bytes) {
-    close_soon(CloseCode::too_slow, "the socket does not take its bytes");
-  }
+  check_unsent();
 }
 
 void ClientSession::on_pong(std::string_view payload) {
@@ -99,17 +97,13 @@ void ClientSession::watch(const FrameFields& frame) {
   if (watches_.size() >= limits::kWatchesPerSocket) {
     return reject(id, ErrorCode::busy, "this socket watches too many runs");
   }
-  const std::uint64_t me = WebsocketSession::id();
-  if (watches_.try_emplace(*run).second) {
-    shard().watch_run(*run, me, [shard = &shard(), me](const node::RunState& state) {
-      const auto connection = shard->find(me);
-      if (!connection || connection->closed()) return;
-      static_cast<ClientSession*>(connection->owner())->on_run(state);
-    });
-  }
+  const auto watch = watches_.try_emplace(*run).first;
+  begin_watch(watch);
+  ++watch->second.asking;
   shard().node().read_run(
       tenant_, *run,
-      [shard = &shard(), me, run = *run, id](tl::expected<node::RunRow, node::Refusal> row) {
+      [shard = &shard(), me = WebsocketSession::id(), run = *run,
+       id](tl::expected<node::RunRow, node::Refusal> row) {
         shard->post([shard, me, run, id, row = std::move(row)] {
           const auto connection = shard->find(me);
           if (!connection || connection->closed()) return;
@@ -118,24 +112,47 @@ void ClientSession::watch(const FrameFields& frame) {
       });
 }
 
+void ClientSession::begin_watch(Watches::iterator watch) {
+  if (watch->second.state == Watch::State::kWatched) return;
+  watch->second.state = Watch::State::kWatched;
+  watch->second.told = false;
+  const std::uint64_t me = WebsocketSession::id();
+  shard().watch_run(watch->first, me, [shard = &shard(), me](const node::RunState& state) {
+    const auto connection = shard->find(me);
+    if (!connection || connection->closed()) return;
+    static_cast<ClientSession*>(connection->owner())->on_run(state);
+  });
+}
+
+void ClientSession::end_watch(Watches::iterator watch, Watch::State why) {
+  if (watch->second.state == Watch::State::kWatched) {
+    shard().unwatch_run(watch->first, WebsocketSession::id());
+    watch->second.state = why;
+  }
+  watch->second.meanwhile.reset();
+  if (watch->second.asking == 0) watches_.erase(watch);
+}
+
+// Each `watch` is answered, also one that was overtaken: by an `unwatch`, or by the run's end.
 void ClientSession::on_watched(const core::RunId& run, const std::string& id,
                                const tl::expected<node::RunRow, node::Refusal>& row) {
   const auto known = watches_.find(run);
-  if (known == watches_.end()) return;  // unwatched meanwhile
+  if (known == watches_.end()) return;
+  Watch& watch = known->second;
+  --watch.asking;
   const bool mine = row && row->client == client_;
   if (!mine) {
-    shard().unwatch_run(run, WebsocketSession::id());
-    watches_.erase(known);
+    end_watch(known, Watch::State::kLeft);
     return row ? reject(id, ErrorCode::unknown_run, "there is no such run")
                : reject(id, row.error());
   }
   accept_watch(id, run, row->correlation);
+  if (watch.state == Watch::State::kLeft) return end_watch(known, Watch::State::kLeft);
   send_run(run, row->state, row->step, row->attempt, row->why, row->joined);
-  known->second.told = true;
-  const auto meanwhile = std::exchange(known->second.meanwhile, std::nullopt);
-  if (row->ended_us != 0) {
-    shard().unwatch_run(run, WebsocketSession::id());
-    watches_.erase(known);
+  watch.told = true;
+  const auto meanwhile = std::exchange(watch.meanwhile, std::nullopt);
+  if (row->ended_us != 0 || watch.state == Watch::State::kEnded) {
+    end_watch(known, Watch::State::kEnded);
   } else if (meanwhile) {
     on_run(*meanwhile);
   }
@@ -143,23 +160,25 @@ void ClientSession::on_watched(const core::RunId& run, const std::string& id,
 
 void ClientSession::on_run(const node::RunState& state) {
   const auto known = watches_.find(state.run);
-  if (known == watches_.end()) return;
+  if (known == watches_.end() || known->second.state != Watch::State::kWatched) return;
   if (!known->second.told) {
     known->second.meanwhile = state;
     return;
   }
   send_run(state.run, state.state, state.step, state.attempt, state.why, state.joined);
-  if (!state.ended) return;
-  const core::RunId run = state.run;
-  watches_.erase(known);
-  shard().unwatch_run(run, WebsocketSession::id());
+  if (state.ended) end_watch(known, Watch::State::kEnded);
 }
 
 void ClientSession::unwatch(const FrameFields& frame) {
   const std::string id = frame.has(kFieldId) ? frame.id : std::string();
   const auto run = core::parse_run_id(frame.run);
   if (!run) return reject(id, ErrorCode::unknown_run, "there is no such run");
-  if (watches_.erase(*run) > 0) shard().unwatch_run(*run, WebsocketSession::id());
+  if (const auto known = watches_.find(*run); known != watches_.end()) {
+    end_watch(known, Watch::State::kLeft);
+    // An end that was told before does not matter to who leaves.
+    if (const auto kept = watches_.find(*run); kept != watches_.end())
+      kept->second.state = Watch::State::kLeft;
+  }
   accept_watch(id, *run, "");
 }
 

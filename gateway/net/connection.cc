@@ -1,13 +1,16 @@
 #include "gateway/net/connection.hpp"
 
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <cerrno>
+#include <utility>
 
 #include "gateway/limits.hpp"
 #include "gateway/net/shard.hpp"
@@ -111,7 +114,32 @@ void Connection::hand_over(char* begin, char* end, bool own_buffer) {
   }
 }
 
+bool Connection::has_room(std::size_t below) {
+  if (unsent() < below) return true;
+  room_wanted_ = true;
+  return false;
+}
+
+// The kernel takes more only once much of its own buffer is free: what the peer has acknowledged of
+// that is progress, too.
+void Connection::note_progress(Time now) {
+  int queued = 0;
+  if (!waiting_to_write_ || ::ioctl(io_->socket.native_handle(), SIOCOUTQ, &queued) != 0) return;
+  if (std::exchange(kernel_has_, queued) != queued) progress_ = now;
+}
+
+bool Connection::stalled(Time now) const {
+  return waiting_to_write_ && now - progress_ >= limits::kStallTimeout;
+}
+
+void Connection::drop_unsent() {
+  out_.clear();
+  touched_size_ = 0;
+}
+
 void Connection::touch() {
+  if (out_.size() > touched_size_) largest_ = std::max(largest_, out_.size() - touched_size_);
+  touched_size_ = out_.size();
   if (touched_ || closed_) return;
   touched_ = true;
   shard_.touch(*this);
@@ -127,6 +155,7 @@ void Connection::flush() {
       written_ = 0;
       if (out_.empty()) break;
       writing_.swap(out_);
+      touched_size_ = 0;
     }
     const ssize_t sent = ::send(io_->socket.native_handle(), writing_.data() + written_,
                                 writing_.size() - written_, MSG_NOSIGNAL);
@@ -143,19 +172,31 @@ void Connection::flush() {
     shard_.counters().bytes_out.add(static_cast<std::uint64_t>(sent));
     written_ += static_cast<std::size_t>(sent);
   }
-  if (closing_) ::shutdown(io_->socket.native_handle(), SHUT_WR);
+  largest_ = 0;
+  if (closing_) {
+    ::shutdown(io_->socket.native_handle(), SHUT_WR);
+  } else if (std::exchange(room_wanted_, false)) {
+    tell_drained();
+  }
+}
+
+// Whether the bytes had to wait or the kernel took them all at once: whoever was refused room hears
+// of it.
+void Connection::tell_drained() {
+  shard_.post([weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (self && !self->closed_ && !self->closing_) self->owner_->on_drained();
+  });
 }
 
 void Connection::wait_writable() {
   waiting_to_write_ = true;
+  progress_ = std::chrono::steady_clock::now();
   io_->socket.async_wait(asio::posix::stream_descriptor::wait_write,
                          [self = shared_from_this()](const boost::system::error_code& error) {
                            self->waiting_to_write_ = false;
                            if (error || self->closed_) return;
                            self->flush();
-                           if (!self->waiting_to_write_ && !self->closed_ && !self->closing_) {
-                             self->owner_->on_drained();
-                           }
                            self->shard_.end_turn();
                          });
 }
@@ -185,6 +226,7 @@ void Connection::tick(Time now) {
     if (now >= close_by_) abort();
     return;
   }
+  note_progress(now);
   owner_->on_tick(now);
 }
 

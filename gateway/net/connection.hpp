@@ -32,7 +32,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     virtual std::size_t on_input(char* begin, char* end) = 0;
     // How many more bytes make progress possible; sizes the next read.
     virtual std::size_t bytes_wanted(std::size_t left_over) const = 0;
-    // All that was appended has been taken by the kernel, after some of it had to wait.
+    // All that was appended has been taken by the kernel, after has_room() had said no. In a turn
+    // of its own.
     virtual void on_drained() {}
     // A time that was asked for with Shard::wake_at has come.
     virtual void on_wake(Time) {}
@@ -58,12 +59,19 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Owner* owner() { return owner_.get(); }
 
   std::string& out() { return out_; }
-  // Something was appended to out(): send it at the end of this turn.
+  // A message was appended to out(): send it at the end of this turn.
   void touch();
   // Bytes that the kernel has not taken yet.
   std::size_t unsent() const { return out_.size() + writing_.size() - written_; }
+  // Whether fewer bytes than this wait. If not, on_drained() will be called.
+  bool has_room(std::size_t below);
+  // Whether more than this waits, the largest message not counted: one that is larger than any
+  // bound must still be able to leave.
+  bool passes(std::size_t bound) const { return unsent() > bound + largest_; }
+  // Bytes wait, and the peer has taken none for limits::kStallTimeout.
+  bool stalled(Time now) const;
   // Drops what was appended and is not under way yet.
-  void drop_unsent() { out_.clear(); }
+  void drop_unsent();
   // Sends what is there now; called by the shard.
   void flush();
 
@@ -84,6 +92,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void on_readable();
   bool read_once();
   void hand_over(char* begin, char* end, bool own_buffer);
+  void tell_drained();
+  void note_progress(Time now);
 
   Shard& shard_;
   std::unique_ptr<Io> io_;
@@ -93,6 +103,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string out_;      // appended since the last flush
   std::string writing_;  // given to the kernel up to written_
   std::size_t written_ = 0;
+  std::size_t touched_size_ = 0;  // of out_ at the last touch()
+  std::size_t largest_ = 0;       // message since nothing waited
+  int kernel_has_ = 0;            // bytes that the peer has not acknowledged, at the last tick
+  Time progress_{};               // when that changed, or the wait began
+  bool room_wanted_ = false;
   bool touched_ = false;
   bool waiting_to_write_ = false;
   bool closing_ = false;

@@ -12,7 +12,7 @@ GroupFeed::GroupFeed(Shard& shard, Subscriber& subscriber, Find find, Place plac
       find_(std::move(find)),
       place_(std::move(place)),
       log_(core::group_client(place_.group)),
-      feed_(*this, limits::kResumePage) {
+      feed_(*this) {
   shard_.add_deliveries(place_.tenant, log_, this);
 }
 
@@ -51,14 +51,10 @@ void GroupFeed::attached(const tl::expected<node::Attached, node::Refusal>& atta
     return subscriber_.group_failed(place_.group, refusal);
   }
   attached_ = true;
-  const std::uint64_t from = std::min(offset.value_or(attached->highest), attached->highest);
-  subscriber_.group_attached(place_.group, from);
+  // An offset beyond the highest is of a log that is no more: all that is retained follows.
+  const std::uint64_t from = offset ? attached->offset : attached->highest;
+  subscriber_.group_attached(place_.group, from, !offset || attached->recovered);
   feed_.begin(from, attached->highest);
-}
-
-void GroupFeed::resume() {
-  retry_read_ = false;
-  if (attached_) feed_.resume();
 }
 
 void GroupFeed::deliver(const node::Delivery& delivery) {
@@ -66,24 +62,27 @@ void GroupFeed::deliver(const node::Delivery& delivery) {
 }
 
 void GroupFeed::read_after(std::uint64_t offset) {
-  shard_.node().read_deliveries(
-      {.tenant = place_.tenant, .client = log_, .after = offset, .limit = limits::kResumePage},
-      [shard = &shard_, find = find_,
-       place = place_](tl::expected<std::vector<node::Delivery>, node::Refusal> page) {
-        shard->post([find, place, page = std::move(page)] {
-          Subscriber* subscriber = find();
-          GroupFeed* feed = subscriber == nullptr
-                                ? nullptr
-                                : subscriber->find_group(place.group, place.generation);
-          if (feed == nullptr) return;
-          if (page) {
-            feed->feed_.on_page(*page);
-          } else {
-            feed->feed_.on_read_failed();
-            feed->retry_read_ = true;
-          }
-        });
-      });
+  shard_.node().read_deliveries({.tenant = place_.tenant,
+                                 .client = log_,
+                                 .after = offset,
+                                 .limit = limits::kResumePage,
+                                 .bytes = limits::kResumePageBytes},
+                                [shard = &shard_, find = find_, place = place_](
+                                    tl::expected<node::DeliveryPage, node::Refusal> page) {
+                                  shard->post([find, place, page = std::move(page)]() mutable {
+                                    Subscriber* subscriber = find();
+                                    GroupFeed* feed =
+                                        subscriber == nullptr
+                                            ? nullptr
+                                            : subscriber->find_group(place.group, place.generation);
+                                    if (feed == nullptr) return;
+                                    if (page) {
+                                      feed->feed_.on_page(std::move(*page));
+                                    } else {
+                                      feed->feed_.on_read_failed();
+                                    }
+                                  });
+                                });
 }
 
 }  // namespace sluice::gateway

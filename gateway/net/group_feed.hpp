@@ -18,10 +18,11 @@ class GroupFeed final : public DeliverySink, private DeliveryFeed::Owner {
    public:
     virtual ~Subscriber() = default;
     virtual void deliver(const node::Delivery& delivery, const std::string& group) = 0;
-    virtual bool group_has_room() const = 0;
+    virtual bool group_has_room() = 0;
     // The feed that a late answer is for; null: it is gone.
     virtual GroupFeed* find_group(const std::string& group, std::uint64_t generation) = 0;
-    virtual void group_attached(const std::string& group, std::uint64_t offset) = 0;
+    // `recovered` false: not all after the offset that was asked for is retained.
+    virtual void group_attached(const std::string& group, std::uint64_t offset, bool recovered) = 0;
     virtual void group_failed(const std::string& group, const node::Refusal& refusal) = 0;
   };
   // How a late answer finds the socket again; null: it is closed.
@@ -39,12 +40,11 @@ class GroupFeed final : public DeliverySink, private DeliveryFeed::Owner {
 
   // Deliveries after `offset`; without one, those that come from now on.
   void begin(std::optional<std::uint64_t> offset);
-  void resume();
-  // A page that could not be had is asked for again.
-  void retry() {
-    if (retry_read_) resume();
-  }
+  // There is room again, or a page that could not be had may be asked for again.
+  void resume() { feed_.resume(); }
   std::uint64_t generation() const { return place_.generation; }
+  // Its frame was answered, or waits for no answer.
+  bool answered() const { return attached_ || answer_id_.empty(); }
   const std::string& answer_id() const { return answer_id_; }
   void set_answer_id(std::string id) { answer_id_ = std::move(id); }
 
@@ -53,7 +53,7 @@ class GroupFeed final : public DeliverySink, private DeliveryFeed::Owner {
  private:
   void deliver(const node::Delivery& delivery) override;
   void read_after(std::uint64_t offset) override;
-  bool has_room() const override { return subscriber_.group_has_room(); }
+  bool has_room() override { return subscriber_.group_has_room(); }
   void attached(const tl::expected<node::Attached, node::Refusal>& attached,
                 std::optional<std::uint64_t> offset);
 
@@ -64,7 +64,6 @@ class GroupFeed final : public DeliverySink, private DeliveryFeed::Owner {
   std::string log_;        // the name under which the node keeps it
   std::string answer_id_;  // of the frame that asked; empty: it wants no answer
   bool attached_ = false;
-  bool retry_read_ = false;
   DeliveryFeed feed_;
 };
 

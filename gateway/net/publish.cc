@@ -125,11 +125,7 @@ tl::expected<node::StartRequest, InputError> make_start(Shard& shard, const Star
 
 tl::expected<node::SignalRequest, InputError> make_signal(Shard& shard, const SignalInput& input,
                                                           const node::RunProgram& of) {
-  ProgramView* view = shard.program(of.deployment);
-  if (view == nullptr) {
-    return tl::unexpected(
-        InputError{ErrorCode::unavailable, "the run's deployment is not loaded here", {}});
-  }
+  ProgramView* view = shard.view_of(of.deployment);
   const vm::Program& program = view->program();
   const auto event = vm::find_by_name(program.events, input.event);
   const auto flow = vm::find_by_name(program.flows, of.flow);
@@ -154,7 +150,7 @@ tl::expected<node::SignalRequest, InputError> make_signal(Shard& shard, const Si
   request.tenant = of.tenant;
   request.client = input.client;
   request.run = input.run;
-  request.deployment = of.deployment;
+  request.deployment = of.deployment->number;
   request.event = *event;
   request.id = input.id;
   vm::encode_value(*value, request.data);

@@ -51,7 +51,7 @@ struct StartInput {
 tl::expected<node::StartRequest, InputError> make_start(Shard& shard, const StartInput& input);
 
 struct SignalInput {
-  std::string_view client;  // empty: an operator's
+  node::Behalf client;
   core::RunId run;
   std::string_view event;  // its name
   std::string_view id;
@@ -68,6 +68,7 @@ tl::expected<node::SignalRequest, InputError> make_signal(Shard& shard, const Si
 struct ResultError {
   std::string message;
 };
+// `known` false: its program is not in memory, or has no such task.
 tl::expected<std::string, ResultError> encode_result(Shard& shard, const node::Lease& lease,
                                                      std::string_view result_json, bool* known);
 

@@ -137,7 +137,9 @@ class Shard {
 
   // ---- shared state of the thread
   TokenCache& tokens() { return tokens_; }
-  // The view of the current deployment, or of that number; null if there is none.
+  // The view of a deployment, which is not null; of the current one, or null; of that number, or
+  // null if it is not in memory.
+  ProgramView* view_of(std::shared_ptr<const node::Deployment> deployment);
   ProgramView* current_program();
   ProgramView* program(std::uint32_t deployment);
   // Workers without a socket.
@@ -152,7 +154,6 @@ class Shard {
   void schedule_wake();
   void wake_due();
   void tick();
-  ProgramView* view_of(std::shared_ptr<const node::Deployment> deployment);
 
   Gateway& gateway_;
   unsigned number_;

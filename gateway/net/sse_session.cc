@@ -16,7 +16,7 @@ using std::chrono::steady_clock;
 SseSession::SseSession(Connection& connection, Start start)
     : connection_(connection),
       start_(std::move(start)),
-      feed_(*this, limits::kResumePage),
+      feed_(*this),
       last_output_(steady_clock::now()) {
   connection_.shard().counters().streams.add();
 }
@@ -51,7 +51,10 @@ void SseSession::begin() {
 void SseSession::on_attached(tl::expected<node::Attached, node::Refusal>& attached) {
   if (!attached) return on_shutdown();
   attached_ = true;
-  feed_.begin(start_.after, attached->highest);
+  // An offset beyond the highest is of a log that is no more (a backup was restored): all that is
+  // retained follows, as on the socket.
+  if (!attached->recovered) write(": not all after this offset is retained\n\n");
+  feed_.begin(attached->offset, attached->highest);
 }
 
 void SseSession::on_closed() {
@@ -78,11 +81,12 @@ void SseSession::on_shutdown() {
 void SseSession::on_tick(Time now) {
   if (Shard::now_s() > start_.principal->expires_s + limits::kTokenLeeway.count())
     return on_shutdown();
-  if (connection_.unsent() > connection_.shard().gateway().options().unsent_bytes) {
+  const bool piled_up = connection_.passes(connection_.shard().gateway().options().unsent_bytes);
+  if (piled_up || connection_.stalled(now)) {
     connection_.shard().counters().closed_slow.add();
     return connection_.abort();
   }
-  if (std::exchange(retry_read_, false)) feed_.resume();
+  feed_.resume();  // a page that could not be had is asked for again
   if (now - last_output_ >= limits::kSseComment) write(": still here\n\n");
 }
 
@@ -109,25 +113,26 @@ void SseSession::read_after(std::uint64_t offset) {
   shard.node().read_deliveries({.tenant = start_.tenant,
                                 .client = start_.client,
                                 .after = offset,
-                                .limit = limits::kResumePage},
+                                .limit = limits::kResumePage,
+                                .bytes = limits::kResumePageBytes},
                                [shard = &shard, id = connection_.id()](
-                                   tl::expected<std::vector<node::Delivery>, node::Refusal> page) {
-                                 shard->post([shard, id, page = std::move(page)] {
+                                   tl::expected<node::DeliveryPage, node::Refusal> page) {
+                                 shard->post([shard, id, page = std::move(page)]() mutable {
                                    const auto connection = shard->find(id);
                                    if (!connection || connection->closed()) return;
                                    auto* session = static_cast<SseSession*>(connection->owner());
                                    if (page) {
-                                     session->feed_.on_page(*page);
+                                     session->feed_.on_page(std::move(*page));
                                    } else {
                                      session->feed_.on_read_failed();
-                                     session->retry_read_ = true;
                                    }
                                  });
                                });
 }
 
-bool SseSession::has_room() const {
-  return const_cast<Connection&>(connection_).unsent() < limits::kResumeUnsentBytes;
+bool SseSession::has_room() {
+  const std::size_t bound = connection_.shard().gateway().options().unsent_bytes;
+  return connection_.has_room(std::min(limits::kResumeUnsentBytes, bound));
 }
 
 }  // namespace sluice::gateway

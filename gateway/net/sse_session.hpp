@@ -44,14 +44,13 @@ class SseSession final : public Connection::Owner,
 
   void deliver(const node::Delivery& delivery) override;
   void read_after(std::uint64_t offset) override;
-  bool has_room() const override;
+  bool has_room() override;
 
   Connection& connection_;
   Start start_;
   DeliveryFeed feed_;
   bool attached_ = false;
   bool ending_ = false;
-  bool retry_read_ = false;
   Time last_output_;
 };
 

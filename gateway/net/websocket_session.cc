@@ -51,9 +51,7 @@ void WebsocketSession::handle(const ws::Item& item) {
     case Kind::kPing:
       ws::append_frame(connection_.out(), ws::Opcode::kPong, item.payload);
       connection_.touch();
-      if (connection_.unsent() > limits_.unsent_bytes) {
-        close_soon(CloseCode::too_slow, "the socket does not take its bytes");
-      }
+      check_unsent();
       return;
     case Kind::kClose:
       close_plain(item.code == ws::kCloseNoStatus ? ws::kCloseNormal : item.code, {});
@@ -122,6 +120,11 @@ void WebsocketSession::close_soon(CloseCode code, std::string message) {
   });
 }
 
+void WebsocketSession::check_unsent() {
+  if (!connection_.passes(limits_.unsent_bytes)) return;
+  close_soon(CloseCode::too_slow, "the socket does not take its bytes");
+}
+
 bool WebsocketSession::take_token(std::string_view frame_token) {
   const std::string_view token =
       frame_token.empty() ? std::string_view(header_token_) : frame_token;
@@ -148,6 +151,9 @@ void WebsocketSession::on_tick(Time now) {
   if (Shard::now_s() > principal_->expires_s + limits::kTokenLeeway.count()) {
     close(CloseCode::token_expired, "the token has expired");
     return;
+  }
+  if (connection_.stalled(now)) {
+    return close(CloseCode::too_slow, "the socket has taken nothing for too long");
   }
   const auto silence = now - last_input_;
   if (silence >= 2 * limits::kPingInterval) {

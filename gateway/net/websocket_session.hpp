@@ -61,6 +61,8 @@ class WebsocketSession : public Connection::Owner {
   void close_bad_frame(std::string_view message) { close(CloseCode::bad_frame, message); }
   // Closing from inside a dispatch over sinks: at the next turn.
   void close_soon(CloseCode code, std::string message);
+  // Call after what was sent unasked: a peer that lets its bytes pile up is closed with 4008.
+  void check_unsent();
 
   // Verifies the token of a hello or refresh (`frame_token`, else the header's) and keeps it.
   // Closes with 4401 and returns false if it is bad.

@@ -7,6 +7,8 @@
 
 namespace sluice::gateway {
 
+using std::chrono::steady_clock;
+
 WorkerSession::WorkerSession(Connection& connection, std::string header_token)
     : WebsocketSession(connection,
                        {.frame_bytes = connection.shard().gateway().options().worker_frame_bytes,
@@ -48,7 +50,7 @@ void WorkerSession::on_text(std::string_view text) {
       return stream(frame);
     case WorkerVerb::kDone:
     case WorkerVerb::kFailed:
-      return report(parsed.verb, frame);
+      return report(parsed.verb, frame, text);
     case WorkerVerb::kBye:
       return leave(true);
     case WorkerVerb::kRefresh:
@@ -145,50 +147,96 @@ std::optional<node::ReportRequest> make_report(Shard& shard, const Principal& wh
   if (result) {
     request.outcome = node::ReportDone{std::move(*result)};
   } else {
-    request.outcome = node::ReportFailed{.kind = "Invalid", .message = result.error().message};
+    request.outcome =
+        node::ReportFailed{.kind = "Invalid", .message = cut_message(result.error().message)};
   }
   return request;
 }
 
-void WorkerSession::report(WorkerVerb verb, const FrameFields& frame) {
+std::optional<std::uint32_t> missing_program(Shard& shard, const Principal& who,
+                                             std::string_view lease_text) {
+  const auto lease = shard.node().lease(lease_text);
+  if (!lease || !shard.node().lease_covers(*lease, who.tenant)) return std::nullopt;
+  if (shard.program(lease->deployment) != nullptr) return std::nullopt;
+  return lease->deployment;
+}
+
+// The frame is handled again once its program is there.
+void WorkerSession::load_first(std::uint32_t deployment, std::string lease, std::string frame) {
+  late_bytes_ += frame.size();
+  if (late_bytes_ > limits::kKeptReportBytes) {  // left to the end of its lease
+    late_bytes_ -= frame.size();
+    return;
+  }
+  shard().node().load_deployment(
+      deployment, [shard = &shard(), id = WebsocketSession::id(), lease = std::move(lease),
+                   frame = std::move(frame)](
+                      tl::expected<std::shared_ptr<const node::Deployment>, node::Refusal> loaded) {
+        shard->post([shard, id, lease, frame, loaded = std::move(loaded)] {
+          const auto connection = shard->find(id);
+          if (!connection || connection->closed()) return;
+          auto* session = static_cast<WorkerSession*>(connection->owner());
+          if (!loaded) {
+            session->late_.push_back({steady_clock::now() + limits::kReportRetryMax, frame});
+            return;
+          }
+          session->late_bytes_ -= frame.size();
+          if (!session->open()) return;
+          *loaded ? session->on_text(frame) : session->say_stale(lease);
+        });
+      });
+}
+
+void WorkerSession::say_late(Time now) {
+  std::vector<Late> due;
+  std::erase_if(late_, [&](Late& late) {
+    if (late.at > now) return false;
+    due.push_back(std::move(late));
+    return true;
+  });
+  for (const Late& late : due) {
+    late_bytes_ -= late.frame.size();
+    if (open()) on_text(late.frame);
+  }
+}
+
+void WorkerSession::report(WorkerVerb verb, const FrameFields& frame, std::string_view text) {
+  if (verb == WorkerVerb::kDone) {
+    if (const auto missing = missing_program(shard(), *principal(), frame.lease))
+      return load_first(*missing, frame.lease, std::string(text));
+  }
   auto request = make_report(shard(), *principal(), frame.lease, verb, frame);
   if (!request) return say_stale(frame.lease);
-  if (free_.empty()) {
-    if (pending_.size() >= limits::kPendingReports) {
-      return close(CloseCode::flood, "too many reports are not settled yet");
-    }
-    free_.push_back(static_cast<std::uint32_t>(pending_.size()));
-    pending_.emplace_back();
-  }
-  const std::uint32_t place = free_.back();
-  free_.pop_back();
-  pending_[place].lease.assign(frame.lease);
-  pending_[place].taken = true;
-  request->reply = {shard().number(), WebsocketSession::id(), place};
-  if (auto refusal = shard().node().report(std::move(*request))) on_rejected(place, *refusal);
+  request->reply = {shard().number(), WebsocketSession::id(), 0};
+  const auto token = reports_.add(frame.lease, *request);
+  if (!token) return close(CloseCode::flood, "too many reports are not settled yet");
+  request->reply.token = *token;
+  if (auto refusal = shard().node().report(std::move(*request))) on_rejected(*token, *refusal);
 }
 
-std::string WorkerSession::release_pending(std::uint64_t token) {
-  if (token >= pending_.size() || !pending_[token].taken) return {};
-  pending_[token].taken = false;
-  free_.push_back(static_cast<std::uint32_t>(token));
-  return std::move(pending_[token].lease);
-}
-
-// A report that could not be taken (the node stops): the worker keeps it and reports again after
-// its reconnect.
 void WorkerSession::on_rejected(std::uint64_t token, node::Refusal& refusal) {
-  release_pending(token);
-  close_soon(CloseCode::restarting, refusal.message);
+  using Then = PendingReports::Then;
+  switch (reports_.refused(token, refusal, steady_clock::now())) {
+    case Then::kAgain:
+      if (auto again = shard().node().report(reports_.next(token))) on_rejected(token, *again);
+      return;
+    case Then::kWait:
+      return;
+    case Then::kStale:
+      return say_stale(reports_.release(token));
+    case Then::kForget:
+      reports_.release(token);
+      return;
+  }
 }
 
 void WorkerSession::on_settled(std::uint64_t token) {
-  const std::string lease = release_pending(token);
+  const std::string lease = reports_.release(token);
   send([&](std::string& out) { append_settled(out, lease); });
 }
 
 void WorkerSession::on_stale(std::uint64_t token) {
-  say_stale(release_pending(token));
+  say_stale(reports_.release(token));
 }
 
 void WorkerSession::say_stale(std::string_view lease) {
@@ -224,9 +272,13 @@ void WorkerSession::on_stale_lease(const node::StaleLease& stale) {
   say_stale(stale.lease);
 }
 
-void WorkerSession::on_session_tick(Time) {
-  if (connection().unsent() > limits().unsent_bytes) {
-    close(CloseCode::too_slow, "the socket does not take its bytes");
+void WorkerSession::on_session_tick(Time now) {
+  if (connection().passes(limits().unsent_bytes)) {
+    return close(CloseCode::too_slow, "the socket does not take its bytes");
+  }
+  say_late(now);
+  for (const std::uint64_t token : reports_.due(now)) {
+    if (auto refusal = shard().node().report(reports_.next(token))) on_rejected(token, *refusal);
   }
 }
 

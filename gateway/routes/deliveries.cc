@@ -37,10 +37,10 @@ void stream_deliveries(const ExchangePtr& exchange, std::string tenant, std::uin
   raw.begin();
 }
 
-void answer_page(Exchange& exchange, const std::vector<node::Delivery>& page, std::size_t limit) {
+void answer_page(Exchange& exchange, const node::DeliveryPage& page) {
   std::string body = R"({"items":[)";
-  for (std::size_t i = 0; i < page.size(); ++i) {
-    const node::Delivery& delivery = page[i];
+  for (std::size_t i = 0; i < page.items.size(); ++i) {
+    const node::Delivery& delivery = page.items[i];
     if (i > 0) body += ',';
     append_delivery_item(body, {.offset = delivery.offset,
                                 .name = delivery.name,
@@ -50,8 +50,8 @@ void answer_page(Exchange& exchange, const std::vector<node::Delivery>& page, st
                                 .causation = delivery.causation,
                                 .outcome = delivery.outcome});
   }
-  body += page.size() == limit ? fmt::format(R"(],"next":"{}"}})", page.back().offset)
-                               : R"(],"next":null})";
+  body +=
+      page.more ? fmt::format(R"(],"next":"{}"}})", page.items.back().offset) : R"(],"next":null})";
   exchange.respond_json(200, std::move(body));
 }
 
@@ -74,11 +74,13 @@ void get_deliveries(const ExchangePtr& exchange) {
   if (!limit) return;
   exchange->wait();
   exchange->node().read_deliveries(
-      {.tenant = *tenant, .client = request.path[2], .after = *after, .limit = *limit},
-      exchange->callback<std::vector<node::Delivery>>(
-          [limit = *limit](Exchange& open, std::vector<node::Delivery>&& page) {
-            answer_page(open, page, limit);
-          }));
+      {.tenant = *tenant,
+       .client = request.path[2],
+       .after = *after,
+       .limit = *limit,
+       .bytes = node::kDeliveryPageBytesMax},
+      exchange->callback<node::DeliveryPage>(
+          [](Exchange& open, node::DeliveryPage&& page) { answer_page(open, page); }));
 }
 
 }  // namespace sluice::gateway

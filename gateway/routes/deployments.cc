@@ -30,6 +30,15 @@ bool is_true(const std::optional<std::string>& value) {
   return value && (*value == "true" || value->empty());
 }
 
+using Deployments = std::vector<std::shared_ptr<const node::Deployment>>;
+
+void append_listed(std::string& out, Exchange& exchange, const node::Deployment& deployment) {
+  const auto current = exchange.node().current_deployment();
+  append_deployment(out, deployment);
+  const bool active = current && current->number == deployment.number;
+  out += active ? R"(,"active":true})" : R"(,"active":false})";
+}
+
 void deploy(const ExchangePtr& exchange, std::string artifact, std::string diagnostics) {
   const bool force = is_true(exchange->request().parameter("force"));
   exchange->wait(limits::kDeploymentTimeout);
@@ -93,29 +102,31 @@ void post_deployment(const ExchangePtr& exchange) {
 }
 
 void get_deployments(const ExchangePtr& exchange) {
-  const auto current = exchange->node().current_deployment();
-  std::string body = R"({"items":[)";
-  bool first = true;
-  for (const auto& deployment : exchange->node().deployments()) {
-    if (!std::exchange(first, false)) body += ',';
-    append_deployment(body, *deployment);
-    body += current && current->number == deployment->number ? R"(,"active":true})"
-                                                             : R"(,"active":false})";
-  }
-  exchange->respond_json(200, body + "],\"next\":null}");
+  exchange->wait();
+  exchange->node().read_deployments(
+      exchange->callback<Deployments>([](Exchange& open, Deployments&& deployments) {
+        std::string body = R"({"items":[)";
+        bool first = true;
+        for (const auto& deployment : deployments) {
+          if (!std::exchange(first, false)) body += ',';
+          append_listed(body, open, *deployment);
+        }
+        open.respond_json(200, body + "],\"next\":null}");
+      }));
 }
 
 void get_deployment(const ExchangePtr& exchange) {
-  const auto current = exchange->node().current_deployment();
-  for (const auto& deployment : exchange->node().deployments()) {
-    if (std::to_string(deployment->number) != exchange->request().path[2]) continue;
-    std::string body;
-    append_deployment(body, *deployment);
-    body += current && current->number == deployment->number ? R"(,"active":true})"
-                                                             : R"(,"active":false})";
-    return exchange->respond_json(200, std::move(body));
-  }
-  exchange->problem(ErrorCode::not_found, {.message = "there is no such deployment"});
+  exchange->wait();
+  exchange->node().read_deployments(
+      exchange->callback<Deployments>([](Exchange& open, Deployments&& deployments) {
+        for (const auto& deployment : deployments) {
+          if (std::to_string(deployment->number) != open.request().path[2]) continue;
+          std::string body;
+          append_listed(body, open, *deployment);
+          return open.respond_json(200, std::move(body));
+        }
+        open.problem(ErrorCode::not_found, {.message = "there is no such deployment"});
+      }));
 }
 
 }  // namespace sluice::gateway

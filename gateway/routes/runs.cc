@@ -231,6 +231,11 @@ void post_run(const ExchangePtr& exchange) {
 
 namespace {
 
+// An admin acts on any client's runs.
+node::Behalf behalf_of(const Principal& who) {
+  return who.is_admin ? std::nullopt : node::Behalf(who.client);
+}
+
 bool may_act(const ExchangePtr& exchange) {
   const Principal& who = *exchange->principal;
   if (who.is_admin || who.is_client) return true;
@@ -279,8 +284,7 @@ void post_signal(const ExchangePtr& exchange) {
   if (!may_act(exchange)) return;
   auto fields = signal_of(exchange);
   if (!fields) return;
-  const Principal& who = *exchange->principal;
-  const std::string client = who.is_admin ? "" : who.client;
+  const node::Behalf client = behalf_of(*exchange->principal);
   exchange->when_accepted = [raw = exchange.get()](std::uint64_t, node::Accepted& answer) {
     answer_accepted(*raw, answer);
   };
@@ -313,12 +317,11 @@ void post_cancel(const ExchangePtr& exchange) {
   if (!run) return;
   if (!may_act(exchange)) return;
   const auto send = [raw = exchange.get(), run = *run](std::string owner) {
-    const Principal& asker = *raw->principal;
     raw->when_accepted = [raw](std::uint64_t, node::Accepted& answer) {
       answer_accepted(*raw, answer);
     };
     const auto refusal = raw->node().cancel_run({.tenant = std::move(owner),
-                                                 .client = asker.is_admin ? "" : asker.client,
+                                                 .client = behalf_of(*raw->principal),
                                                  .run = run,
                                                  .id = raw->request().idempotency_key,
                                                  .message = "cancelled over HTTP",
@@ -362,7 +365,8 @@ void get_runs(const ExchangePtr& exchange) {
   query.tenant = *tenant;
   query.state = request.parameter("status").value_or("");
   query.flow = request.parameter("flow").value_or("");
-  query.client = request.parameter("client").value_or("");
+  query.client = request.parameter("client");
+  if (query.client && query.client->empty()) query.client.reset();
   query.correlation = request.parameter("correlation").value_or("");
   query.cursor = request.parameter("cursor").value_or("");
   query.limit = *limit;
@@ -382,7 +386,7 @@ void get_runs(const ExchangePtr& exchange) {
     query.since_us = time->as_int();
   }
   if (!who.is_admin) {
-    if (!who.is_client || (!query.client.empty() && query.client != who.client)) {
+    if (!who.is_client || (query.client && *query.client != who.client)) {
       return exchange->respond_json(200, R"({"items":[],"next":null})");
     }
     query.client = who.client;

@@ -30,17 +30,36 @@ FrameFields* read_body(const ExchangePtr& exchange, WorkerVerb verb) {
 void report(const ExchangePtr& exchange, WorkerVerb verb) {
   const FrameFields* frame = read_body(exchange, verb);
   if (frame == nullptr) return;
-  auto request = make_report(exchange->shard(), *exchange->principal, exchange->request().path[2],
-                             verb, *frame);
+  const std::string& lease = exchange->request().path[2];
+  const auto missing = verb == WorkerVerb::kDone
+                           ? missing_program(exchange->shard(), *exchange->principal, lease)
+                           : std::nullopt;
+  if (missing) {
+    exchange->wait();
+    return exchange->node().load_deployment(
+        *missing, exchange->callback<std::shared_ptr<const node::Deployment>>(
+                      [verb](Exchange& open, std::shared_ptr<const node::Deployment>&& loaded) {
+                        if (!loaded) return open.problem(ErrorCode::stale);
+                        report(open.shared_from_this(), verb);
+                      }));
+  }
+  auto request = make_report(exchange->shard(), *exchange->principal, lease, verb, *frame);
   if (!request) return exchange->problem(ErrorCode::stale);
   request->reply = exchange->reply(0);
   exchange->when_reported = [raw = exchange.get()](bool settled) {
     if (settled) return raw->respond_json(200, std::string(kSettled));
     raw->problem(ErrorCode::stale);
   };
+  // What the engine cannot take is the attempt's failure, as on the socket.
+  node::ReportRequest invalid{.lease = request->lease, .outcome = {}, .reply = request->reply};
   exchange->wait();
-  if (const auto refusal = exchange->node().report(std::move(*request)))
-    exchange->problem(*refusal);
+  auto refusal = exchange->node().report(std::move(*request));
+  if (refusal && refusal->code != row_of(ErrorCode::unavailable).name) {
+    invalid.outcome =
+        node::ReportFailed{.kind = "Invalid", .message = cut_message(refusal->message)};
+    refusal = exchange->node().report(std::move(invalid));
+  }
+  if (refusal) exchange->problem(*refusal);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@ namespace sluice::gateway {
 namespace {
 
 constexpr std::size_t kPage = 4;
+constexpr std::size_t kRoom = 3;  // deliveries that the socket holds
 
 node::Delivery delivery(std::uint64_t offset) {
   node::Delivery made;
@@ -22,39 +23,50 @@ node::Delivery delivery(std::uint64_t offset) {
 // Storage, and a socket with room for some deliveries at a time.
 class World : public DeliveryFeed::Owner {
  public:
-  DeliveryFeed feed{*this, kPage};
+  DeliveryFeed feed{*this};
   std::map<std::uint64_t, bool> stored;  // by offset; false: trimmed
   std::vector<std::uint64_t> seen;
   std::optional<std::uint64_t> asked;
   std::vector<std::uint64_t> in_flight;  // live ones on their way to the shard
   std::uint64_t highest = 0;
-  bool room = true;
+  std::size_t queued = 0;
+  std::size_t page_size = kPage;  // fewer where they are large
 
   void deliver(const node::Delivery& one) override {
     RC_ASSERT((seen.empty() || one.offset > seen.back()));
     seen.push_back(one.offset);
+    ++queued;
   }
   void read_after(std::uint64_t offset) override {
     RC_ASSERT(!asked);
     asked = offset;
   }
-  bool has_room() const override { return room; }
+  bool has_room() override { return queued < kRoom; }
+
+  void drain() {
+    queued = 0;
+    feed.resume();
+  }
 
   void answer(bool fails) {
     if (!asked) return;
     const std::uint64_t after = *std::exchange(asked, std::nullopt);
     if (fails) return feed.on_read_failed();
-    std::vector<node::Delivery> page;
-    for (auto it = stored.upper_bound(after); it != stored.end() && page.size() < kPage; ++it) {
-      if (it->second) page.push_back(delivery(it->first));
+    node::DeliveryPage page;
+    for (auto it = stored.upper_bound(after); it != stored.end(); ++it) {
+      if (!it->second) continue;
+      if (page.items.size() == page_size) {
+        page.more = true;
+        break;
+      }
+      page.items.push_back(delivery(it->first));
     }
-    feed.on_page(page);
+    feed.on_page(std::move(page));
   }
   void settle() {
-    room = true;
     for (const std::uint64_t offset : std::exchange(in_flight, {})) feed.on_live(delivery(offset));
     for (int i = 0; i < 1000 && !feed.caught_up(); ++i) {
-      feed.resume();
+      drain();
       answer(false);
     }
   }
@@ -67,7 +79,7 @@ TEST(DeliveryFeed, EachRetainedDeliveryOnceInOrder) {
     for (std::uint64_t i = 1; i <= before; ++i) world.stored[i] = true;
     world.highest = before;
     const auto start = *rc::gen::inRange<std::uint64_t>(0, before + 1);
-    const auto steps = *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 8));
+    const auto steps = *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 9));
     world.feed.begin(start, world.highest);
     for (const int step : steps) {
       switch (step) {
@@ -92,10 +104,13 @@ TEST(DeliveryFeed, EachRetainedDeliveryOnceInOrder) {
           world.answer(true);
           break;
         case 6:
-          world.room = !world.room;
+          world.drain();
           break;
         case 7:
           world.feed.resume();
+          break;
+        case 8:
+          world.page_size = world.page_size == kPage ? 1 : kPage;
           break;
       }
     }
@@ -130,12 +145,51 @@ TEST(DeliveryFeed, WhatRetentionTrimmedIsPassedOver) {
 TEST(DeliveryFeed, ASocketThatIsBehindIsNotReadFor) {
   World world;
   for (std::uint64_t i = 1; i <= 20; ++i) world.stored[i] = true;
-  world.room = false;
+  world.queued = kRoom;
   world.feed.begin(0, 20);
   EXPECT_FALSE(world.asked.has_value());
-  world.room = true;
-  world.feed.resume();
+  world.drain();
   EXPECT_EQ(world.asked, 0u);
+}
+
+TEST(DeliveryFeed, TheRestOfAPageWaitsForRoom) {
+  World world;
+  for (std::uint64_t i = 1; i <= 20; ++i) world.stored[i] = true;
+  world.feed.begin(0, 20);
+  world.answer(false);
+  EXPECT_EQ(world.seen, (std::vector<std::uint64_t>{1, 2, 3}));
+  world.feed.resume();
+  EXPECT_EQ(world.seen.size(), 3u);
+  EXPECT_FALSE(world.asked.has_value());
+  world.drain();
+  EXPECT_EQ(world.seen.back(), 4u);
+  EXPECT_EQ(world.asked, 4u);
+}
+
+TEST(DeliveryFeed, WhatComesWhileItCatchesUpWaitsForRoomToo) {
+  World world;
+  for (std::uint64_t i = 1; i <= 3; ++i) world.stored[i] = true;
+  world.feed.begin(0, 3);
+  world.answer(false);
+  ASSERT_EQ(world.seen.size(), 3u);
+  world.feed.on_live(delivery(4));
+  EXPECT_EQ(world.seen.size(), 3u);
+  world.drain();
+  EXPECT_EQ(world.seen.back(), 4u);
+  // What was missed has left: from now on live ones go at once, and the owner bounds them.
+  for (std::uint64_t i = 5; i <= 10; ++i) world.feed.on_live(delivery(i));
+  EXPECT_EQ(world.seen.back(), 10u);
+}
+
+TEST(DeliveryFeed, AShortPageWithMoreBehindItProvesNothing) {
+  World world;
+  for (std::uint64_t i = 1; i <= 5; ++i) world.stored[i] = true;
+  world.page_size = 1;
+  world.feed.begin(0, 5);
+  world.answer(false);
+  EXPECT_EQ(world.feed.last(), 1u);
+  world.settle();
+  EXPECT_EQ(world.seen, (std::vector<std::uint64_t>{1, 2, 3, 4, 5}));
 }
 
 }  // namespace

@@ -50,7 +50,7 @@ TEST(Documents, AsyncApiListsTheServedFrames) {
     words.insert((*it)[1]);
   std::set<std::string> served = {"welcome", "accepted", "rejected", "delivery", "slow",
                                   "ok",      "pong",     "error",    "task",     "settled",
-                                  "stale",   "token",    "stream",   "run"};
+                                  "stale",   "token",    "stream",   "run",      "unsubscribed"};
   for (const std::string_view verb : client_verbs()) served.emplace(verb);
   for (const std::string_view verb : worker_verbs()) served.emplace(verb);
   EXPECT_EQ(words, served);

@@ -145,11 +145,23 @@ TEST(Tokens, WhatMustBeRefusedIs) {
        hand_made(R"({"alg":"HS256"})", R"({"tenant":"t","exp":"1800000060"})", kSecret)},
       {"exp absurd", hand_made(R"({"alg":"HS256"})", R"({"tenant":"t","exp":1e300})", kSecret)},
       {"no tenant", hand_made(R"({"alg":"HS256"})", R"({"exp":1800000060})", kSecret)},
+      {"a client without sub",
+       hand_made(R"({"alg":"HS256"})", R"({"tenant":"t","scope":"client","exp":1800000060})",
+                 kSecret)},
+      {"a client with an empty sub",
+       hand_made(R"({"alg":"HS256"})",
+                 R"({"tenant":"t","sub":"","scope":"admin client","exp":1800000060})", kSecret)},
       {"not yet valid", hand_made(R"({"alg":"HS256"})",
                                   R"({"tenant":"t","exp":1800000060,"nbf":1800000020})", kSecret)},
   };
   for (const auto& row : rows)
     EXPECT_FALSE(verify_token(keys, row.token, kNow).has_value()) << row.name;
+  const auto nobody =
+      verify_token(keys,
+                   hand_made(R"({"alg":"HS256"})",
+                             R"({"tenant":"t","scope":"client","exp":1800000060})", kSecret),
+                   kNow);
+  EXPECT_NE(nobody.error().message.find("`sub`"), std::string::npos) << nobody.error().message;
 }
 
 TEST(Tokens, ExpiryHasALeewayOfFiveSeconds) {
@@ -189,18 +201,16 @@ TEST(Tokens, JwksKeysOfEachKindCheck) {
   // passed over.
   KeySet keys;
   const std::string secret = base64url_encode(kSecret);
-  ASSERT_TRUE(
-      keys.add_jwks(
-              R"({"keys":[{"kty":"oct","kid":"h","k":")" + secret +
-              R"("},{"kty":"EC","crv":"P-521","x":"AA","y":"AA"},)"
-              R"({"kty":"OKP","crv":"Ed25519","kid":"e",)"
-              R"("x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},)"
-              R"({"kty":"EC","crv":"P-256",)"
-              R"("x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",)"
-              R"("y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"},)"
-              R"({"kty":"oct","use":"enc","k":")" +
-              secret + R"("}]})")
-          .has_value());
+  ASSERT_TRUE(keys.add_jwks(R"({"keys":[{"kty":"oct","kid":"h","k":")" + secret +
+                            R"("},{"kty":"EC","crv":"P-521","x":"AA","y":"AA"},)"
+                            R"({"kty":"OKP","crv":"Ed25519","kid":"e",)"
+                            R"("x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},)"
+                            R"({"kty":"EC","crv":"P-256",)"
+                            R"("x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",)"
+                            R"("y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"},)"
+                            R"({"kty":"oct","use":"enc","k":")" +
+                            secret + R"("}]})")
+                  .has_value());
   ASSERT_EQ(keys.keys().size(), 3u);
   EXPECT_EQ(keys.keys()[1].algorithm(), Algorithm::kEdDsa);
   EXPECT_EQ(keys.keys()[2].algorithm(), Algorithm::kEs256);

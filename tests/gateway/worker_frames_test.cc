@@ -59,6 +59,11 @@ TEST(WorkerFrames, NumbersAndTextsAreCutToTheirLimits) {
           R"({"t":"failed","lease":"l","kind":"Busy","message":")" + message + R"(é"})", fields)
           .good);
   EXPECT_EQ(fields.message.size(), limits::kMessageBytes - 1);  // not in the middle of a character
+  const std::string kind(limits::kKindBytes, 'K');
+  EXPECT_TRUE(
+      parse_worker_frame(R"({"t":"failed","lease":"l","kind":")" + kind + R"(more"})", fields)
+          .good);
+  EXPECT_EQ(fields.kind, kind);
 }
 
 TEST(WorkerFrames, BodiesAreFramesWithoutTheirNames) {
@@ -94,7 +99,7 @@ TEST(WorkerFrames, ATaskSaysEverything) {
   EXPECT_EQ(
       out,
       R"({"t":"task","lease":"l","task":"a","args":["x",1],"attempt":2,"lease_ms":30,)"
-            R"("deadline_ms":9,"key":"k",)"
+      R"("deadline_ms":9,"key":"k",)"
       R"("tenant":"t","client":"c","run":"r","step":"s/t","correlation":"o","priority":"normal"})");
 }
 

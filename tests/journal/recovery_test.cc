@@ -223,12 +223,24 @@ TEST_F(RecoveryTest, DeliveriesAreStoredWithTheirRecords) {
   append_all(driver);
   const auto view = driver.partition.client(core::test::kTenant, "ann");
   ASSERT_TRUE(view.has_value());
-  auto rows = read_deliveries(database, kPartition, view->number, 1, 10);
-  ASSERT_TRUE(rows.has_value());
-  ASSERT_EQ(rows->size(), 2u);
-  EXPECT_EQ((*rows)[0].offset, 2u);
-  EXPECT_EQ((*rows)[1].offset, 3u);
-  EXPECT_TRUE((*rows)[1].outcome);
+  const auto read = [&](PageLimit limit, std::uint64_t after = 1) {
+    return read_deliveries(database, kPartition, view->number, after, limit).value();
+  };
+  const DeliveryRows page = read({.rows = 10, .bytes = 1'000'000});
+  ASSERT_EQ(page.rows.size(), 2u);
+  EXPECT_EQ(page.rows[0].offset, 2u);
+  EXPECT_EQ(page.rows[1].offset, 3u);
+  EXPECT_TRUE(page.rows[1].outcome);
+  EXPECT_FALSE(page.more);
+  // A page that a limit ended says so; the first is in it whatever its size.
+  for (const PageLimit limit : {PageLimit{1, 1'000'000}, {10, 1}, {10, 0}}) {
+    const DeliveryRows first = read(limit);
+    ASSERT_EQ(first.rows.size(), 1u);
+    EXPECT_EQ(first.rows[0].offset, 2u);
+    EXPECT_TRUE(first.more);
+    EXPECT_FALSE(read({.rows = 2, .bytes = limit.bytes}, 2).more);
+  }
+  EXPECT_TRUE(read({.rows = 10, .bytes = 10}, 3).rows.empty());
   EXPECT_EQ(oldest_delivery(database, kPartition, view->number).value(), 1u);
 }
 

@@ -200,6 +200,18 @@ TEST_F(NodeTest, ARenewalHoldsBringsALeaseBackAfterARestartOrIsStale) {
   cancel.tenant = kTenant;
   cancel.run = lease.run;
   cancel.reply = gateway.reply();
+  // An empty name is nobody's, not everybody's.
+  cancel.client = "";
+  EXPECT_EQ(node->cancel_run(cancel).value().code, "unknown_run");
+  SignalRequest signal;
+  signal.tenant = kTenant;
+  signal.client = "";
+  signal.run = lease.run;
+  EXPECT_EQ(node->signal_run(signal).value().code, "unknown_run");
+  EXPECT_FALSE(await<RunProgram>([&](auto done) {
+                 node->find_program(kTenant, "", lease.run, done);
+               }).has_value());
+  cancel.client = std::nullopt;
   ASSERT_FALSE(node->cancel_run(cancel));
   ASSERT_TRUE(gateway.wait([&] { return gateway.cancels.size() == 1; }));
   EXPECT_EQ(gateway.cancels[0].worker, WorkerId{2});
@@ -229,14 +241,15 @@ TEST_F(NodeTest, DeliveriesAreReadByOffsetAndSessionsGoOnWhereTheyAcked) {
   EXPECT_EQ(again.offset, 3u);
   EXPECT_EQ(again.highest, 5u);
   EXPECT_TRUE(again.recovered);
-  const auto rows = await<std::vector<Delivery>>([&](auto done) {
+  const auto page = await<DeliveryPage>([&](auto done) {
     node->read_deliveries({kTenant, "ann", again.offset, 10}, done);
   });
-  ASSERT_TRUE(rows.has_value());
-  ASSERT_EQ(rows->size(), 2u);
-  EXPECT_EQ((*rows)[0].offset, 4u);
-  EXPECT_EQ((*rows)[1].offset, 5u);
-  EXPECT_EQ((*rows)[1].client, "ann");
+  ASSERT_TRUE(page.has_value());
+  ASSERT_EQ(page->items.size(), 2u);
+  EXPECT_FALSE(page->more);
+  EXPECT_EQ(page->items[0].offset, 4u);
+  EXPECT_EQ(page->items[1].offset, 5u);
+  EXPECT_EQ(page->items[1].client, "ann");
 }
 
 TEST_F(NodeTest, ResumeTellsWhetherSomethingIsLost) {
@@ -300,6 +313,13 @@ TEST_F(NodeTest, ARunIsFoundListedAndToldWhileItLivesAndAfter) {
   ASSERT_TRUE(page.has_value());
   ASSERT_EQ(page->items.size(), 1u);
   EXPECT_EQ(page->items[0].run, run);
+  const auto nobodys = await<RunPage>([&](auto done) {
+    RunQuery query;
+    query.tenant = kTenant;
+    query.client = "";
+    node->read_runs(query, done);
+  });
+  EXPECT_TRUE(nobodys.value().items.empty());
   const auto history = await<History>([&](auto done) { node->read_history(kTenant, run, done); });
   ASSERT_TRUE(history.has_value()) << history.error().message;
   EXPECT_TRUE(history->complete);

@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test';
 import { RawSocket, openClient, openEchoWorker, startEngine } from './engine.mjs';
 
 const timeout = 40_000;
+process.env.SLUICE_LIMITS_PENDING ??= '64'; // few, so that they fit one read of the socket
 let engine;
 let worker;
 let names = 0;
@@ -278,4 +279,19 @@ test('a new session begins after the newest delivery', { timeout }, async () => 
   assert.equal((await first.next('delivery', { run: answer.run, outcome: true })).offset, 4);
   first.end();
   second.end();
+});
+
+test('`slow` is followed by `ok`, also if all that waited is rejected', { timeout }, async () => {
+  const socket = await openClient(engine, await newToken());
+  const { accepted } = await ask(socket, 'a', 'one'); // its run has ended: no cancel is accepted
+  const [run] = accepted.runs;
+  const count = Math.ceil(socket.welcome.limits.pending * 0.9);
+  socket.ws._socket.cork(); // in one piece, so that they are there before the first answer is
+  for (let n = 0; n < count; n += 1) socket.say({ t: 'cancel', id: `c${n}`, run });
+  socket.ws._socket.uncork();
+  const slow = await socket.next('slow');
+  assert.ok(slow.pending > 0 && slow.retry_after_ms > 0);
+  await socket.next('ok');
+  for (let n = 0; n < count; n += 1) await socket.next('rejected', { id: `c${n}` });
+  socket.end();
 });

@@ -82,6 +82,51 @@ test('a group needs its scope', { timeout }, async () => {
   other.socket.end();
 });
 
+test('a token that no longer allows the group ends its subscription', { timeout }, async () => {
+  const [asker, rita, max] = [await someone(), await reviewer(), await reviewer()];
+  await subscribe(rita.socket);
+  await subscribe(max.socket);
+  const fresh = (scope) =>
+    engine.token('--tenant', 't', '--client', rita.name, '--scope', scope, '--ttl', '2h');
+  rita.socket.say({ t: 'refresh', token: await fresh('client subscribe:reviewers') });
+  await rita.socket.next('welcome');
+  await send(asker.socket, 'reviews', { text: 'still' });
+  await rita.socket.next('delivery', { group: 'reviewers' });
+  rita.socket.say({ t: 'refresh', token: await fresh('client') });
+  await rita.socket.next('welcome');
+  const ended = await rita.socket.next('unsubscribed');
+  assert.deepEqual([ended.group, ended.code], ['reviewers', 'unauthorized']);
+  const [run] = await send(asker.socket, 'reviews', { text: 'secret' });
+  await max.socket.next('delivery', { run });
+  await rita.socket.handled();
+  assert.deepEqual(rita.socket.unread, []);
+  for (const { socket } of [asker, rita, max]) socket.end();
+});
+
+test('an offset that the group\'s log does not know is told', { timeout }, async () => {
+  const [asker, rita] = [await someone(), await reviewer()];
+  const { offset } = await subscribe(rita.socket);
+  const [run] = await send(asker.socket, 'reviews', { text: 'last' });
+  await rita.socket.next('delivery', { run });
+  const beyond = await subscribe(rita.socket, { offset: offset + 1000 });
+  assert.equal(beyond.recovered, false);
+  await rita.socket.next('delivery', { run }); // all that is retained follows
+  const known = await subscribe(rita.socket, { offset });
+  assert.deepEqual([known.offset, known.recovered], [offset, true]);
+  await rita.socket.next('delivery', { run });
+  for (const { socket } of [asker, rita]) socket.end();
+});
+
+test('each subscribe is answered, also one that is overtaken', { timeout }, async () => {
+  const { socket } = await reviewer();
+  for (const id of ['s1', 's2']) socket.say({ t: 'subscribe', id, group: 'reviewers' });
+  socket.say({ t: 'unsubscribe', id: 's3', group: 'reviewers' });
+  for (const id of ['s1', 's2', 's3']) {
+    assert.equal((await socket.next('accepted', { id })).group, 'reviewers');
+  }
+  socket.end();
+});
+
 test('a topic that a run waits for is no signal', { timeout }, async () => {
   const asker = await someone();
   const [run] = await send(asker.socket, 'reviews', { text: 'mine' });

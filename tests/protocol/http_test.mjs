@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { call, openEchoWorker, startEngine } from './engine.mjs';
 
@@ -57,6 +60,33 @@ test('who may do what', { timeout }, async () => {
   isProblem(await post('/v1/deployments', engine.tokens.admin, {}), 403, 'forbidden');
   const byWorker = await post('/v1/topics/asks/events', engine.tokens.worker, { text: 'a' });
   isProblem(byWorker, 403, 'forbidden');
+});
+
+/** A client's token without `sub`, as somebody else's issuer may sign one. */
+function nobodysToken() {
+  const part = (json) => Buffer.from(JSON.stringify(json)).toString('base64url');
+  const exp = Math.floor(Date.now() / 1000) + 60;
+  const text = `${part({ alg: 'HS256' })}.${part({ tenant: 't', scope: 'client', exp })}`;
+  const key = Buffer.from(readFileSync(join(engine.data, 'key'), 'utf8').trim(), 'base64url');
+  return `${text}.${createHmac('sha256', key).update(text).digest('base64url')}`;
+}
+
+test('a client that is nobody reaches no run', { timeout }, async () => {
+  const asked = await post('/v1/topics/talks/events', client, { text: 'mine' });
+  const [run] = asked.json.runs;
+  const token = nobodysToken();
+  const signal = { event: 'More', data: { text: 'not mine' } };
+  for (const answer of [
+    await get('/v1/runs', token),
+    await post(`/v1/runs/${run}/signal`, token, signal),
+    await post(`/v1/runs/${run}/cancel`, token),
+  ]) {
+    isProblem(answer, 401, 'unauthorized');
+    assert.match(answer.json.detail, /`sub`/);
+  }
+  const { state } = (await get(`/v1/runs/${run}`, client)).json;
+  assert.equal(state, 'waiting');
+  assert.equal((await post(`/v1/runs/${run}/cancel`, client)).status, 202);
 });
 
 test('publishing one event, and the same again', { timeout }, async () => {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { call, openClient, openEchoWorker, programs, startEngine } from './engine.mjs';
+import { call, openClient, openEchoWorker, openWorker, programs, startEngine } from './engine.mjs';
 
 const timeout = 120_000;
 const kPartitions = 8;
@@ -51,6 +51,18 @@ async function ask(socket, id) {
   return outcome.offset;
 }
 
+/** A client of a partition that serves, with a run. */
+async function elsewhere(engine) {
+  for (let n = 0; n < 100; n += 1) {
+    const name = `other${n}`;
+    const body = { text: 'well' };
+    const token = await engine.clientToken(name);
+    const { status } = await call(engine, 'POST', '/v1/topics/asks/events', { token, body });
+    if (status === 202) return { name, token };
+  }
+  throw new Error('no partition serves');
+}
+
 test('a halted partition is listed, overridden and serves again', { timeout }, async () => {
   const engine = await startEngine();
   const data = ['--data', engine.data];
@@ -64,6 +76,10 @@ test('a halted partition is listed, overridden and serves again', { timeout }, a
   assert.equal(well.code, 0, well.stderr);
   assert.equal(well.stdout.match(/^partition \d: ok, \d+ records folded$/gm).length, kPartitions);
 
+  worker.end();
+  worker = await openWorker(engine);
+  socket.say({ t: 'send', id: 'held', topic: 'asks', data: { text: 'held' } });
+  const { lease } = await worker.next('task');
   worker.end();
   socket.end();
   await engine.kill(); // PostgreSQL outlives it
@@ -92,6 +108,15 @@ test('a halted partition is listed, overridden and serves again', { timeout }, a
     Array.from({ length: kPartitions }, (_, i) => i === Number(partition)));
   assert.equal(listed[partition].cure, 'skip');
 
+  // A report for it waits; the worker's socket lives on, and so does its other work.
+  const reporter = await openWorker(engine, { credit: 1000 });
+  reporter.say({ t: 'done', lease, result: 'held' });
+  const other = await elsewhere(engine);
+  const task = await reporter.next('task', { client: other.name });
+  reporter.say({ t: 'done', lease: task.lease, result: 'well' });
+  await reporter.next('settled', { lease: task.lease });
+  assert.ok(!reporter.unread.some((frame) => frame.lease === lease), 'it was answered too early');
+
   const wrong = ['--partition', partition, '--record', String(Number(record) + 1), '--why', 'x'];
   const refused = await flowd('repair', ...data, ...wrong);
   assert.equal(refused.code, 1);
@@ -112,6 +137,8 @@ test('a halted partition is listed, overridden and serves again', { timeout }, a
     await pause(100);
   }
   assert.equal(await metric(engine, 'sluice_partitions_halted'), 0);
+  await reporter.next(['settled', 'stale'], { lease });
+  reporter.end();
   worker = await openEchoWorker(engine);
   socket = await openClient(engine, token);
   const third = await ask(socket, 'three');

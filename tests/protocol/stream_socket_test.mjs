@@ -357,6 +357,25 @@ test('a watched run tells how it stands and how it ends', { timeout }, async () 
   other.end();
 });
 
+test('each watch is answered, whatever overtakes it', { timeout }, async () => {
+  const run = await start('speeches', 'hello');
+  const task = await worker.next('task', { run });
+  client.say({ t: 'watch', id: 'a', run });
+  client.say({ t: 'unwatch', id: 'b', run });
+  await client.next('accepted', { id: 'a' });
+  await client.next('accepted', { id: 'b' });
+  await client.handled();
+  finish(task, 'x');
+  await client.next('delivery', { run, outcome: true });
+  await client.handled();
+  assert.ok(!client.unread.some((frame) => frame.t === 'run'), 'it had left');
+  for (const id of ['c', 'd']) client.say({ t: 'watch', id, run });
+  for (const id of ['c', 'd']) {
+    await client.next('accepted', { id });
+    await client.next('run', { run, state: 'completed' });
+  }
+});
+
 test('a piece is a string of a lease', { timeout }, async () => {
   worker.say({ t: 'stream', lease: 'made-up', n: 0, data: 'x' });
   await worker.next('stale', { lease: 'made-up' });

@@ -75,6 +75,25 @@ test('a result of the wrong type is settled and fails as Invalid', { timeout }, 
   worker.end();
 });
 
+test('a kind of any length is settled, and the socket lives on', { timeout }, async () => {
+  const worker = await openWorker(engine);
+  for (const length of [128, 150, 5000]) {
+    const run = await start('asks', `kind of ${length}`);
+    const { lease } = await worker.next('task', { run });
+    worker.say({ t: 'failed', lease, kind: 'K'.repeat(length), message: 'm'.repeat(length) });
+    await worker.next('settled', { lease });
+    assert.deepEqual((await outcome(run)).data, { kind: 'Rejected' });
+  }
+  const run = await start('asks', 'by post');
+  const { lease } = await worker.next('task', { run });
+  const failed = await call(engine, 'POST', `/v1/tasks/${encodeURIComponent(lease)}/failed`, {
+    token: engine.tokens.worker,
+    body: { kind: 'K'.repeat(150) },
+  });
+  assert.deepEqual([failed.status, failed.json.t], [200, 'settled'], failed.text);
+  worker.end();
+});
+
 test('a failure that may be retried is, with the same key', { timeout }, async () => {
   const worker = await openWorker(engine);
   const run = await start('orders', 'again');
