@@ -8,6 +8,14 @@ constexpr const char* kColumns =
     "started,"
     " ended, why, correlation, outcome_name, outcome_json, joined";
 
+// No run that begins at `time` or later has a smaller id: their first 48 bits are milliseconds.
+core::RunId first_id_at(core::TimeUs time) {
+  core::RunId id{};
+  auto ms = static_cast<std::uint64_t>(std::max<core::TimeUs>(time, 0) / 1000);
+  for (int i = 5; i >= 0; --i, ms >>= 8) id.bytes[static_cast<std::size_t>(i)] = ms & 0xff;
+  return id;
+}
+
 core::RunRow row_of(const Rows& r, int i) {
   core::RunRow row;
   row.run = r.id<core::RunId>(i, 0);
@@ -149,6 +157,8 @@ Database::Result<std::vector<core::RunRow>> list_runs(Database& database, const 
   if (filter.since != 0) {
     params.time(filter.since);
     add("started >= ");
+    params.id(first_id_at(filter.since));  // a run's id is not older than its beginning
+    add("run >= ");
   }
   if (filter.before) {
     params.id(*filter.before);
@@ -165,11 +175,12 @@ Database::Result<std::vector<core::RunRow>> list_runs(Database& database, const 
 
 Database::Result<std::int64_t> drop_ended_runs(Database& database, core::TimeUs before,
                                                std::uint32_t limit) {
-  // Ids sort by time, so those that began longest ago come first; one that still lives is passed
-  // over.
+  // Ids sort by time: what ended before began before, so no more than that is looked at. One that
+  // still lives is passed over.
   auto done = database.run(
-      "delete from run where run in (select run from run where ended < $1 order by run limit $2)",
-      Params().time(before).int4(limit));
+      "delete from run where run in (select run from run where run < $3 and ended < $1"
+      " order by run limit $2)",
+      Params().time(before).int4(limit).id(first_id_at(before)));
   if (!done) return tl::unexpected(done.error());
   return done->affected();
 }

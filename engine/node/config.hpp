@@ -68,14 +68,20 @@ struct NodeConfig {
   // or topic needs them.
   std::uint32_t retention_days = 7;
 
+  // How often old leaves and ended runs are looked for; the first time after a tenth of it.
+  std::uint32_t housekeeping_ms = 600'000;
+
   // Whose runs those are that the clock starts: a deployment is shared by all tenants.
   std::string schedule_tenant = "default";
 
   // Added to the database's clock: tests of midnight. 0 in production.
   std::int64_t time_shift_us = 0;
 
-  // Committed-only reads (history, deliveries, lists) are served by this many connections.
+  // Committed-only reads are served by this many connections: sessions and deliveries, and as many
+  // again for lists and histories.
   unsigned read_threads = 1;
+  // How long one list or history may take in the database.
+  std::uint32_t list_ms = 5'000;
 };
 
 inline constexpr unsigned kApplyThreadsMax = 64;

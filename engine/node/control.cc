@@ -3,19 +3,13 @@
 #include <algorithm>
 #include <chrono>
 
-#include "engine/journal/projection.hpp"
 #include "engine/journal/registry.hpp"
 
 namespace sluice::node {
 namespace {
 
 constexpr std::int64_t kTurnUs = 1'000'000;
-constexpr std::int64_t kLeavesUs = 600'000'000;  // ten minutes
 constexpr int kConnectMs = 5'000;
-// Old rows go in portions, so that nobody waits for long.
-constexpr std::uint32_t kDropRunsAtOnce = 5'000;
-constexpr int kDropRunsRounds = 20;
-constexpr std::int64_t kSessionHours = 24;
 // Requests of tenants that have no number yet: they wait for the database one by one.
 constexpr std::size_t kNewcomersMax = 1'000;
 
@@ -66,7 +60,6 @@ tl::expected<std::vector<core::PartitionId>, journal::DatabaseError> Control::be
   adopt(*taken);
   // While the partitions are being folded.
   if (!heads->empty()) load_newest(heads->back().number);
-  leaves_at_us_ = monotonic_us() + kLeavesUs / 10;
   std::vector<core::PartitionId> partitions;
   for (const auto& owned : *taken) partitions.push_back(owned.partition);
   return partitions;
@@ -195,7 +188,6 @@ void Control::turn() {
     jobs_.insert(jobs_.end(), later_.begin(), later_.end());
     later_.clear();
   }
-  if (monotonic_us() >= leaves_at_us_) tend_leaves();
 }
 
 bool Control::renew() {
@@ -325,51 +317,6 @@ void Control::intern_now(const std::string& tenant) {
     }
     for (auto& done : waiting) done(id);
   }
-}
-
-// ---- leaves ----------------------------------------------------------------------------------
-
-std::uint32_t Control::retention_days() const {
-  std::uint64_t days = std::max(1u, shared_.config.retention_days);
-  if (const auto current = shared_.deployments.current()) {
-    for (const auto& topic : current->program->program().topics) {
-      const std::uint64_t ms = std::max(topic.dedupe_ms, topic.retain_ms);
-      days = std::max(days, ms / 86'400'000 + 1);
-    }
-  }
-  return static_cast<std::uint32_t>(std::min<std::uint64_t>(days, 36'500));
-}
-
-void Control::tend_leaves() {
-  leaves_at_us_ = monotonic_us() + kLeavesUs;
-  const journal::Day today = journal::day_of(shared_.clock.now());
-  if (auto made = journal::ensure_leaves(database_, today, today + journal::kLeavesAhead); !made) {
-    log_line(shared_, "daily leaves could not be made: " + made.error().message);
-    return;
-  }
-  drop_old_leaves(today);
-}
-
-void Control::drop_old_leaves(journal::Day today) {
-  const journal::Day keep_from = today - static_cast<journal::Day>(retention_days());
-  for (auto& inbox : shared_.inboxes) inbox->post(Command(Touch{keep_from + 1}));
-  auto needed = journal::oldest_day_needed(database_);
-  if (!needed) return;
-  // Deliveries as long as records: a partition that has halted is brought in line with those that
-  // it made since its checkpoint.
-  const journal::Day before_day = std::min(*needed, keep_from);
-  auto dropped = journal::drop_leaves(database_, before_day, before_day);
-  if (!dropped) {
-    log_line(shared_, "old leaves could not be dropped: " + dropped.error().message);
-    return;
-  }
-  if (*dropped > 0) log_line(shared_, "dropped " + std::to_string(*dropped) + " old leaves");
-  const core::TimeUs before = std::int64_t{keep_from} * journal::kUsPerDay;
-  for (int i = 0; i < kDropRunsRounds; ++i) {
-    auto runs = journal::drop_ended_runs(database_, before, kDropRunsAtOnce);
-    if (!runs || *runs < kDropRunsAtOnce) break;
-  }
-  (void)journal::forget_sessions(database_, kSessionHours);
 }
 
 // ---- deployments -----------------------------------------------------------------------------

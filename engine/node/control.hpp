@@ -1,5 +1,6 @@
 // The node's housekeeping, on one thread with a connection of its own: renews ownership, takes
-// partitions, gives tenants their numbers, stores deployments, makes and drops daily leaves.
+// partitions, gives tenants their numbers, stores deployments. What may take long is the
+// housekeeper's.
 #pragma once
 
 #include <condition_variable>
@@ -58,10 +59,7 @@ class Control {
   void name_schedule_tenant(const Deployment& deployment);
   void name_schedule_tenant();
   void raise_epoch();
-  void tend_leaves();
-  void drop_old_leaves(journal::Day today);
   void note_server(const journal::ServerFacts& facts);
-  std::uint32_t retention_days() const;
 
   void deploy_now(const std::string& artifact, bool force, const Callback<Deployed>& done);
   std::string lost_topics(const vm::Program& program) const;
@@ -78,7 +76,6 @@ class Control {
   std::size_t newcomers_waiting_ = 0;
   bool stopping_ = false;
   std::int64_t turn_at_us_ = 0;
-  std::int64_t leaves_at_us_ = 0;
   std::uint32_t backoff_ms_ = 0;
   std::thread thread_;
 };

@@ -129,6 +129,8 @@ Node::Impl::Impl(NodeConfig config, Outbox& outbox, const journal::Cluster& clus
   store = std::make_unique<StoreThread>(*shared);
   desk = std::make_unique<DispatchDesk>(*shared);
   reads = std::make_unique<ReadPool>(*shared);
+  lists = std::make_unique<ReadPool>(*shared, shared->config.list_ms);
+  housekeeper = std::make_unique<Housekeeper>(*shared);
 }
 
 Node::Impl::~Impl() {
@@ -163,6 +165,7 @@ tl::expected<void, StartError> Node::Impl::begin(journal::Database database,
   for (auto& thread : threads) thread->start();
   store->start();
   reads->start();
+  lists->start();
   if (auto announced = control->announce(); !announced) {
     return tl::unexpected(error_of(announced.error()));
   }
@@ -170,6 +173,7 @@ tl::expected<void, StartError> Node::Impl::begin(journal::Database database,
   auto taken = control->begin();
   if (!taken) return tl::unexpected(error_of(taken.error()));
   control->start();
+  housekeeper->start();
   (void)shared->states.wait_settled(*taken, kSettleMax);
   // A node that got no partitions has waited for nobody: let its threads find the database, too.
   (void)shared->connections.wait_all(Milliseconds(kConnectMs));
@@ -186,6 +190,8 @@ void Node::Impl::stop() {
   if (!begun) return;
   shared->presence.stop();
   reads->stop();
+  lists->stop();
+  housekeeper->stop();
   std::vector<std::promise<void>> halted(threads.size());
   for (std::size_t i = 0; i < threads.size(); ++i) {
     shared->inboxes[i]->post(Command(Halt{[&, i] { halted[i].set_value(); }}));

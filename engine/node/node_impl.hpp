@@ -9,6 +9,7 @@
 #include "engine/node/apply_thread.hpp"
 #include "engine/node/control.hpp"
 #include "engine/node/dispatch_desk.hpp"
+#include "engine/node/housekeeper.hpp"
 #include "engine/node/node.hpp"
 #include "engine/node/read_pool.hpp"
 #include "engine/node/shared.hpp"
@@ -54,8 +55,10 @@ class Node::Impl {
   std::unique_ptr<Shared> shared;
   std::unique_ptr<StoreThread> store;
   std::unique_ptr<DispatchDesk> desk;
-  std::unique_ptr<ReadPool> reads;
+  std::unique_ptr<ReadPool> reads;  // what a session or an answer waits for: by key, short
+  std::unique_ptr<ReadPool> lists;  // what somebody looks at: lists, histories
   std::unique_ptr<Control> control;
+  std::unique_ptr<Housekeeper> housekeeper;
   std::vector<std::unique_ptr<ApplyThread>> threads;
   std::mutex stop_mutex;
   bool begun = false;

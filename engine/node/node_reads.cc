@@ -14,9 +14,19 @@ using DeploymentPtr = std::shared_ptr<const Deployment>;
 
 // What a list waits for the projection to catch up, ms; then it answers with what there is.
 constexpr int kFlushMs = 2'000;
+// SQLSTATE of a statement that was ended by its timeout.
+constexpr std::string_view kStatementEnded = "57014";
 
 Refusal database_gone() {
   return unavailable("the database is not there at the moment");
+}
+// Of a list: the server ended it, or had no time for it.
+Refusal no_list(const journal::DatabaseError& error, std::uint32_t bound_ms) {
+  if (error.sqlstate != kStatementEnded) return database_gone();
+  return {"busy",
+          "the search took longer than " + std::to_string(bound_ms) +
+              " ms: narrow it by `since`, `client` or `tenant`",
+          kUnavailableRetryMs};
 }
 Refusal not_here() {
   return unavailable("the partition of this key is not served here");
@@ -227,11 +237,13 @@ void Node::read_runs(RunQuery query, Callback<RunPage> done) {
   filter.since = query.since_us;
   const std::uint32_t limit = std::clamp(query.limit, 1u, kRunPageMax);
   filter.limit = limit + 1;
-  const bool taken = impl->reads->post([impl, filter, limit, done](const ReadPool::Desk& mine) {
+  const bool taken = impl->lists->post([impl, filter, limit, done](const ReadPool::Desk& mine) {
     if (mine.database == nullptr) return done(tl::unexpected(database_gone()));
     (void)impl->store->flush(kFlushMs);
     auto rows = journal::list_runs(*mine.database, filter);
-    if (!rows) return done(tl::unexpected(database_gone()));
+    if (!rows) {
+      return done(tl::unexpected(no_list(rows.error(), impl->shared->config.list_ms)));
+    }
     RunPage page;
     for (const auto& row : *rows) {
       if (page.items.size() == limit) {
@@ -283,7 +295,7 @@ void Node::read_history(std::string tenant, const core::RunId& run, Callback<His
   Impl* impl = impl_.get();
   impl->find_run(tenant, run, [impl, done](tl::expected<core::RunRow, Refusal> row) {
     if (!row) return done(tl::unexpected(row.error()));
-    const bool taken = impl->reads->post([impl, row = *row, done](const ReadPool::Desk& mine) {
+    const bool taken = impl->lists->post([impl, row = *row, done](const ReadPool::Desk& mine) {
       if (mine.database == nullptr) return done(tl::unexpected(database_gone()));
       done(tell(*impl, mine, row));
     });
@@ -497,7 +509,7 @@ const char* word_of(PartitionState::Phase phase) {
 
 void Node::read_cluster(Callback<ClusterStatus> done) {
   Impl* impl = impl_.get();
-  const bool taken = impl->reads->post([impl, done](const ReadPool::Desk& mine) {
+  const bool taken = impl->lists->post([impl, done](const ReadPool::Desk& mine) {
     const Shared& shared = *impl->shared;
     ClusterStatus out;
     out.id = core::to_text(shared.cluster.id);

@@ -1,6 +1,7 @@
 #include "engine/node/read_pool.hpp"
 
 #include <algorithm>
+#include <string>
 
 namespace sluice::node {
 namespace {
@@ -39,11 +40,20 @@ bool ReadPool::post(Job job) {
   return true;
 }
 
+bool ReadPool::connect(journal::Database& database) const {
+  if (!database.connect(kConnectMs)) return false;
+  if (statement_ms_ == 0) return true;
+  const std::string bound = "set statement_timeout = " + std::to_string(statement_ms_);
+  if (database.script(bound, kConnectMs)) return true;
+  database.close();
+  return false;
+}
+
 void ReadPool::loop() {
   journal::Database database(shared_.config.database);
   ThreadPrograms programs(shared_.deployments);
   // Opened before the first read, which then need not wait for it.
-  (void)database.connect(kConnectMs);
+  (void)connect(database);
   std::unique_lock lock(mutex_);
   for (;;) {
     wakes_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
@@ -52,7 +62,7 @@ void ReadPool::loop() {
     jobs_.pop_front();
     lock.unlock();
     // A connection may have died while nobody read; the read that finds it so must not pay for it.
-    const bool connected = database.still_open() || database.connect(kConnectMs).has_value();
+    const bool connected = database.still_open() || connect(database);
     job(Desk{connected ? &database : nullptr, &programs});
     lock.lock();
   }

@@ -1,5 +1,5 @@
 // Reads of the database on behalf of the gateway: a few threads with a connection each, and a
-// bounded queue.
+// bounded queue. What takes long has a pool of its own, so that no session waits behind a list.
 #pragma once
 
 #include <condition_variable>
@@ -26,7 +26,9 @@ class ReadPool {
   };
   using Job = std::function<void(const Desk&)>;
 
-  explicit ReadPool(Shared& shared) : shared_(shared) {}
+  // `statement_ms`: the server ends a statement that takes longer (SQLSTATE 57014). 0: never.
+  explicit ReadPool(Shared& shared, std::uint32_t statement_ms = 0)
+      : shared_(shared), statement_ms_(statement_ms) {}
   ~ReadPool();
   void start();
   // Jobs that have not begun get no database.
@@ -36,8 +38,10 @@ class ReadPool {
 
  private:
   void loop();
+  bool connect(journal::Database& database) const;
 
   Shared& shared_;
+  const std::uint32_t statement_ms_;
   std::mutex mutex_;
   std::condition_variable wakes_;
   std::deque<Job> jobs_;

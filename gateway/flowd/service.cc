@@ -113,6 +113,8 @@ node::NodeConfig node_config(const Config& config) {
   node.checkpoint_records = static_cast<std::uint64_t>(config.count("engine.checkpoint_records"));
   node.checkpoint_ms = static_cast<std::uint32_t>(config.count("engine.checkpoint_every"));
   node.retention_days = static_cast<std::uint32_t>(config.count("engine.retention_days"));
+  node.read_threads = static_cast<unsigned>(config.count("engine.read_connections"));
+  node.list_ms = static_cast<std::uint32_t>(config.count("engine.list_timeout"));
   node.schedule_tenant = config.text("engine.schedule_tenant");
   node.inbox_requests_max = static_cast<std::size_t>(config.count("engine.inbox_requests"));
   node.presence_grace_ms = static_cast<std::uint32_t>(config.count("gateway.presence_grace"));

@@ -330,6 +330,33 @@ TEST_F(FaultTest, ASecondProcessOfTheSameNameShutsTheFirstOut) {
   gateway.serve(nullptr);
 }
 
+// What retention drops may be much, and waits for whoever looks at it.
+TEST_F(FaultTest, OwnershipIsRenewedWhileRetentionTakesItsTime) {
+  const std::string database = PrivatePostgres::shared().create_database();
+  NodeConfig config = config_of(database);
+  config.housekeeping_ms = 100;
+  config.ownership_ms = 4'000;
+  node = start(config, gateway);
+  deploy(*node, safe_pipeline());
+  const TableLock lock(database, "run");
+  const auto until = [&](const std::string& condition) {
+    const auto patience = std::chrono::steady_clock::now() + kPatience;
+    while (PrivatePostgres::query(database, "select " + condition) != "t") {
+      if (std::chrono::steady_clock::now() > patience) return false;
+    }
+    return true;
+  };
+  ASSERT_TRUE(
+      until("exists (select from pg_stat_activity where wait_event_type = 'Lock'"
+            " and query like 'delete from run where run in%')"));
+  const std::string then = PrivatePostgres::query(database, "select clock_timestamp()");
+  EXPECT_TRUE(until("seen > '" + then + "'::timestamptz + interval '4 s' from node"));
+  serve();
+  send_round(0);
+  insist();
+  gateway.serve(nullptr);
+}
+
 TEST_F(FaultTest, MidnightPassesUnderLoad) {
   const std::string database = PrivatePostgres::shared().create_database();
   NodeConfig config = config_of(database);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <future>
 #include <thread>
 
 #include "engine/node/rebuild.hpp"
@@ -330,6 +331,52 @@ TEST_F(NodeTest, ARunIsFoundListedAndToldWhileItLivesAndAfter) {
   EXPECT_EQ(history->items[8].kind, "done");
   EXPECT_EQ(history->items[8].step, "answer/s4");
   gateway.serve(nullptr);
+}
+
+TEST_F(NodeTest, NoSessionWaitsBehindAList) {
+  auto node = start(config(), gateway);
+  deploy(*node);
+  gateway.serve(node.get());
+  gateway.join_worker(*node);
+  run_pipelines(*node, 1, "c");
+  auto lock = std::make_unique<TableLock>(database, "run");
+  std::vector<std::future<bool>> lists;
+  for (int i = 0; i < 4; ++i) {
+    auto listed = std::make_shared<std::promise<bool>>();
+    lists.push_back(listed->get_future());
+    node->read_runs({}, [listed](const auto& page) { listed->set_value(page.has_value()); });
+  }
+  // Both look into the database.
+  EXPECT_EQ(attach(*node, "c0", "another").offset, 1u);
+  DeliveryQuery query;
+  query.tenant = kTenant;
+  query.client = "c0";
+  query.limit = 10;
+  const auto page =
+      await<std::vector<Delivery>>([&](auto done) { node->read_deliveries(query, done); });
+  ASSERT_TRUE(page.has_value()) << page.error().message;
+  EXPECT_EQ(page->size(), 1u);
+  for (auto& list : lists) {
+    EXPECT_EQ(list.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+  }
+  lock.reset();
+  for (auto& list : lists) EXPECT_TRUE(list.get());
+  gateway.serve(nullptr);
+}
+
+TEST_F(NodeTest, AListThatTakesTooLongIsEnded) {
+  NodeConfig short_lists = config();
+  short_lists.list_ms = 100;
+  auto node = start(short_lists, gateway);
+  const auto list = [&] { return await<RunPage>([&](auto done) { node->read_runs({}, done); }); };
+  {
+    const TableLock lock(database, "run");
+    const auto page = list();
+    ASSERT_FALSE(page.has_value());
+    EXPECT_EQ(page.error().code, "busy");
+    EXPECT_NE(page.error().message.find("narrow it"), std::string::npos) << page.error().message;
+  }
+  EXPECT_TRUE(list().has_value());
 }
 
 TEST_F(NodeTest, TheProjectionIsMadeAgainFromTheJournal) {

@@ -172,4 +172,12 @@ Attached attach(Node& node, const std::string& client, const std::string& sessio
   return *attached;
 }
 
+TableLock::TableLock(const std::string& database, const std::string& table)
+    : connection_(database) {
+  const std::string lock = "begin; lock table " + table + " in access exclusive mode";
+  if (!connection_.connect(10'000) || !connection_.script(lock)) {
+    throw std::runtime_error("table " + table + " cannot be locked");
+  }
+}
+
 }  // namespace sluice::node::test

@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "engine/journal/database.hpp"
 #include "engine/node/node.hpp"
 #include "tests/core/programs.hpp"
 
@@ -110,5 +111,14 @@ std::shared_ptr<const Deployment> deploy(Node& node, const core::test::Pipeline&
 std::unique_ptr<Node> start(NodeConfig config, Outbox& outbox);
 // A session of the client that gets its deliveries live.
 Attached attach(Node& node, const std::string& client, const std::string& session = "s");
+
+// Keeps a table locked, so that nobody else reads or writes it, until it goes out of scope.
+class TableLock {
+ public:
+  TableLock(const std::string& database, const std::string& table);
+
+ private:
+  journal::Database connection_;
+};
 
 }  // namespace sluice::node::test
