@@ -39,10 +39,8 @@ class Call {
     return act_.fault(name() + " got an argument of kind " + kind_name(arguments_[i].kind()));
   }
   bool fault(const std::string& what) { return act_.fault(name() + ": " + what); }
-  bool overflow() { return act_.overflow(name() + ": the result does not fit in 64 bits"); }
-  bool overflow_of_decimal() {
-    return act_.overflow(name() + ": the result has more than 33 digits");
-  }
+  bool overflow() { return act_.fault(name() + ": the result does not fit in 64 bits"); }
+  bool overflow_of_decimal() { return act_.fault(name() + ": the result has more than 33 digits"); }
   bool invalid(std::string what) { return act_.fail("Invalid", std::move(what)); }
   void charge(uint64_t bytes) { act_.charge(bytes); }
 

@@ -210,6 +210,9 @@ bool timestamp_of_ms(Call& call, Value* out) {
   int64_t us = 0;
   if (!call.are(Kind::integer)) return false;
   if (__builtin_mul_overflow(call.integer(0), kUsPerMs, &us)) return call.overflow();
+  if (us < kTimestampMin || us > kTimestampMax) {
+    return call.fault("the time is not within the years 0 to 9999");
+  }
   return call.give(out, Value::timestamp(us));
 }
 

@@ -15,7 +15,7 @@
 // of its own.
 namespace sluice::vm {
 
-// The value of pure function `function`, or the failure it ended with (Fault, Overflow, or what it
+// The value of pure function `function`, or the failure it ended with (Fault, or what it
 // failed with). REQUIRES: the function is pure and takes arguments.size() parameters.
 tl::expected<Value, Failure> evaluate(Unit& unit, uint32_t function,
                                       std::span<const Value> arguments,

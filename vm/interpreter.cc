@@ -480,7 +480,7 @@ no_int_c:
   ops::wrong_kind(*kept, at->op, r[at->c]);
   goto failed;
 int_overflow:
-  kept->overflow("the result does not fit in 64 bits");
+  kept->fault("the result does not fit in 64 bits");
   goto failed;
 no_int_loop:
   ops::wrong_kind(*kept, at->op, r[at->a + 1].is(Kind::integer) ? r[at->a + 2] : r[at->a + 1]);

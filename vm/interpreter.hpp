@@ -31,7 +31,6 @@ struct Activation {
   // Sets the failure and answers false.
   bool fail(std::string_view kind, std::string message);
   bool fault(std::string message) { return fail("Fault", std::move(message)); }
-  bool overflow(std::string message) { return fail("Overflow", std::move(message)); }
   // Pays for `bytes` read or built.
   void charge(uint64_t bytes) { fuel -= static_cast<int64_t>(bytes / kBytesPerFuel); }
   // Pays for a value that was built; false with a failure if it is beyond the limits.

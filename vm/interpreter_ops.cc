@@ -65,7 +65,7 @@ bool is_time(const Value& value) {
 constexpr int64_t kUsPerMs = 1000;
 
 bool out_of_64_bits(Activation& act, const char* what) {
-  return act.overflow(std::string("the ") + what + " does not fit in 64 bits");
+  return act.fault(std::string("the ") + what + " does not fit in 64 bits");
 }
 
 // timestamp + sign × duration
@@ -73,7 +73,9 @@ bool shift_timestamp(Activation& act, Value* out, const Value& at, const Value& 
   int64_t us = 0, sum = 0;
   bool over = __builtin_mul_overflow(by.as_int(), sign * kUsPerMs, &us) ||
               __builtin_add_overflow(at.as_int(), us, &sum);
-  if (over) return out_of_64_bits(act, "timestamp");
+  if (over || sum < kTimestampMin || sum > kTimestampMax) {
+    return act.fault("the timestamp is not within the years 0 to 9999");
+  }
   *out = Value::timestamp(sum);
   return true;
 }
@@ -197,7 +199,7 @@ bool decimal_arithmetic(Activation& act, Op op, Value* out, const Value& a, cons
   auto result = product                 ? multiply(operands[0], operands[1])
                 : op == Op::add_decimal ? add(operands[0], operands[1])
                                         : subtract(operands[0], operands[1]);
-  if (!result) return act.overflow("the result has more than 33 digits");
+  if (!result) return act.fault("the result has more than 33 digits");
   *out = Value::decimal(*result);
   return true;
 }

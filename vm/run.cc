@@ -220,8 +220,27 @@ bool RunState::cancel(CancelKind kind, std::string message, Commands& commands) 
   return true;
 }
 
+Failure RunState::out_of_time(const Fiber& fiber, uint32_t site, uint32_t more) const {
+  return {std::string(failure_kind::kTimedOut), "`on failure` has no time left",
+          step_path(fiber, site, more), 0};
+}
+
+// What it waits for fails, and every step that it comes to: their fallbacks give the answer.
 bool RunState::on_failure_expired(Commands& commands) {
   if (phase != Phase::failing) return false;
+  time_is_up = true;
+  const auto waits = [](const auto& fiber) { return fiber->status == FiberStatus::at_step; };
+  for (;;) {
+    const auto waiting = std::find_if(fibers.begin(), fibers.end(), waits);
+    if (waiting == fibers.end() || phase != Phase::failing) break;
+    Fiber& fiber = **waiting;
+    Failure failure = out_of_time(fiber, function_of(fiber).code[fiber.pc].c, 0);
+    fuel = kActivationFuel;
+    fail(fiber, std::move(failure), commands);
+    drive(commands);
+  }
+  time_is_up = false;
+  if (phase != Phase::failing) return true;
   cancel_fibers(descendants(0), {0, false}, commands);
   ending.why = Failure{std::string(failure_kind::kTimedOut),
                        "`on failure` was not done within its time", "", 0};

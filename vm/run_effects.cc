@@ -81,6 +81,10 @@ uint32_t RunState::start_name(Fiber& fiber, uint32_t name) {
 RunState::After RunState::start_step(Fiber& fiber, Activation& act, const Instruction& i,
                                      Commands& commands) {
   const StepSite& site = program().steps[i.c];
+  if (time_is_up) {
+    act.failure = out_of_time(fiber, i.c, 1);
+    return After::failed;
+  }
   const std::vector<Parameter>& parameters = step_parameters(program(), site);
   StartStep start;
   if (!take_arguments(act, i.b, parameters, "step `" + site.name + "`", start.arguments)) {
@@ -138,15 +142,14 @@ RunState::After RunState::arm(Fiber& fiber, const Instruction& i) {
 }
 
 RunState::After RunState::on_undo(Fiber& fiber, Activation& act, const Instruction& i) {
-  if (undo.size() >= kCompensationsMax) {
-    act.fault("more than " + std::to_string(kCompensationsMax) +
-              " compensations are registered: too many rounds to undo all of them");
-    return After::failed;
-  }
   auto first = fiber.registers.begin() + i.b;
   Closure closure{i.a, std::vector<Value>(first, first + i.x)};
   register_undo(fiber.id, step_path(fiber, i.c), std::move(closure));
-  return After::go_on;
+  if (undo.size() <= kCompensationsMax) return After::go_on;
+  // What this step did is undone with the rest.
+  act.fault("more than " + std::to_string(kCompensationsMax) +
+            " compensations are registered: too many rounds to undo all of them");
+  return After::failed;
 }
 
 RunState::After RunState::spawn(Fiber& fiber, Activation& act, const Instruction& i) {

@@ -8,8 +8,9 @@
 namespace sluice::vm::detail {
 
 SignalFit RunState::fits(uint32_t event, std::optional<uint32_t> topic, uint64_t bytes) const {
+  // One that has not begun yet has its queue already.
   const bool named =
-      phase == Phase::running &&
+      (phase == Phase::created || phase == Phase::running) &&
       std::any_of(program().receives.begin(), program().receives.end(), [&](const auto& site) {
         return site.flow == flow && site.event == event && site.topic == topic;
       });

@@ -13,15 +13,15 @@ namespace sluice::vm::detail {
 
 // Stored in snapshots: append only.
 enum class FiberStatus : uint8_t {
-  runnable = 0,   // never between inputs
-  at_step = 1,    // waits for the step that it stands at
-  at_join = 2,    // waits for its children
-  done = 3,       // has its result, waits for its parent's join
-  at_sleep = 4,   // waits for its timer
-  at_race = 5,    // waits for the first of its children
-  at_slot = 6,    // waits for any of its children
-  at_gather = 7,  // waits for its children
-  at_undo = 8,    // waits for compensations that it handed over
+  runnable = 0,    // never between inputs
+  at_step = 1,     // waits for the step that it stands at
+  at_join = 2,     // waits for its children
+  done = 3,        // has its result, waits for its parent's join
+  at_sleep = 4,    // waits for its timer
+  at_race = 5,     // waits for the first of its children
+  at_slot = 6,     // waits for any of its children
+  at_gather = 7,   // waits for its children
+  at_undo = 8,     // waits for compensations that it handed over
   at_receive = 9,  // waits for a signal
   at_mail = 10     // waits for the host to take messages, and acts then
 };
@@ -100,7 +100,8 @@ struct Ending {
 struct RunState {
   RunState(Unit& u, uint32_t f) : unit(&u), flow(f) {}
 
-  // State; everything here but `unit`, `fuel`, `now_us` and `host` is in the snapshot.
+  // State; everything here but `unit`, `fuel`, `now_us`, `time_is_up` and `host` is in the
+  // snapshot.
   Unit* unit;
   Phase phase = Phase::created;
   uint32_t flow;
@@ -115,11 +116,12 @@ struct RunState {
   // To be run now, of each scope one after the other, the last one next. A compensation that runs
   // is a fiber whose parent waits for it; once handed over, it goes on whatever is cancelled.
   std::vector<Undo> pending;
-  std::vector<Signal> signals;  // that nobody took yet, oldest first
+  std::vector<Signal> signals;        // that nobody took yet, oldest first
   std::vector<CalledOff> called_off;  // in the order in which they were
   Ending ending;
-  int64_t fuel = 0;    // of the present activation
-  int64_t now_us = 0;  // time of the input that is being taken
+  int64_t fuel = 0;         // of the present activation
+  int64_t now_us = 0;       // time of the input that is being taken
+  bool time_is_up = false;  // in the activation that ends `on failure`: no step waits any more
   Host* host = nullptr;
 
   // Inputs (vm/run.hpp).
@@ -129,6 +131,7 @@ struct RunState {
   bool step_failed(StepId step, Failure failure, bool unsure, Commands& commands);
   bool cancel(CancelKind kind, std::string message, Commands& commands);
   bool on_failure_expired(Commands& commands);
+  Failure out_of_time(const Fiber& fiber, uint32_t site, uint32_t more) const;
   bool timer_fired(TimerId timer, Commands& commands);
   bool child_ended(StepId step, std::optional<uint32_t> event, Value value, Commands& commands);
   bool mail_open(Commands& commands);

@@ -27,6 +27,9 @@ void append_duration(int64_t ms, std::string& out);
 // RFC 3339 in UTC, with no, three or six digits of a second's fraction: "2026-11-23T06:25:58.123Z".
 // Outside the years 0 to 9999, which RFC 3339 cannot write, a decimal number of microseconds with
 // the suffix "us".
+// What arithmetic may give: the years that RFC 3339 can write, 0 to 9999.
+inline constexpr int64_t kTimestampMin = -62'167'219'200'000'000;
+inline constexpr int64_t kTimestampMax = 253'402'300'799'999'999;
 void append_timestamp(int64_t us, std::string& out);
 void append_base64(std::string_view bytes, std::string& out);
 

@@ -268,7 +268,11 @@ void FunctionCode::step(const StepDef& def, Register to) {
   if (def.key_used) bind_key(&def, builder_.allocate());
   const std::uint32_t mark = builder_.mark();
   const Register first = arguments(def, site);
-  if (def.policies.unsure) closure(Op::arm_unsure, def, *def.policies.unsure->value, site);
+  std::optional<Undoing> unsure;
+  if (def.policies.unsure) {
+    unsure = undoing(def, *def.policies.unsure->value, "/unsure");
+    undo(Op::arm_unsure, *unsure, site);
+  }
   const vm::Label begin = builder_.make_label();
   const vm::Label end = builder_.make_label();
   at(def.span);
@@ -277,30 +281,39 @@ void FunctionCode::step(const StepDef& def, Register to) {
   builder_.bind(end);
   builder_.release_to(mark);
   bind(def.result, to);
-  if (def.policies.compensate) closure(Op::on_undo, def, *def.policies.compensate->value, site);
+  const auto completed = [&] {
+    if (!def.policies.compensate) return;
+    undo(Op::on_undo, undoing(def, *def.policies.compensate->value, "/compensate"), site);
+  };
+  // What a value stands in for was not done; what another call did is undone like the step's own.
+  if (!def.policies.fallback_step) completed();
   if (def.policies.fallback_value || def.policies.fallback_step) {
     const vm::Label done = builder_.make_label();
     const vm::Label handler = builder_.make_label();
     builder_.emit_jump(Op::jump, done);
     builder_.bind(handler);
     builder_.add_handler(begin, end, handler, std::nullopt);
-    fallback(def, to);
+    if (def.policies.fallback_value) {
+      into(*def.policies.fallback_value->value, to);
+    } else {
+      fallback(def, *def.policies.fallback_step->value, unsure, to);
+    }
     builder_.bind(done);
   }
+  if (def.policies.fallback_step) completed();
   builder_.release_to(mark);
 }
 
-void FunctionCode::fallback(const StepDef& def, Register to) {
+// `unsure` and the key are now those of the other call.
+void FunctionCode::fallback(const StepDef& def, const StepDef& other,
+                            const std::optional<Undoing>& unsure, Register to) {
   const std::uint32_t mark = builder_.mark();
-  if (def.policies.fallback_value) {
-    into(*def.policies.fallback_value->value, to);
-  } else {
-    const StepDef& other = *def.policies.fallback_step->value;
-    const std::uint32_t site = generator_.add_site(other);
-    const Register first = arguments(other, site);
-    at(other.span);
-    builder_.emit_indexed(Op::step, to, first, site);
-  }
+  const std::uint32_t site = generator_.add_site(other);
+  if (const auto kept = keys_.find(&def); kept != keys_.end()) keys_.emplace(&other, kept->second);
+  const Register first = arguments(other, site);
+  if (unsure) undo(Op::arm_unsure, *unsure, site);
+  at(other.span);
+  builder_.emit_indexed(Op::step, to, first, site);
   builder_.release_to(mark);
 }
 
@@ -322,18 +335,23 @@ void FunctionCode::capture(const Captures& captures, std::uint32_t next) {
   if (captures.now) builder_.emit(Op::now, {next++});
 }
 
-void FunctionCode::closure(Op op, const StepDef& def, const Block& body, std::uint32_t site) {
-  const std::uint32_t mark = builder_.mark();
-  const Captures captures = captures_of(body);
-  const std::uint32_t index = generator_.reserve();
-  const char* what = op == Op::arm_unsure ? "/unsure" : "/compensate";
+FunctionCode::Undoing FunctionCode::undoing(const StepDef& def, const Block& body,
+                                            const char* what) {
+  Undoing made{generator_.reserve(), captures_of(body)};
   FunctionCode code(generator_, name_ + "/" + def.name + what, FunctionKind::compensation,
-                    static_cast<std::uint16_t>(captures.size()));
-  code.bind(captures);
+                    static_cast<std::uint16_t>(made.captures.size()));
+  code.bind(made.captures);
   code.block_body(body);
-  generator_.put(index, code.builder(), body.span);
-  const Register first = capture(captures);
-  builder_.emit_closure(op, index, first, static_cast<std::uint32_t>(captures.size()), site);
+  generator_.put(made.function, code.builder(), body.span);
+  return made;
+}
+
+// With the values as they are now.
+void FunctionCode::undo(Op op, const Undoing& with, std::uint32_t site) {
+  const std::uint32_t mark = builder_.mark();
+  const Register first = capture(with.captures);
+  builder_.emit_closure(op, with.function, first, static_cast<std::uint32_t>(with.captures.size()),
+                        site);
   builder_.release_to(mark);
 }
 

@@ -197,8 +197,15 @@ class FunctionCode {
   void match(const ir::Match& node);
   void step(const ir::StepDef& step, Register to);
   Register arguments(const ir::StepDef& step, std::uint32_t site);
-  void fallback(const ir::StepDef& step, Register to);
-  void closure(Op op, const ir::StepDef& step, const ir::Block& body, std::uint32_t site);
+  // A block that undoes a step: its function, and what that reads.
+  struct Undoing {
+    std::uint32_t function = 0;
+    Captures captures;
+  };
+  Undoing undoing(const ir::StepDef& step, const ir::Block& body, const char* what);
+  void undo(Op op, const Undoing& with, std::uint32_t site);
+  void fallback(const ir::StepDef& step, const ir::StepDef& other,
+                const std::optional<Undoing>& unsure, Register to);
   Register capture(const Captures& captures);
   void capture(const Captures& captures, std::uint32_t first);
   void parallel(const ir::Parallel& node);

@@ -122,9 +122,9 @@ constexpr Row kText[] = {
 };
 
 constexpr Row kFaults[] = {
-    {"int", "9223372036854775807 + most", "Overflow: "},
-    {"int", "-9223372036854775808 - most", "Overflow: "},
-    {"int", "4611686018427387904 * most", "Overflow: "},
+    {"int", "9223372036854775807 + most", "Fault: "},
+    {"int", "-9223372036854775808 - most", "Fault: "},
+    {"int", "4611686018427387904 * most", "Fault: "},
     {"int", "1 / (most - 42)", "Fault: "},
     {"int", "1 % (most - 42)", "Fault: "},
     {"int", "[1, 2][most]", "Fault: "},

@@ -125,7 +125,7 @@ TEST(Flows, faults_fail_the_run) {
             std::string::npos);
   EXPECT_NE(run("let n = ask.n + 9223372036854775807 return Answer { text: \"${n}\" }", {},
                 R"({"ask": {"text": "", "n": 1}})")
-                .find("why Overflow"),
+                .find("why Fault"),
             std::string::npos);
 }
 
@@ -368,17 +368,17 @@ TEST(Parallel, a_branch_may_answer_for_the_run) {
 }
 
 TEST(Parallel, branches_read_what_is_around_them) {
-  EXPECT_EQ(run("step it = hold(\"a\", 1) { keep } step mood = feel(ask.text) match mood { "
-                "case bad(why) { parallel { step a = look(it.key) branch b { "
-                "let all = [\"${x}${why}\" for x in [it.id, run.client]] "
-                "step c = spare(join(all, \",\")) } } return Answer { text: a } } "
-                "case good { } } return Answer { text: \"\" }",
-                {R"(answer/it = {"id": "h", "sum": 1})",
-                 R"(answer/mood = {"case": "bad", "why": "!"})", "answer/a = \"A\"",
-                 "answer/b/c = \"C\""}),
-            "start answer/it hold(\"a\", 1)\nstart answer/mood feel(\"hi\")\n"
-            "start answer/a look(\"run1:answer/it\")\nstart answer/b/c spare(\"h!,ann!\")\n"
-            "finish completed Answer { text: \"A\" }\n");
+  EXPECT_EQ(
+      run("step it = hold(\"a\", 1) { keep } step mood = feel(ask.text) match mood { "
+          "case bad(why) { parallel { step a = look(it.key) branch b { "
+          "let all = [\"${x}${why}\" for x in [it.id, run.client]] "
+          "step c = spare(join(all, \",\")) } } return Answer { text: a } } "
+          "case good { } } return Answer { text: \"\" }",
+          {R"(answer/it = {"id": "h", "sum": 1})", R"(answer/mood = {"case": "bad", "why": "!"})",
+           "answer/a = \"A\"", "answer/b/c = \"C\""}),
+      "start answer/it hold(\"a\", 1)\nstart answer/mood feel(\"hi\")\n"
+      "start answer/a look(\"run1:answer/it\")\nstart answer/b/c spare(\"h!,ann!\")\n"
+      "finish completed Answer { text: \"A\" }\n");
 }
 
 TEST(Parallel, inside_each_other) {

@@ -168,7 +168,7 @@ std::vector<Row> basic_rows() {
          load(p, f, 1, number(7));
          f.emit_indexed(Op::call, {0}, {1}, p.twice);
        }},
-      {Op::call, "Overflow: the result does not fit in 64 bits",
+      {Op::call, "Fault: the result does not fit in 64 bits",
        [](OpsProgram& p, FunctionBuilder& f) {
          load(p, f, 1, number(INT64_MAX));
          f.emit_indexed(Op::call, {0}, {1}, p.twice);
@@ -200,8 +200,8 @@ std::vector<Row> arithmetic_rows() {
   auto f = [](double x) { return Value::floating(x); };
   auto ms = [](int64_t n) { return Value::duration(n); };
   auto us = [](int64_t n) { return Value::timestamp(n); };
-  const char* over = "Overflow: the result does not fit in 64 bits";
-  const char* long_duration = "Overflow: the duration does not fit in 64 bits";
+  const char* over = "Fault: the result does not fit in 64 bits";
+  const char* long_duration = "Fault: the duration does not fit in 64 bits";
   const char* zero = "Fault: division by zero";
   const char* infinite = "Fault: the result is not a finite float";
   return {
@@ -215,13 +215,13 @@ std::vector<Row> arithmetic_rows() {
       {Op::mul_int, over, binary(Op::mul_int, number(kMin), number(-1))},
       {Op::div_int, "-2", binary(Op::div_int, number(-7), number(3))},
       {Op::div_int, zero, binary(Op::div_int, number(1), number(0))},
-      {Op::div_int, "Overflow: the quotient does not fit in 64 bits",
+      {Op::div_int, "Fault: the quotient does not fit in 64 bits",
        binary(Op::div_int, number(kMin), number(-1))},
       {Op::rem_int, "-1", binary(Op::rem_int, number(-7), number(3))},
       {Op::rem_int, "0", binary(Op::rem_int, number(kMin), number(-1))},
       {Op::rem_int, zero, binary(Op::rem_int, number(1), number(0))},
       {Op::neg_int, "-5", unary(Op::neg_int, number(5))},
-      {Op::neg_int, "Overflow: the negation does not fit in 64 bits",
+      {Op::neg_int, "Fault: the negation does not fit in 64 bits",
        unary(Op::neg_int, number(kMin))},
       {Op::add_float, "0.75", binary(Op::add_float, f(0.5), f(0.25))},
       {Op::add_float, infinite, binary(Op::add_float, f(1.7e308), f(1.7e308))},
@@ -251,8 +251,16 @@ std::vector<Row> arithmetic_rows() {
       {Op::add_time, "1500ms", binary(Op::add_time, ms(1000), ms(500))},
       {Op::add_time, "1970-01-01T00:00:01Z", binary(Op::add_time, us(0), ms(1000))},
       {Op::add_time, long_duration, binary(Op::add_time, ms(kMax), ms(1))},
-      {Op::add_time, "Overflow: the timestamp does not fit in 64 bits",
+      {Op::add_time, "Fault: the timestamp is not within the years 0 to 9999",
        binary(Op::add_time, us(0), ms(kMax))},
+      {Op::add_time, "9999-12-31T23:59:59.999999Z",
+       binary(Op::add_time, us(253'402'300'799'998'999), ms(1))},
+      {Op::add_time, "Fault: the timestamp is not within the years 0 to 9999",
+       binary(Op::add_time, us(253'402'300'799'999'000), ms(1))},
+      {Op::sub_time, "0000-01-01T00:00:00Z",
+       binary(Op::sub_time, us(-62'167'219'199'999'000), ms(1))},
+      {Op::sub_time, "Fault: the timestamp is not within the years 0 to 9999",
+       binary(Op::sub_time, us(-62'167'219'200'000'000), ms(1))},
       {Op::add_time, "Fault: instruction add_time of row found a value of kind timestamp",
        binary(Op::add_time, ms(1), us(0))},
       {Op::sub_time, "-500ms", binary(Op::sub_time, ms(500), ms(1000))},
@@ -300,7 +308,7 @@ std::vector<Row> short_rows() {
   Value list = Value::list(std::vector<Value>{number(7), text("x")});
   Value circle = Value::enumeration(0, 1, std::vector<Value>{number(5)});
   Value one = Value::floating(1), half = Value::floating(0.5);
-  const char* over = "Overflow: the result does not fit in 64 bits";
+  const char* over = "Fault: the result does not fit in 64 bits";
   return {
       {Op::add_imm, "-5", with_small(Op::add_imm, number(-2), -3)},
       {Op::add_imm, "32769", with_small(Op::add_imm, number(2), INT16_MAX)},
@@ -503,7 +511,7 @@ std::vector<Row> exact_rows() {
          f.emit_indexed(Op::decode_as, {0}, {1}, kTypeInt.index);
        }},
       {Op::add_decimal, "0.3", binary(Op::add_decimal, money("0.1"), money("0.2"))},
-      {Op::add_decimal, "Overflow: the result has more than 33 digits",
+      {Op::add_decimal, "Fault: the result has more than 33 digits",
        binary(Op::add_decimal, money(nines), money("1"))},
       {Op::add_decimal, "Fault: instruction add_decimal of row found a value of kind int",
        binary(Op::add_decimal, money("1"), number(1))},
