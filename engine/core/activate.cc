@@ -10,8 +10,6 @@
 namespace sluice::core {
 namespace {
 
-constexpr std::string_view kEngineFailed = "sluice.failed";
-
 // The arguments of a call as a JSON array.
 std::string arguments_json(const vm::Program& program, const vm::StepSite& site,
                            const std::vector<vm::Value>& arguments) {
@@ -27,6 +25,20 @@ std::string arguments_json(const vm::Program& program, const vm::StepSite& site,
 
 Fault too_large() {
   return {"arguments or an event exceed " + std::to_string(kOutputBytesMax) + " bytes of JSON"};
+}
+
+std::size_t rendered_bytes(const Activation& activation, std::size_t i) {
+  std::size_t bytes = activation.json[i].size();
+  if (!activation.data.empty()) bytes += activation.data[i].size();
+  const auto hedge = activation.hedge_json.find(i);
+  if (hedge != activation.hedge_json.end()) bytes += hedge->second.size();
+  const auto* line = std::get_if<vm::Log>(&activation.commands[i]);
+  return bytes + (line == nullptr ? 0 : line->text.size());
+}
+
+bool receives_from_trigger(const LoadedProgram& program, std::uint32_t flow) {
+  const auto topic = program.program().flows[flow].trigger;
+  return topic && !program.fields_by_topic[*topic].empty();
 }
 
 std::string failure_text(const vm::Failure& failure) {
@@ -89,6 +101,10 @@ std::unique_ptr<RunEntry> Partition::Impl::make_run(const Context& context,
   const bool on_topic = program.program().flows[origin.flow].trigger.has_value();
   if (!origin.client.empty() || on_topic) info.client = entry->client;
   entry->loaded = &program;
+  // What it was begun with comes no second time.
+  if (!origin.event.is_nil() && receives_from_trigger(program, origin.flow)) {
+    entry->heard.push_back(origin.event);
+  }
   entry->run.emplace(*program.unit, origin.flow, std::move(arguments), std::move(info));
   entry->run->set_host(this);
   return entry;
@@ -103,6 +119,11 @@ tl::expected<void, Fault> Partition::Impl::render(Activation& activation) const 
   std::size_t open_timers = activation.entry->timers.size();
   std::size_t pairs = activation.entry->subscriptions.size();
   std::size_t sent = 0;
+  std::size_t bytes = 0;
+  if (activation.commands.size() > kCommandsAtOnceMax) {
+    return tl::unexpected(Fault{"the flow does too much at once: more than " +
+                                std::to_string(kCommandsAtOnceMax) + " effects without a wait"});
+  }
   activation.json.resize(activation.commands.size());
   for (std::size_t i = 0; i < activation.commands.size(); ++i) {
     const vm::Command& command = activation.commands[i];
@@ -135,6 +156,11 @@ tl::expected<void, Fault> Partition::Impl::render(Activation& activation) const 
     }
     if (json.size() > kOutputBytesMax) {
       return tl::unexpected(too_large());
+    }
+    bytes += rendered_bytes(activation, i);
+    if (bytes > kRenderedBytesMax) {
+      return tl::unexpected(Fault{"the flow says too much at once: more than " +
+                                  std::to_string(kRenderedBytesMax) + " bytes without a wait"});
     }
   }
   return {};

@@ -153,13 +153,14 @@ Result Partition::Impl::on_event(Context& context) {
     if (!data) why = std::string("its data is damaged: ") + data.error().message;
     if (data) value = *data;
     for (std::size_t i = 0; why.empty() && i < program->flows_by_topic[body->topic].size(); ++i) {
-      const Origin origin{body->deployment,
-                          program->flows_by_topic[body->topic][i],
-                          body->client,
-                          body->correlation,
-                          body->traceparent,
-                          static_cast<unsigned>(i),
-                          ttl};
+      Origin origin{body->deployment,
+                    program->flows_by_topic[body->topic][i],
+                    body->client,
+                    body->correlation,
+                    body->traceparent,
+                    static_cast<unsigned>(i),
+                    ttl};
+      origin.event = make_event_id(config.id, record.seq, record.time);
       auto run = begin_run(context, *program, origin, {*data});
       if (run)
         made.push_back(std::move(*run));

@@ -224,6 +224,7 @@ std::string Partition::Impl::take_publish(Context& context, const Envelope& enve
     origin.traceparent = envelope.traceparent;
     origin.index = static_cast<unsigned>(made.size());
     origin.hops = envelope.hops;
+    origin.event = make_event_id(config.id, context.record.seq, context.record.time);
     auto run = begin_run(context, *program, origin, {event->data});
     if (!run) return run.error().why;
     made.push_back(std::move(*run));

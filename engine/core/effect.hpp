@@ -136,6 +136,9 @@ struct Stale {
   Reply reply;
 };
 
+// The answer to whoever asked for a run that could not give one of its own.
+inline constexpr std::string_view kEngineFailed = "sluice.failed";
+
 // The next message to a client: a row of table `delivery` (partition, number, offset), written by
 // the same statement as the record, and what live sessions are sent once that is durable.
 struct Delivery {

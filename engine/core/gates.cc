@@ -160,8 +160,8 @@ Partition::Impl::NewRun Partition::Impl::send_run(const Context& context, const 
   made.home = home;
   made.id = make_run_id_at(home, config.id, record.seq, record.time, origin.index);
   const std::string args = vm::encode_value(vm::Value::list(std::move(arguments)));
-  const TurnMessage turn{origin.deployment, origin.flow,  made.id, origin.client, args,
-                         record.time,       origin.ttl_ms};
+  const TurnMessage turn{origin.deployment, origin.flow,   made.id,     origin.client, args,
+                         record.time,       origin.ttl_ms, origin.event};
   const std::string correlation = origin.correlation.empty()
                                       ? to_text(make_event_id(config.id, record.seq, record.time))
                                       : std::string(origin.correlation);
@@ -196,6 +196,7 @@ std::string Partition::Impl::take_turn(Context& context, const Envelope& envelop
   origin.correlation = envelope.correlation;
   origin.traceparent = envelope.traceparent;
   origin.ttl_ms = body->ttl_ms;
+  origin.event = body->event;
   origin.run = body->run;
   origin.started = body->started;
   origin.hops = envelope.hops;

@@ -48,6 +48,11 @@ inline constexpr std::size_t kOpenTimersMax = 4096;
 // The arguments of one task frame, or the data of one delivery, as JSON, bytes: beyond it the
 // record is faulted, because no frame could carry it.
 inline constexpr std::size_t kOutputBytesMax = 16u << 20;
+// What one activation may ask for in all: commands, and the bytes of what is rendered of them. A
+// program that wants more fails with kind Fault: one record must not hold up a partition, and its
+// rows must fit into one append.
+inline constexpr std::size_t kCommandsAtOnceMax = 10'000;
+inline constexpr std::size_t kRenderedBytesMax = 32u << 20;
 // Ended steps of a live run whose reports are still answered `settled` when they come again. Newest
 // are kept; the hash over them is part of the run's state, so the number is not configuration.
 inline constexpr std::size_t kRememberedStepsMax = 64;

@@ -228,7 +228,7 @@ std::optional<CancelMessage> decode<CancelMessage>(std::string_view bytes) {
 }
 
 std::string encode(const TurnMessage& body) {
-  return write_body(body.args.size() + 80, [&](Writer& writer) {
+  return write_body(body.args.size() + 96, [&](Writer& writer) {
     writer.varint(body.deployment);
     writer.varint(body.flow);
     writer.id(body.run);
@@ -236,6 +236,7 @@ std::string encode(const TurnMessage& body) {
     writer.bytes(body.args);
     writer.svarint(body.started);
     writer.varint(body.ttl_ms);
+    if (!body.event.is_nil()) writer.id(body.event);
   });
 }
 
@@ -249,6 +250,7 @@ std::optional<TurnMessage> decode<TurnMessage>(std::string_view bytes) {
     body.args = reader.bytes();
     body.started = reader.svarint();
     body.ttl_ms = reader.varint();
+    if (reader.ok() && !reader.done()) body.event = reader.id<EventId>();
   });
 }
 

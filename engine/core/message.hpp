@@ -138,6 +138,7 @@ struct TurnMessage {
   std::string_view args;     // the encoded list of the flow's parameters
   TimeUs started = 0;        // when its event was taken
   std::uint64_t ttl_ms = 0;  // of the event, from then; 0: none
+  EventId event;             // that starts it; nil: none did
 };
 
 std::string encode(const Envelope& envelope);

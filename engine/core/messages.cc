@@ -4,6 +4,7 @@
 #include "engine/core/partition_impl.hpp"
 #include "engine/core/verdicts.hpp"
 #include "vm/failure_kinds.hpp"
+#include "vm/json.hpp"
 
 namespace sluice::core {
 
@@ -110,10 +111,50 @@ void Partition::Impl::lose_message(Context& context, const Envelope& envelope,
     back.body = body;
     post(context, context.record.tenant, partition_of(envelope.run), back);
   }
+  if (envelope.kind == MessageKind::turn) lose_turn(context, envelope, reason);
   context.applied.verdict = verdict_of(context.record);
   context.applied.fault = why;
   context.effects.push_back(DeadLettered{context.record.seq, context.record.tenant, envelope.run,
                                          "", "", "Fault", reason});
+}
+
+// A run whose id somebody has: it never began, and is answered for.
+void Partition::Impl::lose_turn(Context& context, const Envelope& envelope,
+                                const std::string& reason) {
+  const Record& record = context.record;
+  const auto turn = decode<TurnMessage>(envelope.body);
+  const LoadedProgram* program = turn ? load_program(turn->deployment) : nullptr;
+  if (program == nullptr || turn->flow >= program->program().flows.size()) return;
+  const vm::FlowInfo& flow = program->program().flows[turn->flow];
+  const vm::Failure failure{std::string(vm::failure_kind::kFault), reason, "", 0};
+  RunRow row;
+  row.run = turn->run;
+  row.as_of = row.last_seq = record.seq;
+  row.tenant = record.tenant;
+  row.deployment = turn->deployment;
+  row.flow = flow.name;
+  row.client = turn->client;
+  row.started = turn->started;
+  row.ended = record.time;
+  row.correlation = envelope.correlation;
+  row.state = RunState::failed;
+  row.why = failure.kind + ": " + failure.message;
+  if (!flow.outcomes.empty()) {
+    row.outcome_name = kEngineFailed;
+    row.outcome_json =
+        vm::to_json(program->program().types, vm::kTypeFailure, vm::failure_value(failure));
+    if (!turn->client.empty()) {
+      const DeliveryMessage body{turn->client, row.outcome_name, row.outcome_json, true};
+      const std::string bytes = encode(body);
+      Envelope answer = envelope;
+      answer.kind = MessageKind::delivery;
+      answer.run = turn->run;
+      answer.body = bytes;
+      post(context, record.tenant,
+           partition_of_client(record.tenant, turn->client, config.partitions), answer);
+    }
+  }
+  context.effects.push_back(RunChanged{record.seq, std::move(row)});
 }
 
 std::string Partition::Impl::take_delivery(Context& context, const Envelope& envelope) {

@@ -137,6 +137,7 @@ class Partition::Impl final : private vm::Host {
     std::uint32_t hops = 0;
     RunId parent = {};
     StepNumber parent_step = 0;
+    EventId event = {};  // of the topic, that starts it; nil: none did
   };
   void take_in(Context& context, const Intake& intake, std::vector<NewRun>& made);
   // An attempt that ended without a result.
@@ -187,6 +188,7 @@ class Partition::Impl final : private vm::Host {
   void need_programs(const Message& message, Needs& needs) const;
   // It counts as taken, and is a dead letter.
   void lose_message(Context& context, const Envelope& envelope, const std::string& why);
+  void lose_turn(Context& context, const Envelope& envelope, const std::string& reason);
 
   // ---- signals.cc
   // `notify … to run`; `target` is what the program calls it.
@@ -218,8 +220,7 @@ class Partition::Impl final : private vm::Host {
     vm::Value data;
   };
   DeploymentNumber version_for(const PublishMessage& body) const;
-  tl::expected<Published, std::string> published(const LoadedProgram& from,
-                                                 const LoadedProgram& to,
+  tl::expected<Published, std::string> published(const LoadedProgram& from, const LoadedProgram& to,
                                                  const PublishMessage& body) const;
   void publish(Context& context, const RunEntry& entry, const vm::Publish& command,
                std::string_view key, std::string_view data);
