@@ -31,6 +31,7 @@ std::string id_of(std::size_t input) {
 
 Stage::Stage(const RehearsalRequest& request)
     : request_(request),
+      unit_(request.program),
       programs_(request.program),
       partition_({}, programs_),
       dispatcher_(std::make_unique<dispatch::Dispatcher>(dispatch::Config{})),

@@ -14,6 +14,7 @@
 #include "engine/dispatch/dispatcher.hpp"
 #include "engine/sim/one_program.hpp"
 #include "engine/sim/rehearsal.hpp"
+#include "vm/unit.hpp"
 
 namespace sluice::sim {
 
@@ -88,6 +89,8 @@ class Stage {
   };
   KnownAttempt& attempt_of(const core::Offer& offer);
   ScriptedAttempt next_attempt(const core::Offer& offer);
+  // A result that breaks a `where` of its type fails the attempt. `given`: by the script.
+  ScriptedAttempt checked(const core::Offer& offer, ScriptedAttempt attempt, bool given);
   void plan(Planned::Kind kind, TimeUs at, Planned planned);
   void plan_renewal(Planned planned);
   void renew(const Planned& planned);
@@ -105,6 +108,7 @@ class Stage {
   void reconnect();
 
   const RehearsalRequest& request_;
+  vm::Unit unit_;  // asks constraints
   OneProgram programs_;
   core::Partition partition_;
   std::unique_ptr<dispatch::Dispatcher> dispatcher_;

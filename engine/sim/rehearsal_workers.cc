@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "engine/sim/rehearsal_stage.hpp"
+#include "vm/evaluator.hpp"
 #include "vm/failure_kinds.hpp"
 
 namespace sluice::sim {
@@ -103,6 +104,24 @@ void Stage::serve(const Planned& planned) {
   perform(actions);
 }
 
+// As the edge does with what a worker reports.
+ScriptedAttempt Stage::checked(const Offer& offer, ScriptedAttempt attempt, bool given) {
+  if (attempt.kind != ScriptedAttempt::Kind::returns || attempt.result.empty()) return attempt;
+  const vm::TypeId type = program().tasks[offer.task_index].result;
+  const auto problems =
+      vm::check_constraints(unit_, type, vm::decode_value(attempt.result).value());
+  if (problems.empty()) return attempt;
+  const std::string at = problems[0].path.empty() ? "" : " at " + problems[0].path;
+  attempt.kind = ScriptedAttempt::Kind::fails;
+  attempt.failure = vm::failure_kind::kInvalid;
+  attempt.message = (given ? "the result of `" + offer.task + "` is refused"
+                           : "no result is given for `" + offer.task +
+                                 "`, and the smallest of its type is refused") +
+                    at + ": " + problems[0].message;
+  attempt.retry = false;
+  return attempt;
+}
+
 ScriptedAttempt Stage::next_attempt(const Offer& offer) {
   const auto scripted = request_.script.tasks.find(offer.task);
   if (scripted != request_.script.tasks.end()) {
@@ -110,13 +129,15 @@ ScriptedAttempt Stage::next_attempt(const Offer& offer) {
     auto& [index, used] = handed_out_[offer.task];
     for (; index < attempts.size(); ++index, used = 0) {
       const std::uint64_t once = index + 1 < attempts.size() ? 1 : ScriptedAttempt::kAlways;
-      if (used++ < attempts[index].times.value_or(once)) return attempts[index];
+      if (used++ < attempts[index].times.value_or(once)) {
+        return checked(offer, attempts[index], true);
+      }
     }
   }
   ScriptedAttempt attempt;
   const vm::TypeId result = program().tasks[offer.task_index].result;
   attempt.result = vm::encode_value(vm::smallest_value(program().types, result));
-  return attempt;
+  return checked(offer, std::move(attempt), false);
 }
 
 void Stage::plan(Planned::Kind kind, TimeUs at, Planned planned) {
