@@ -92,15 +92,24 @@ Cost Cost::repeated(const Amount& rounds, const Amount& turns) const {
   return all;
 }
 
+Way Way::of(Cost cost, Cost undo) {
+  Way way{std::move(cost), std::move(undo), {}};
+  way.both = way.cost;
+  way.both.then(way.undo);
+  return way;
+}
+
 Way& Way::then(const Way& next) {
   cost.then(next.cost);
   undo.then(next.undo);
+  both.then(next.both);
   return *this;
 }
 
 Way& Way::or_else(const Way& other) {
   cost.or_else(other.cost);
   undo.or_else(other.undo);
+  both.or_else(other.both);
   return *this;
 }
 
@@ -108,11 +117,33 @@ Way& Way::or_else(const Way& other) {
 Way& Way::beside(const Way& other) {
   cost.beside(other.cost);
   undo.then(other.undo);
+  both.then(other.both);
+  both.time = plus(cost.time, undo.time);
   return *this;
 }
 
 Way Way::repeated(const Amount& rounds, const Amount& turns) const {
-  return {cost.repeated(rounds, turns), undo.repeated(rounds, rounds)};
+  Way all{cost.repeated(rounds, turns), undo.repeated(rounds, rounds),
+          both.repeated(rounds, rounds)};
+  all.both.time = plus(all.cost.time, all.undo.time);
+  return all;
+}
+
+Way Way::undone() const {
+  return {both, {}, both};
+}
+
+Way& Way::within(const Amount& limit) {
+  cost.time = smaller(cost.time, limit);
+  both.time = smaller(both.time, plus(limit, undo.time));
+  return *this;
+}
+
+Amount numbers_between(std::int64_t first, std::int64_t last) {
+  if (last < first) return {};
+  std::int64_t apart = 0;
+  if (__builtin_sub_overflow(last, first, &apart)) return {kMost, nullptr};
+  return plus({apart, nullptr}, {1, nullptr});
 }
 
 std::string say_ms(std::int64_t ms) {

@@ -62,12 +62,22 @@ struct Cost {
 struct Way {
   Cost cost;
   Cost undo;
+  // Both one after the other. Of several ways, the one that is longest to go need not be the one
+  // that is longest to undo, so this may be less than their sum.
+  Cost both;
 
+  static Way of(Cost cost, Cost undo = {});  // one after the other
   Way& then(const Way& next);
   Way& or_else(const Way& other);
   Way& beside(const Way& other);
   Way repeated(const Amount& rounds, const Amount& turns) const;
+  // Gone, undone, and nothing left to undo.
+  Way undone() const;
+  Way& within(const Amount& limit);  // cut then
 };
+
+// How many ints there are from one to another.
+Amount numbers_between(std::int64_t first, std::int64_t last);
 
 // "66.5s", "5m", "1h 30m": as a person says it, to the tenth of a second above one.
 std::string say_ms(std::int64_t ms);

@@ -15,7 +15,8 @@ void analyse_flows(const ir::Program& program, Diagnostics& diagnostics) {
     analyse::check_answers(view, diagnostics);
     analyse::check_on_failure(view, diagnostics);
     analyse::check_repeats(view, diagnostics);
-    analyse::check_undoing(view, diagnostics);
+    analyse::check_undoing(view, children, diagnostics);
+    analyse::check_sizes(view, diagnostics);
     analyse::check_loops(view, diagnostics);
     analyse::check_hanging(view, diagnostics);
     analyse::check_limits(view, children, diagnostics);

@@ -11,6 +11,7 @@
 //   worst.cc     the longest time and the most attempts, over every way through a flow
 //   limits.cc    what is longer than the limit around it, or than a budget
 //   labels.cc    what is marked `pii` or `secret`, on its way
+//   taint.cc     what of it a value brings along
 #pragma once
 
 #include "compiler/diagnostics.hpp"

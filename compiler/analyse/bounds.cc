@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "compiler/check/fold.hpp"
 #include "vm/ops.hpp"
@@ -66,7 +67,9 @@ std::optional<std::int64_t> allowed(const Expr* where, const Local* self, bool o
   if (!other) return std::nullopt;
   if (compare->op == Op::kEqual) return other;
   if (compare->op == (from_left ? Op::kLessEqual : Op::kGreaterEqual)) return other;
-  if (compare->op == (from_left ? Op::kLess : Op::kGreater)) return *other - 1;
+  if (compare->op == (from_left ? Op::kLess : Op::kGreater)) {
+    return *other == std::numeric_limits<std::int64_t>::min() ? *other : *other - 1;
+  }
   return std::nullopt;
 }
 
@@ -83,7 +86,7 @@ const FieldDef* field_of(const View& view, const FieldOf& node) {
 Amount Bounds::of_range(const Expr& expr, const Expr& first, const Expr& last) const {
   const auto from = folded_int(first);
   const auto to = largest(last);
-  if (from && to) return {*to < *from ? 0 : *to - *from + 1, nullptr};
+  if (from && to) return numbers_between(*from, *to);
   const Expr& open = to ? first : last;
   return unknown(open.span.size() == 0 ? expr.span : open.span,
                  "how far this range goes is known only when it runs",
@@ -118,17 +121,33 @@ Amount Bounds::elements(const Expr& list) const {
   }
   if (const auto* call = as<CallBuiltin>(&list)) return elements_of_call(list, *call);
   if (const auto* local = as<LocalRef>(&list)) return elements_of_local(list, *local->local);
-  if (const auto* node = as<FieldOf>(&list)) {
-    const FieldDef* field = field_of(view_, *node);
-    if (field == nullptr) return none();
-    if (const auto most = allowed(field->where, field->self, true)) {
-      return {std::max<std::int64_t>(*most, 0), nullptr};
-    }
-    return unknown(list.span, fmt::format("nothing says how long `{}` is at most", field->name),
-                   fmt::format("`where len({}) in 0..100` on the field bounds it", field->name));
-  }
+  if (const auto* node = as<FieldOf>(&list)) return elements_of_field(list, *node);
   if (as<NoneValue>(&list) != nullptr) return {};
   return none();
+}
+
+// A `where` holds of what came from outside, where it was checked. What the program made itself
+// is as long as what it put there.
+Amount Bounds::elements_of_field(const Expr& expr, const FieldOf& node) const {
+  const FieldDef* field = field_of(view_, node);
+  if (field == nullptr) {
+    return unknown(expr.span, "how long this list is, is known only when it runs",
+                   "`take(xs, 100)` bounds it");
+  }
+  if (const Expr* given = origins_.given(*node.base, node.index)) return elements(*given);
+  const auto most = allowed(field->where, field->self, true);
+  if (most && origins_.is_checked(*node.base)) {
+    return {std::max<std::int64_t>(*most, 0), nullptr};
+  }
+  if (most) {
+    return unknown(expr.span,
+                   fmt::format("this `{}` was made by the program itself, where nobody checks its "
+                               "`where`",
+                               field->name),
+                   "`take(xs, 100)` bounds it");
+  }
+  return unknown(expr.span, fmt::format("nothing says how long `{}` is at most", field->name),
+                 fmt::format("`where len({}) in 0..100` on the field bounds it", field->name));
 }
 
 Amount Bounds::elements_of_call(const Expr& expr, const CallBuiltin& call) const {
@@ -175,7 +194,10 @@ std::optional<std::int64_t> Bounds::largest(const Expr& number) const {
   }
   if (const auto* node = as<FieldOf>(&number)) {
     const FieldDef* field = field_of(view_, *node);
-    return field == nullptr ? std::nullopt : allowed(field->where, field->self, false);
+    if (field == nullptr) return std::nullopt;
+    if (const Expr* given = origins_.given(*node->base, node->index)) return largest(*given);
+    const auto most = allowed(field->where, field->self, false);
+    return most && origins_.is_checked(*node->base) ? most : std::nullopt;
   }
   if (const auto* local = as<LocalRef>(&number)) {
     const ast::LetStmt* let = view_.let_of(*local->local);

@@ -1,19 +1,20 @@
 // Labels hold: what a field marked `pii` or `secret` holds reaches no log line, no failure's
 // message, no other client, and no topic or flow that does not carry the label on.
 //
-// A value *carries* labels when it was made of a labelled field, whatever became of it: part of a
-// text, element of a list. A record does not carry what stands in a field of its own with that
-// label: its type *contains* the label, and gives it back when the field is read. What a comparison
-// or `len` finds out carries nothing; neither does the result of a task, whose type says what it
-// contains.
+// What a value brings along is said by taint.hpp. What a comparison or `len` finds out carries
+// nothing; neither does the result of a task, whose type says what it contains. The outcome of a
+// flow carries what its `return`s were made of; a failure's message carries what the `as` that
+// failed was given.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 #include <map>
-#include <unordered_map>
+#include <set>
 
 #include "compiler/analyse/passes.hpp"
-#include "vm/ops.hpp"
+#include "compiler/analyse/taint.hpp"
+#include "vm/failure_kinds.hpp"
 
 namespace sluice::compiler::analyse {
 
@@ -21,86 +22,79 @@ using namespace ir;
 
 namespace {
 
-// Labels, and a field that brought one of them.
-struct Taint {
-  Labels labels = 0;
-  const FieldDef* from = nullptr;
-
-  Taint& operator|=(const Taint& other) {
-    if (from == nullptr || labels == 0) from = other.labels == 0 ? from : other.from;
-    labels |= other.labels;
-    return *this;
-  }
-  Taint without(Labels known) const {
-    const auto left = static_cast<Labels>(labels & ~known);
-    return {left, left == 0 ? nullptr : from};
-  }
-};
-
-Taint operator|(Taint a, const Taint& b) {
-  return a |= b;
+// Where a label comes out.
+void report(Diagnostics& diagnostics, const Expr* value, const Taint& taint,
+            std::string_view where) {
+  if (value == nullptr || taint.labels == 0 || taint.from == nullptr) return;
+  const char* label = (taint.labels & kSecret) != 0 ? "secret" : "pii";
+  diagnostics
+      .report(Code::E0705, value->span,
+              fmt::format("this is `{}`, and would reach {}", label, where))
+      .also(taint.from->span, fmt::format("`{}` is marked here", taint.from->name))
+      .because(
+          "what a label marks may go to tasks and to the run's own client; say what is needed "
+          "without it, or let a task make something of it that has no label");
 }
 
-Taint of_field(const FieldDef& field) {
-  return {field.labels, field.labels == 0 ? nullptr : &field};
+// The part of a text or literal that brings the label, so that the report stands there.
+const Expr* part_of(Values& values, const Expr& value, bool all) {
+  const auto brings = [&](const Expr* part) {
+    return (all ? values.whole(part) : values.carried(part)).labels != 0;
+  };
+  if (const auto* text = as<Interpolation>(&value)) {
+    const auto found = std::find_if(text->parts.begin(), text->parts.end(), brings);
+    return found == text->parts.end() ? nullptr : *found;
+  }
+  const auto* record = as<RecordValue>(&value);
+  for (std::size_t i = 0; record != nullptr && i < record->fields.size(); ++i) {
+    const Labels known = all ? Labels{0} : record->def->fields[i].labels;
+    if (values.carried(record->fields[i]).without(known).labels != 0) return record->fields[i];
+  }
+  return nullptr;
 }
 
-// The labels of all fields within a type. Types may hold themselves, so what they contain is
-// gathered until nothing is added.
-class Contents {
- public:
-  explicit Contents(const Program& program) : program_(program) {
-    bool changed = true;
-    const auto note = [&](Taint& known, const std::vector<FieldDef>& fields) {
-      const Labels before = known.labels;
-      for (const FieldDef& each : fields) known |= of_field(each) | of(each.type);
-      changed = changed || known.labels != before;
-    };
-    while (changed) {
-      changed = false;
-      for (const RecordDef& def : program.records) note(records_[&def], def.fields);
-      for (const EnumDef& def : program.enums) {
-        for (const CaseDef& each : def.cases) note(enums_[&def], each.fields);
-      }
-    }
-  }
+// It goes on as its type, which keeps what it contains.
+void hand_on(Diagnostics& diagnostics, Values& values, const Expr* value, std::string_view where) {
+  if (value == nullptr || values.carried(value).labels == 0) return;
+  const Expr* part = part_of(values, *value, false);
+  const Expr* at = part != nullptr ? part : value;
+  report(diagnostics, at, values.carried(at), where);
+}
 
-  Taint of(TypeId type) const {
-    const TypeInfo& info = program_.types[type];
-    if (info.record != nullptr) return found(records_, info.record);
-    if (info.enumeration != nullptr) return found(enums_, info.enumeration);
-    return info.element == kPoison ? Taint() : of(info.element);
-  }
-
- private:
-  template <typename Def>
-  static Taint found(const std::unordered_map<const Def*, Taint>& known, const Def* def) {
-    const auto place = known.find(def);
-    return place == known.end() ? Taint() : place->second;
-  }
-
-  const Program& program_;
-  std::unordered_map<const RecordDef*, Taint> records_;
-  std::unordered_map<const EnumDef*, Taint> enums_;
+// What the runs of a flow give to those that wait for them.
+struct Given {
+  Taint answer;
+  Taint failure;  // its message
 };
+using GivenByFlows = std::map<const FlowDef*, Given>;
 
 class Labelled {
  public:
-  Labelled(const View& view, const Contents& contents, Diagnostics& diagnostics)
-      : view_(view), contents_(contents), diagnostics_(diagnostics) {
-    for (const FieldDef& parameter : view.flow().parameters) {
-      names_[parameter.span.begin] |= of_field(parameter);
+  Labelled(const Program& program, const FlowDef& flow, Fns& fns, GivenByFlows& given)
+      : view_(program, flow), values_(fns), given_(given) {
+    for (const FieldDef& parameter : flow.parameters) {
+      values_.learn(parameter.span.begin, of_field(parameter));
     }
   }
 
-  void run(const ast::FlowDecl& flow) {
-    do {
-      changed_ = false;
-      for_each_statement(flow.body, [&](const ast::Stmt& stmt) { learn(stmt); });
-      if (flow.on_failure) {
-        for_each_statement(flow.on_failure->body, [&](const ast::Stmt& stmt) { learn(stmt); });
-      }
-    } while (changed_);
+  // Whether something is known that was not before.
+  bool learn() {
+    const ast::FlowDecl& flow = view_.tree();
+    Given& given = given_[&view_.flow()];
+    const auto before = std::pair(given.answer.labels, given.failure.labels);
+    for_each_statement(flow.body, [&](const ast::Stmt& stmt) { learn(stmt); });
+    tell_failure(flow.body, given.failure);
+    if (flow.on_failure) {
+      values_.learn_failure(flow.on_failure->why.span.begin, given.failure);
+      for_each_statement(flow.on_failure->body, [&](const ast::Stmt& stmt) { learn(stmt); });
+    }
+    const bool more = before != std::pair(given.answer.labels, given.failure.labels);
+    return values_.has_learned() || more;
+  }
+
+  void judge(Diagnostics& diagnostics) {
+    diagnostics_ = &diagnostics;
+    const ast::FlowDecl& flow = view_.tree();
     for_each_statement(flow.body, [&](const ast::Stmt& stmt) { judge(stmt); });
     if (flow.on_failure) {
       for_each_statement(flow.on_failure->body, [&](const ast::Stmt& stmt) { judge(stmt); });
@@ -108,155 +102,59 @@ class Labelled {
   }
 
  private:
-  // ------------------------------------------------------------------------------- expressions
-
-  Taint carried(const Expr* expr) {
-    if (expr == nullptr) return {};
-    return std::visit(
-        ast::Overloaded{
-            [&](const LocalRef& n) { return names_[n.local->span.begin]; },
-            [&](const Negate& n) { return carried(n.operand); },
-            [&](const Arithmetic& n) { return carried(n.left) | carried(n.right); },
-            [&](const Coalesce& n) { return carried(n.left) | carried(n.right); },
-            [&](const IfExpr& n) { return carried(n.then_value) | carried(n.else_value); },
-            [&](const MatchExpr& n) { return carried_by_match(n); },
-            [&](const ListValue& n) {
-              Taint all;
-              for (const Expr* each : n.elements) all |= carried(each);
-              return all;
-            },
-            [&](const MapValue& n) {
-              Taint all;
-              for (const auto& [key, value] : n.entries) all |= carried(key) | carried(value);
-              return all;
-            },
-            [&](const Comprehension& n) {
-              learn(n.variable->span.begin, carried(n.source));
-              return carried(n.element);
-            },
-            [&](const FieldOf& n) {
-              const FieldDef* field = field_of(n);
-              return carried(n.base) | (field == nullptr ? Taint() : of_field(*field));
-            },
-            [&](const IndexOf& n) { return carried(n.base); },
-            [&](const RecordValue& n) { return carried_by(n.fields, n.def->fields); },
-            [&](const CaseValue& n) { return carried_by(n.fields, n.def->cases[n.which].fields); },
-            [&](const With& n) {
-              Taint all = carried(n.base);
-              const RecordDef* def = view_.program().types[expr->type].record;
-              for (const auto& [at, value] : n.fields) {
-                all |= carried(value).without(def == nullptr ? Labels{0} : def->fields[at].labels);
-              }
-              return all;
-            },
-            [&](const CallFn& n) {
-              Taint all;
-              for (const Expr* each : n.arguments) all |= whole(each);
-              return all;
-            },
-            [&](const CallBuiltin& n) { return carried_by_builtin(n); },
-            [&](const Interpolation& n) {
-              Taint all;
-              for (const Expr* each : n.parts) all |= whole(each);
-              return all;
-            },
-            [](const auto&) { return Taint(); },
-        },
-        expr->node);
-  }
-
-  // What comes out with a value: what it carries and what its type contains.
-  Taint whole(const Expr* expr) {
-    return expr == nullptr ? Taint() : carried(expr) | contents_.of(expr->type);
-  }
-
-  Taint carried_by(const std::vector<Expr*>& values, const std::vector<FieldDef>& fields) {
-    Taint all;
-    for (std::size_t i = 0; i < values.size() && i < fields.size(); ++i) {
-      all |= carried(values[i]).without(fields[i].labels);
-    }
-    return all;
-  }
-
-  Taint carried_by_match(const MatchExpr& node) {
-    const Taint subject = carried(node.subject);
-    const EnumDef* def = view_.program().types[node.subject->type].enumeration;
-    Taint all = carried(node.else_value);
-    for (const MatchArm& arm : node.arms) {
-      for (std::size_t i = 0; i < arm.pattern.bindings.size(); ++i) {
-        const Local* bound = arm.pattern.bindings[i];
-        if (bound == nullptr || def == nullptr) continue;
-        const auto& fields = def->cases[arm.pattern.which].fields;
-        learn(bound->span.begin, i < fields.size() ? subject | of_field(fields[i]) : subject);
-      }
-      all |= carried(arm.value);
-    }
-    return all;
-  }
-
-  Taint carried_by_builtin(const CallBuiltin& call) {
-    constexpr std::string_view kTellLittle[] = {"len",       "contains", "starts_with",
-                                                "ends_with", "has",      "index_of"};
-    constexpr std::string_view kTellAll[] = {"str", "encode"};
-    const auto is_one_of = [&](const auto& names) {
-      return std::find(std::begin(names), std::end(names), vm::kBuiltins[call.builtin].name) !=
-             std::end(names);
-    };
-    Taint all;
-    if (is_one_of(kTellLittle)) return all;
-    const bool text = is_one_of(kTellAll);
-    for (const Expr* each : call.arguments) all |= text ? whole(each) : carried(each);
-    return all;
-  }
-
-  const FieldDef* field_of(const FieldOf& node) const {
-    const Types& types = view_.program().types;
-    const RecordDef* record = types[types.without_optional(node.base->type)].record;
-    return record == nullptr || node.index >= record->fields.size() ? nullptr
-                                                                    : &record->fields[node.index];
-  }
-
   // -------------------------------------------------------------------------------- statements
-
-  void learn(std::uint32_t name, const Taint& taint) {
-    Taint& known = names_[name];
-    const Labels before = known.labels;
-    known |= taint;
-    changed_ = changed_ || known.labels != before;
-  }
 
   // By the name alone: two variables of one name learn from each other, which is on the safe side.
   void learn_set(const ast::SetStmt& node) {
-    const Taint taint = carried(view_.expr(node.value));
+    const Taint taint = values_.carried(view_.expr(node.value));
     const auto [first, last] = variables_.equal_range(node.name.text);
-    for (auto each = first; each != last; ++each) learn(each->second, taint);
+    for (auto each = first; each != last; ++each) values_.learn(each->second, taint);
+  }
+
+  void learn_var(const ast::VarStmt& node) {
+    const auto [first, last] = variables_.equal_range(node.name.text);
+    const bool known = std::any_of(
+        first, last, [&](const auto& each) { return each.second == node.name.span.begin; });
+    if (!known) variables_.emplace(node.name.text, node.name.span.begin);
+    values_.learn(node.name.span.begin, values_.carried(view_.expr(node.value)));
+  }
+
+  void learn_let(const ast::LetStmt& node) {
+    if (node.source != nullptr) {
+      values_.learn(node.name.span.begin, yielded(*node.source));
+      return;
+    }
+    const Expr* value = view_.expr(node.value);
+    values_.learn_value(node.name.span.begin, value);
+    if (is_own_client(value)) own_client_.insert(node.name.span.begin);
   }
 
   void learn(const ast::Stmt& stmt) {
     std::visit(ast::Overloaded{
-                   [&](const ast::LetStmt& n) {
-                     learn(n.name.span.begin,
-                           n.source == nullptr ? carried(view_.expr(n.value)) : yielded(*n.source));
-                   },
-                   [&](const ast::VarStmt& n) {
-                     const auto [first, last] = variables_.equal_range(n.name.text);
-                     const bool known = std::any_of(first, last, [&](const auto& each) {
-                       return each.second == n.name.span.begin;
-                     });
-                     if (!known) variables_.emplace(n.name.text, n.name.span.begin);
-                     learn(n.name.span.begin, carried(view_.expr(n.value)));
-                   },
+                   [&](const ast::LetStmt& n) { learn_let(n); },
+                   [&](const ast::VarStmt& n) { learn_var(n); },
                    [&](const ast::SetStmt& n) { learn_set(n); },
                    [&](const ast::EachStmt& n) {
-                     learn(n.variable.span.begin, carried(view_.expr(n.source)));
+                     values_.learn(n.variable.span.begin, values_.carried(view_.expr(n.source)));
                    },
                    [&](const ast::IfStmt& n) {
                      for (const ast::IfArm& arm : n.arms) {
-                       if (arm.binding)
-                         learn(arm.binding->span.begin, carried(view_.expr(arm.condition)));
+                       const Expr* value = view_.expr(arm.condition);
+                       if (!arm.binding) continue;
+                       values_.learn(arm.binding->span.begin, values_.carried(value));
+                       if (is_own_client(value)) own_client_.insert(arm.binding->span.begin);
                      }
                    },
                    [&](const ast::MatchStmt& n) { learn_match(n); },
+                   [&](const ast::StepStmt&) {
+                     const StepDef* step = view_.step(stmt);
+                     if (step == nullptr || step->result == nullptr) return;
+                     values_.learn(step->result->span.begin, result_of(*step));
+                   },
+                   [&](const ast::TryStmt& n) { learn_catches(n); },
+                   [&](const ast::ReturnStmt& n) {
+                     given_[&view_.flow()].answer |= values_.carried(view_.expr(n.value));
+                   },
                    [](const auto&) {},
                },
                stmt.node);
@@ -265,7 +163,7 @@ class Labelled {
   void learn_match(const ast::MatchStmt& node) {
     const Expr* subject = view_.expr(node.subject);
     if (subject == nullptr) return;
-    const Taint taint = carried(subject);
+    const Taint taint = values_.carried(subject);
     const EnumDef* def = view_.program().types[subject->type].enumeration;
     for (const ast::MatchCase& each : node.cases) {
       const auto* named = ast::as<ast::NamePattern>(each.pattern);
@@ -279,9 +177,19 @@ class Labelled {
       const CaseDef* found = def == nullptr ? nullptr : def->find(name);
       for (std::size_t i = 0; bindings != nullptr && i < bindings->size(); ++i) {
         const bool known = found != nullptr && i < found->fields.size();
-        learn((*bindings)[i].span.begin, known ? taint | of_field(found->fields[i]) : taint);
+        values_.learn((*bindings)[i].span.begin,
+                      known ? taint | of_field(found->fields[i]) : taint);
       }
     }
+  }
+
+  // A task's result is as its type says; that of a flow is made of what its run was given.
+  Taint result_of(const StepDef& step) {
+    Taint all = step.flow == nullptr ? Taint() : given_[step.flow].answer;
+    const Policies& policies = step.policies;
+    if (policies.fallback_value) all |= values_.carried(policies.fallback_value->value);
+    if (policies.fallback_step) all |= result_of(*policies.fallback_step->value);
+    return all;
   }
 
   Taint yielded(const ast::Stmt& source) {
@@ -289,19 +197,68 @@ class Labelled {
     for_each_block(source, [&](const ast::Block& block) {
       for_each_statement(block, [&](const ast::Stmt& stmt) {
         const auto* node = ast::as<ast::YieldStmt>(stmt);
-        if (node != nullptr) all |= carried(view_.expr(node->value));
+        if (node != nullptr) all |= values_.carried(view_.expr(node->value));
       });
     });
+    const auto* race = ast::as<ast::RaceStmt>(source);
+    for (std::size_t i = 0; race != nullptr && i < race->branches.size(); ++i) {
+      const ast::Stmt* stmt = step_of(race->branches[i]);
+      const StepDef* step = stmt == nullptr ? nullptr : view_.step(*stmt);
+      if (step != nullptr) all |= result_of(*step);
+    }
     return all;
+  }
+
+  // --------------------------------------------------------------------- messages of failures
+
+  static bool takes_invalid(const ast::CatchArm& arm) {
+    return !arm.kind || arm.kind->text == vm::failure_kind::kInvalid;
+  }
+
+  void learn_catches(const ast::TryStmt& node) {
+    Taint told;
+    tell_failure(node.body, told);
+    for (const ast::CatchArm& arm : node.catches) {
+      if (arm.why && takes_invalid(arm)) values_.learn_failure(arm.why->span.begin, told);
+    }
+  }
+
+  // What the message of a failure that leaves the block may tell of.
+  void tell_failure(const ast::Block& block, Taint& told) {
+    for (const ast::StmtPtr& each : block.statements) tell_failure(without_let(*each), told, *each);
+  }
+
+  void tell_failure(const ast::Stmt& stmt, Taint& told, const ast::Stmt& with_let) {
+    for_each_expr(with_let, [&](const ast::Expr& each) {
+      const Expr* expr = view_.flow().module->exprs[each.id];
+      if (expr != nullptr) told |= values_.told_by_failure(*expr);
+    });
+    if (ast::as<ast::StepStmt>(stmt) != nullptr) {
+      const StepDef* step = view_.step(stmt);
+      const bool fails = step != nullptr && !step->policies.fallback_value;
+      if (fails && step->flow != nullptr) told |= given_[step->flow].failure;
+      return;
+    }
+    const auto* tried = ast::as<ast::TryStmt>(stmt);
+    if (tried != nullptr &&
+        std::any_of(tried->catches.begin(), tried->catches.end(), takes_invalid)) {
+      for (const ast::CatchArm& arm : tried->catches) tell_failure(arm.body, told);
+      return;
+    }
+    const auto steps = [&](const std::vector<ast::Branch>& branches) {
+      for (const ast::Branch& each : branches) {
+        if (const ast::Stmt* step = step_of(each)) tell_failure(*step, told, *step);
+      }
+    };
+    if (const auto* node = ast::as<ast::ParallelStmt>(stmt)) steps(node->branches);
+    if (const auto* node = ast::as<ast::RaceStmt>(stmt)) steps(node->branches);
+    for_each_block(stmt, [&](const ast::Block& inner) { tell_failure(inner, told); });
   }
 
   // --------------------------------------------------------------------------- where it comes out
 
   void judge(const ast::Stmt& stmt) {
     std::visit(ast::Overloaded{
-                   [&](const ast::LetStmt& n) {
-                     if (const auto* start = ast::as<ast::StartStmt>(n.source)) judge_start(*start);
-                   },
                    [&](const ast::LogStmt& n) { tell(view_.expr(n.value), "a log line"); },
                    [&](const ast::FailStmt& n) {
                      tell(view_.expr(n.message),
@@ -309,19 +266,27 @@ class Labelled {
                    },
                    [&](const ast::NotifyStmt& n) { judge_notify(n); },
                    [&](const ast::PublishStmt& n) {
-                     hand_on(view_.expr(n.event), fmt::format("the topic `{}`, whose event has no "
+                     pass_on(view_.expr(n.event), fmt::format("the topic `{}`, whose event has no "
                                                               "such label there",
                                                               n.topic.text()));
                    },
                    [&](const ast::StartStmt& n) { judge_start(n); },
-                   [&](const ast::StepStmt& n) { judge_call(n.call, false); },
+                   [&](const ast::StepStmt& n) {
+                     judge_call(n.call, false);
+                     for (const ast::Policy& policy : n.policies) {
+                       const auto* other = std::get_if<ast::FallbackPolicy>(&policy.node);
+                       if (other != nullptr) judge_call(other->value, false);
+                     }
+                   },
                    [](const auto&) {},
                },
                stmt.node);
   }
 
-  bool is_own_client(const ast::ExprPtr& client) const {
-    return as<RunClient>(view_.expr(client)) != nullptr;
+  bool is_own_client(const Expr* client) const {
+    const auto* local = as<LocalRef>(client);
+    return as<RunClient>(client) != nullptr ||
+           (local != nullptr && own_client_.count(local->local->span.begin) != 0);
   }
 
   void judge_notify(const ast::NotifyStmt& node) {
@@ -330,17 +295,19 @@ class Labelled {
       case ast::NotifyStmt::Target::kRunClient:
         return;
       case ast::NotifyStmt::Target::kClient:
-        if (!is_own_client(node.to)) tell(event, "another client");
+        if (!is_own_client(view_.expr(node.to))) tell(event, "another client");
         return;
       case ast::NotifyStmt::Target::kGroup:
+        tell(view_.expr(node.to), "all who see the name of the group");
         return tell(event, "the clients of a group");
       case ast::NotifyStmt::Target::kRun:
-        return hand_on(event, "another run, in a field that has no such label");
+        return pass_on(event, "another run, in a field that has no such label");
     }
   }
 
   void judge_start(const ast::StartStmt& node) {
-    judge_call(node.call, node.for_client != nullptr && !is_own_client(node.for_client));
+    judge_call(node.call,
+               node.for_client != nullptr && !is_own_client(view_.expr(node.for_client)));
   }
 
   // Arguments of a flow, which does with its parameters what their labels let it.
@@ -361,8 +328,8 @@ class Labelled {
       if (other_client) {
         tell(value, "a run for another client");
       } else {
-        const Taint left = carried(value).without(parameter.labels);
-        report(value, left,
+        const Taint left = values_.carried(value).without(parameter.labels);
+        report(*diagnostics_, value, left,
                fmt::format("the parameter `{}` of the flow `{}`, which has no such label",
                            parameter.name, flow->name));
       }
@@ -383,55 +350,21 @@ class Labelled {
 
   // Somebody may see all of it.
   void tell(const Expr* value, std::string_view where) {
-    if (value == nullptr || whole(value).labels == 0) return;
-    if (const Expr* part = part_of(*value, true)) return tell(part, where);
-    report(value, whole(value), where);
+    if (value == nullptr || values_.whole(value).labels == 0) return;
+    if (const Expr* part = part_of(values_, *value, true)) return tell(part, where);
+    report(*diagnostics_, value, values_.whole(value), where);
   }
 
-  // It goes on as its type, which keeps what it contains.
-  void hand_on(const Expr* value, std::string_view where) {
-    if (value == nullptr || carried(value).labels == 0) return;
-    if (const Expr* part = part_of(*value, false)) {
-      return report(part, carried(part), where);
-    }
-    report(value, carried(value), where);
+  void pass_on(const Expr* value, std::string_view where) {
+    hand_on(*diagnostics_, values_, value, where);
   }
 
-  // The part of a text or literal that brings the label, so that the report stands there.
-  const Expr* part_of(const Expr& value, bool all) {
-    const auto brings = [&](const Expr* part) {
-      return (all ? whole(part) : carried(part)).labels != 0;
-    };
-    if (const auto* text = as<Interpolation>(&value)) {
-      const auto found = std::find_if(text->parts.begin(), text->parts.end(), brings);
-      return found == text->parts.end() ? nullptr : *found;
-    }
-    const auto* record = as<RecordValue>(&value);
-    for (std::size_t i = 0; record != nullptr && i < record->fields.size(); ++i) {
-      const Labels known = all ? Labels{0} : record->def->fields[i].labels;
-      if (carried(record->fields[i]).without(known).labels != 0) return record->fields[i];
-    }
-    return nullptr;
-  }
-
-  void report(const Expr* value, const Taint& taint, std::string_view where) {
-    if (value == nullptr || taint.labels == 0 || taint.from == nullptr) return;
-    const char* label = (taint.labels & kSecret) != 0 ? "secret" : "pii";
-    diagnostics_
-        .report(Code::E0705, value->span,
-                fmt::format("this is `{}`, and would reach {}", label, where))
-        .also(taint.from->span, fmt::format("`{}` is marked here", taint.from->name))
-        .because(
-            "what a label marks may go to tasks and to the run's own client; say what is needed "
-            "without it, or let a task make something of it that has no label");
-  }
-
-  const View& view_;
-  const Contents& contents_;
-  Diagnostics& diagnostics_;
-  std::map<std::uint32_t, Taint> names_;                 // by the first byte of the name
+  View view_;
+  Values values_;
+  GivenByFlows& given_;
+  Diagnostics* diagnostics_ = nullptr;
   std::multimap<std::string, std::uint32_t> variables_;  // `var`s by name
-  bool changed_ = false;
+  std::set<std::uint32_t> own_client_;                   // names that stand for the run's client
 };
 
 bool has_labels(const Program& program) {
@@ -454,9 +387,21 @@ bool has_labels(const Program& program) {
 void check_labels(const Program& program, Diagnostics& diagnostics) {
   if (!has_labels(program)) return;
   const Contents contents(program);
-  for (const FlowDef& flow : program.flows) {
-    const View view(program, flow);
-    Labelled(view, contents, diagnostics).run(view.tree());
+  Fns fns(program, contents);
+  GivenByFlows given;
+  std::deque<Labelled> flows;
+  for (const FlowDef& flow : program.flows) flows.emplace_back(program, flow, fns, given);
+  // Flows learn from those that they run.
+  bool more = true;
+  while (more) {
+    more = false;
+    for (Labelled& each : flows) more = each.learn() || more;
+  }
+  for (Labelled& each : flows) each.judge(diagnostics);
+  for (const UpgradeDef& upgrade : program.upgrades) {
+    Values values(fns);
+    hand_on(diagnostics, values, upgrade.value,
+            "the newer version, in a field that has no such label");
   }
 }
 

@@ -128,4 +128,61 @@ void for_each_part(const ast::Expr& expr, const ExprVisit& visit) {
              expr.node);
 }
 
+namespace {
+
+using ValueVisit = std::function<void(const ir::Expr&)>;
+
+void give_all(const std::vector<ir::Expr*>& parts, const ValueVisit& visit) {
+  for (const ir::Expr* each : parts) {
+    if (each != nullptr) visit(*each);
+  }
+}
+
+template <typename... Parts>
+void give_each(const ValueVisit& visit, const Parts*... parts) {
+  (void)std::initializer_list<int>{(parts == nullptr ? 0 : (visit(*parts), 0))...};
+}
+
+}  // namespace
+
+void for_each_part(const ir::Expr& expr, const ValueVisit& visit) {
+  using namespace ir;
+  std::visit(
+      ast::Overloaded{
+          [&](const Not& n) { give_each(visit, n.operand); },
+          [&](const Negate& n) { give_each(visit, n.operand); },
+          [&](const Arithmetic& n) { give_each(visit, n.left, n.right); },
+          [&](const Compare& n) { give_each(visit, n.left, n.right); },
+          [&](const Logic& n) { give_each(visit, n.left, n.right); },
+          [&](const In& n) { give_each(visit, n.needle, n.haystack); },
+          [&](const Coalesce& n) { give_each(visit, n.left, n.right); },
+          [&](const IfExpr& n) { give_each(visit, n.condition, n.then_value, n.else_value); },
+          [&](const MatchExpr& n) {
+            give_each(visit, n.subject);
+            for (const MatchArm& arm : n.arms) give_each(visit, arm.value);
+            give_each(visit, n.else_value);
+          },
+          [&](const ListValue& n) { give_all(n.elements, visit); },
+          [&](const MapValue& n) {
+            for (const auto& [key, value] : n.entries) give_each(visit, key, value);
+          },
+          [&](const RangeValue& n) { give_each(visit, n.first, n.last); },
+          [&](const Comprehension& n) { give_each(visit, n.source, n.filter, n.element); },
+          [&](const FieldOf& n) { give_each(visit, n.base); },
+          [&](const IndexOf& n) { give_each(visit, n.base, n.index); },
+          [&](const RecordValue& n) { give_all(n.fields, visit); },
+          [&](const CaseValue& n) { give_all(n.fields, visit); },
+          [&](const With& n) {
+            give_each(visit, n.base);
+            for (const auto& [at, value] : n.fields) give_each(visit, value);
+          },
+          [&](const CallFn& n) { give_all(n.arguments, visit); },
+          [&](const CallBuiltin& n) { give_all(n.arguments, visit); },
+          [&](const AsType& n) { give_each(visit, n.value); },
+          [&](const Interpolation& n) { give_all(n.parts, visit); },
+          [](const auto&) {},
+      },
+      expr.node);
+}
+
 }  // namespace sluice::compiler::analyse

@@ -22,7 +22,9 @@ void check_answers(const View& view, Diagnostics& diagnostics);
 void check_repeats(const View& view, Diagnostics& diagnostics);
 void check_task_repeats(const ir::Program& program, Diagnostics& diagnostics);
 // Effects are undone, or kept on purpose, when something fails after them.
-void check_undoing(const View& view, Diagnostics& diagnostics);
+void check_undoing(const View& view, Children& children, Diagnostics& diagnostics);
+// No more is alive, or to be undone, at once than a run may have.
+void check_sizes(const View& view, Diagnostics& diagnostics);
 // Loops wait, waits end, and `on failure` depends on nothing that can fail.
 void check_loops(const View& view, Diagnostics& diagnostics);
 void check_hanging(const View& view, Diagnostics& diagnostics);

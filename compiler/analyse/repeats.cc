@@ -60,9 +60,128 @@ void check_hedge(const StepDef& step, Diagnostics& diagnostics) {
   }
 }
 
+// ------------------------------------------------------------------------- repeating by a loop
+
+// A loop that tries the same call again after it may have been done, and is left once it succeeded.
+class Again {
+ public:
+  Again(const View& view, const ast::Stmt& loop, Diagnostics& diagnostics)
+      : view_(view), loop_(loop), diagnostics_(diagnostics) {}
+
+  // A block of the loop, from which the next round is reached.
+  void block(const ast::Block& block) {
+    for (auto each = block.statements.begin(); each != block.statements.end(); ++each) {
+      if (std::any_of(std::next(each), block.statements.end(), ends)) continue;
+      const ast::Stmt& stmt = without_let(**each);
+      if (is_loop(stmt)) continue;  // which is looked at itself
+      if (const auto* node = ast::as<ast::TryStmt>(stmt)) judge(*node);
+      for_each_block(stmt, [&](const ast::Block& inner) { this->block(inner); });
+    }
+  }
+
+  static bool is_loop(const ast::Stmt& stmt) {
+    return ast::as<ast::WhileStmt>(stmt) != nullptr || ast::as<ast::EachStmt>(stmt) != nullptr;
+  }
+
+ private:
+  static bool ends(const ast::StmtPtr& stmt) {
+    return ast::as<ast::BreakStmt>(*stmt) != nullptr ||
+           ast::as<ast::ReturnStmt>(*stmt) != nullptr || ast::as<ast::FailStmt>(*stmt) != nullptr;
+  }
+
+  void judge(const ast::TryStmt& node) {
+    const auto repeats = [&](const ast::CatchArm& arm) {
+      const Ways ways = ways_of(view_, arm.body);
+      return (!arm.kind || may_have_happened(arm.kind->text)) && (ways.on || ways.continues);
+    };
+    const auto arm = std::find_if(node.catches.begin(), node.catches.end(), repeats);
+    if (arm == node.catches.end() || !is_left_by(node.body)) return;
+    for (const ast::StmtPtr& each : node.body.statements) {
+      const ast::Stmt& stmt = without_let(*each);
+      const bool is_step = ast::as<ast::StepStmt>(stmt) != nullptr;
+      const StepDef* step = is_step ? view_.step(stmt) : nullptr;
+      if (step == nullptr || step->task == nullptr || is_safe(step->policies)) continue;
+      const auto& arguments = step->arguments;
+      if (std::all_of(arguments.begin(), arguments.end(),
+                      [&](const Expr* value) { return value == nullptr || is_same(*value); })) {
+        report(*step, *arm);
+      }
+    }
+  }
+
+  // Whether there is no further round after it: it breaks, or sets what the condition asks.
+  bool is_left_by(const ast::Block& body) const {
+    const Ways ways = ways_of(view_, body);
+    if (!ways.on && !ways.continues) return true;
+    const auto* node = ast::as<ast::WhileStmt>(loop_);
+    const Expr* condition = node == nullptr ? nullptr : view_.expr(node->condition);
+    bool sets = false;
+    for_each_statement(body, [&](const ast::Stmt& stmt) {
+      const auto* set = ast::as<ast::SetStmt>(stmt);
+      if (set == nullptr || condition == nullptr) return;
+      any_local(*condition, [&](const Local& each) { sets = sets || each.name == set->name.text; });
+    });
+    return sets;
+  }
+
+  // Whether every round gives the same.
+  bool is_same(const Expr& value) const {
+    bool same = true;
+    any_local(value, [&](const Local& local) {
+      const bool inside = local.span.begin >= loop_.span.begin && local.span.end <= loop_.span.end;
+      same = same && !inside && !(local.kind == Local::Kind::kVar && is_set(local.name));
+    });
+    return same;
+  }
+
+  bool is_set(std::string_view name) const {
+    bool found = false;
+    for_each_block(loop_, [&](const ast::Block& block) {
+      for_each_statement(block, [&](const ast::Stmt& stmt) {
+        const auto* set = ast::as<ast::SetStmt>(stmt);
+        found = found || (set != nullptr && set->name.text == name);
+      });
+    });
+    return found;
+  }
+
+  template <typename Visit>
+  static void any_local(const Expr& expr, const Visit& visit) {
+    if (const auto* local = as<LocalRef>(&expr)) visit(*local->local);
+    for_each_part(expr, [&](const Expr& part) { any_local(part, visit); });
+  }
+
+  void report(const StepDef& step, const ast::CatchArm& arm) {
+    diagnostics_
+        .report(Code::E0504, step.name_span,
+                fmt::format("the loop may do `{}` twice", step.task->name))
+        .also(arm.kind ? arm.kind->span : Span{arm.span.file, arm.span.begin, arm.span.begin + 5},
+              "after this it is called again")
+        .because(
+            "a task that timed out or was lost may have been done. Say `idempotent` if doing it "
+            "twice is harmless, or `keyed E` with one key for all rounds if the worker drops "
+            "repeats of it");
+  }
+
+  const View& view_;
+  const ast::Stmt& loop_;
+  Diagnostics& diagnostics_;
+};
+
+void check_loops_again(const View& view, Diagnostics& diagnostics) {
+  const auto look = [&](const ast::Stmt& stmt) {
+    if (!Again::is_loop(stmt)) return;
+    for_each_block(stmt,
+                   [&](const ast::Block& body) { Again(view, stmt, diagnostics).block(body); });
+  };
+  for_each_statement(view.tree().body, look);
+  if (view.tree().on_failure) for_each_statement(view.tree().on_failure->body, look);
+}
+
 }  // namespace
 
 void check_repeats(const View& view, Diagnostics& diagnostics) {
+  check_loops_again(view, diagnostics);
   for (const StepDef* step : view.flow().steps) {
     const auto& of_task = step->task != nullptr ? step->task->policies : step->policies;
     if (!of_task.hedge || is_safe(of_task)) check_hedge(*step, diagnostics);

@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "compiler/analyse/failing.hpp"
 #include "compiler/analyse/passes.hpp"
 
 namespace sluice::compiler::analyse {
@@ -12,10 +13,26 @@ using namespace ir;
 
 namespace {
 
-using Failing = std::optional<Span>;  // what may fail, the first of it in the text
+struct Reason {
+  Span span;
+  const char* what;  // under its place in the text
+};
 
-Failing nearer(Failing a, Failing b) {
-  return a ? a : b;
+// What may undo what was done before, the first of it in the text.
+struct Failing {
+  std::optional<Reason> fails;  // and `catch` may take it
+  std::optional<Reason> cut;    // a wait that time may run out in, which nothing catches
+
+  explicit operator bool() const { return fails || cut; }
+  const Reason& reason() const { return fails ? *fails : *cut; }
+};
+
+Failing nearer(const Failing& a, const Failing& b) {
+  return {a.fails ? a.fails : b.fails, a.cut ? a.cut : b.cut};
+}
+
+Failing failing(Span span, const char* what = "this may fail") {
+  return {Reason{span, what}, std::nullopt};
 }
 
 // The first step of a flow, or of one that it runs, whose effect is there once its run has
@@ -36,7 +53,9 @@ const StepDef* lasting_effect(const FlowDef& flow, std::set<const FlowDef*>& see
 // Goes backwards, as a step is judged by what may fail after it.
 class Undoing {
  public:
-  Undoing(const View& view, Diagnostics& diagnostics) : view_(view), diagnostics_(diagnostics) {}
+  // `late`: the flow may take longer than its own `timeout`.
+  Undoing(const View& view, bool late, Diagnostics& diagnostics)
+      : view_(view), diagnostics_(diagnostics), late_(late) {}
 
   // `later` is what may fail after the block, if anything; answers the same for its beginning.
   Failing block(const ast::Block& block, Failing later) {
@@ -51,11 +70,28 @@ class Undoing {
     return body ? block(*body, later) : later;
   }
 
+  // What it computes may fail before it does anything.
   Failing statement(const ast::Stmt& stmt, Failing later) {
+    return nearer(computing(stmt), go(stmt, std::move(later)));
+  }
+
+  Failing computing(const ast::Stmt& stmt) const {
+    const auto found = first_failing(view_, stmt);
+    return found ? failing(*found) : Failing();
+  }
+
+  // A wait, in which the `deadline` around or the flow's own time may run out.
+  Failing wait(Span span) const {
+    if (deadlines_ > 0) return {std::nullopt, Reason{span, "its `deadline` may end here"}};
+    if (late_) return {std::nullopt, Reason{span, "the flow's `timeout` may end here"}};
+    return {};
+  }
+
+  Failing go(const ast::Stmt& stmt, Failing later) {
     return std::visit(
         ast::Overloaded{
             [&](const ast::ReturnStmt&) { return Failing(); },
-            [&](const ast::FailStmt&) { return Failing(stmt.span); },
+            [&](const ast::FailStmt&) { return failing(stmt.span); },
             // What comes after it in the text does not come after it in time.
             [&](const ast::BreakStmt&) { return after_loop_; },
             [&](const ast::ContinueStmt&) { return nearer(round_, after_loop_); },
@@ -72,19 +108,17 @@ class Undoing {
               }
               return nearer(first, node.else_body ? block(*node.else_body, later) : Failing());
             },
+            [&](const ast::SleepStmt&) { return nearer(wait(stmt.span), later); },
             [&](const ast::ReceiveStmt& node) {
               const Failing late = maybe(node.else_body, later);
-              return nearer(maybe(node.body, later), late);
+              return nearer(wait(word_of(stmt, 7)), nearer(maybe(node.body, later), late));
             },
-            [&](const ast::DeadlineStmt& node) {
-              const Failing late = maybe(node.else_body, later);
-              return nearer(block(node.body, later), late);
-            },
+            [&](const ast::DeadlineStmt& node) { return deadline(node, later); },
             [&](const ast::TryStmt& node) { return try_block(node, later); },
-            [&](const ast::WhileStmt& node) { return loop(node.body, later); },
-            [&](const ast::EachStmt& node) { return loop(node.body, later); },
-            [&](const ast::ParallelStmt& node) { return branches(node.branches, later); },
-            [&](const ast::RaceStmt& node) { return branches(node.branches, later); },
+            [&](const ast::WhileStmt& node) { return loop(node.body, computing(stmt), later); },
+            [&](const ast::EachStmt& node) { return loop(node.body, {}, later); },
+            [&](const ast::ParallelStmt& node) { return branches(node.branches, false, later); },
+            [&](const ast::RaceStmt& node) { return branches(node.branches, true, later); },
             [&](const auto&) { return later; },
         },
         stmt.node);
@@ -93,21 +127,33 @@ class Undoing {
   // Where a step may fail for good, which its own `fallback` value prevents.
   Failing failure_of(const ast::Stmt& stmt) const {
     const StepDef* step = view_.step(stmt);
-    if (step == nullptr || step->policies.fallback_value) return std::nullopt;
-    return step->name_span;
+    if (step == nullptr) return {};
+    const Failing time = wait(step->name_span);
+    return step->policies.fallback_value ? time : nearer(failing(step->name_span), time);
   }
 
-  Failing step(const ast::Stmt& stmt, Failing later) {
+  Failing step(const ast::Stmt& stmt, const Failing& later) {
     const StepDef* found = view_.step(stmt);
-    if (later && found != nullptr) judge(*found, *later);
+    if (later && found != nullptr) judge(*found, later.reason());
     return nearer(failure_of(stmt), later);
   }
 
+  // What its end undoes is inside of it; what stands before is undone by an outer one only.
+  Failing deadline(const ast::DeadlineStmt& node, const Failing& later) {
+    const Failing late = maybe(node.else_body, later);
+    ++deadlines_;
+    Failing inside = block(node.body, later);
+    --deadlines_;
+    if (inside.cut && deadlines_ == 0) inside.cut = wait(inside.cut->span).cut;
+    return nearer(inside, late);
+  }
+
   // A step of one round comes before those of the next, or beside them when rounds run at once.
-  Failing loop(const ast::Block& body, Failing later) {
+  // `again` is what may fail between two rounds.
+  Failing loop(const ast::Block& body, const Failing& again, const Failing& later) {
     const Failing outer_after = after_loop_;
     const Failing outer_round = round_;
-    const Failing own = quiet(body);
+    const Failing own = nearer(quiet(body), again);
     if (quiet_) return nearer(own, later);
     after_loop_ = later;
     round_ = own;
@@ -125,20 +171,25 @@ class Undoing {
       caught = nearer(caught, block(arm.body, later));
       all = all || !arm.kind;
     }
-    const Failing inside = quiet(node.body);
+    Failing inside = quiet(node.body);
     if (!quiet_) block(node.body, nearer(caught, later));
-    return all ? nearer(caught, later) : nearer(inside, nearer(caught, later));
+    if (all) inside.fails = std::nullopt;
+    return nearer(inside, nearer(caught, later));
   }
 
-  // Each branch may be undone because of what fails beside it.
-  Failing branches(const std::vector<ast::Branch>& all, Failing later) {
+  // Each branch may be undone because of what fails beside it, in a race because another one wins:
+  // then its open steps are cancelled, and may have been done.
+  Failing branches(const std::vector<ast::Branch>& all, bool race, Failing later) {
     std::vector<Failing> own;
     for (const ast::Branch& each : all) {
       const ast::Block* body = body_of(each);
-      own.push_back(body == nullptr ? failure_of(*step_of(each)) : quiet(*body));
+      own.push_back(body == nullptr ? quiet_step(*step_of(each)) : quiet(*body));
     }
     for (std::size_t i = 0; i < all.size() && !quiet_; ++i) {
       Failing beside = later;
+      if (race && all.size() > 1) {
+        beside = failing(all[i == 0 ? 1 : 0].span, "this may win");
+      }
       // The first two failing branches are enough: one of them is not this one.
       for (std::size_t k = 0, seen = 0; k < own.size() && seen < 2 && !beside; ++k) {
         if (!own[k]) continue;
@@ -148,12 +199,14 @@ class Undoing {
       if (const ast::Block* body = body_of(all[i])) {
         block(*body, beside);
       } else {
-        step(*step_of(all[i]), beside);
+        statement(*step_of(all[i]), beside);
       }
     }
     for (const Failing& each : own) later = nearer(each, later);
     return later;
   }
+
+  Failing quiet_step(const ast::Stmt& stmt) { return nearer(computing(stmt), failure_of(stmt)); }
 
   // What may fail in a block, without judging its steps.
   Failing quiet(const ast::Block& body) {
@@ -161,15 +214,15 @@ class Undoing {
     const Failing after = after_loop_;
     const Failing round = round_;
     quiet_ = true;
-    after_loop_ = round_ = std::nullopt;
-    const Failing found = block(body, std::nullopt);
+    after_loop_ = round_ = Failing();
+    const Failing found = block(body, {});
     quiet_ = outer;
     after_loop_ = after;
     round_ = round;
     return found;
   }
 
-  void judge(const StepDef& step, Span later) {
+  void judge(const StepDef& step, const Reason& later) {
     const Policies& policies = step.policies;
     if (quiet_ || policies.idempotent || policies.compensate || policies.keep) return;
     if (policies.damaged) return;
@@ -178,14 +231,18 @@ class Undoing {
     diagnostics_
         .report(Code::W0005, step.name_span,
                 fmt::format("what `{}` does stays done when the run fails later", step.name))
-        .also(later, later == step.name_span ? "this may fail in a later round" : "this may fail")
+        .also(later.span, in_words(step, later))
         .because(
             "`compensate { … }` undoes it, `keep` says that it may stay, and `idempotent` that "
             "the task has no effect to undo");
   }
 
+  static const char* in_words(const StepDef& step, const Reason& later) {
+    return later.span == step.name_span ? "this may fail in a later round" : later.what;
+  }
+
   // A run that has completed undoes nothing when its parent fails.
-  void judge_flow(const StepDef& step, Span later) {
+  void judge_flow(const StepDef& step, const Reason& later) {
     std::set<const FlowDef*> seen;
     const StepDef* effect = lasting_effect(*step.flow, seen);
     if (effect == nullptr) return;
@@ -193,7 +250,7 @@ class Undoing {
         .report(Code::W0005, step.name_span,
                 fmt::format("what the flow `{}` does stays done when the run fails later",
                             step.flow->name))
-        .also(later, later == step.name_span ? "this may fail in a later round" : "this may fail")
+        .also(later.span, in_words(step, later))
         .also(effect->name_span, "this has an effect, which only its own run undoes")
         .because(
             "a run that has completed undoes nothing any more: `compensate { … }` on the step that "
@@ -202,15 +259,21 @@ class Undoing {
 
   const View& view_;
   Diagnostics& diagnostics_;
+  bool late_;
   bool quiet_ = false;
+  int deadlines_ = 0;   // around
   Failing after_loop_;  // what may fail once the loop around is left
   Failing round_;       // what may fail in its next round
 };
 
 }  // namespace
 
-void check_undoing(const View& view, Diagnostics& diagnostics) {
-  Undoing(view, diagnostics).block(view.tree().body, std::nullopt);
+void check_undoing(const View& view, Children& children, Diagnostics& diagnostics) {
+  const auto& timeout = view.flow().timeout_ms;
+  Worst worst(view, children);
+  const bool late =
+      timeout && exceeds(worst.block(view.tree().body).most().cost.time, timeout->value);
+  Undoing(view, late, diagnostics).block(view.tree().body, {});
   for (const StepDef* step : view.flow().steps) {
     const Policies& policies = step->policies;
     if (!policies.compensate || policies.unsure || step->task == nullptr) continue;

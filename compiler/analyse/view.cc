@@ -1,16 +1,67 @@
 #include "compiler/analyse/view.hpp"
 
+#include "compiler/analyse/amount.hpp"
 #include "compiler/check/fold.hpp"
 
 namespace sluice::compiler::analyse {
 
 View::View(const ir::Program& program, const ir::FlowDef& flow)
     : program_(program), flow_(flow), tree_(std::get<ast::FlowDecl>(flow.tree->node)) {
-  const auto remember = [&](const ast::Stmt& stmt) {
-    if (const auto* let = ast::as<ast::LetStmt>(stmt)) lets_[let->name.span.begin] = let;
+  const auto look = [&](const ast::Stmt& stmt) { remember(stmt); };
+  for_each_statement(tree_.body, look);
+  if (tree_.on_failure) for_each_statement(tree_.on_failure->body, look);
+}
+
+void View::remember(const ast::Stmt& stmt) {
+  const auto taken = [&](const ast::Name& name, const ast::ExprPtr& from) {
+    if (from != nullptr) sources_.emplace(name.span.begin, from.get());
   };
-  for_each_statement(tree_.body, remember);
-  if (tree_.on_failure) for_each_statement(tree_.on_failure->body, remember);
+  if (const auto* let = ast::as<ast::LetStmt>(stmt)) {
+    lets_[let->name.span.begin] = let;
+    taken(let->name, let->value);
+  } else if (const auto* receive = ast::as<ast::ReceiveStmt>(stmt)) {
+    receives_[receive->name.span.begin] = receive;
+  } else if (const auto* var = ast::as<ast::VarStmt>(stmt)) {
+    if (var->value != nullptr) variables_.emplace(var->name.text, var->value.get());
+  } else if (const auto* set = ast::as<ast::SetStmt>(stmt)) {
+    if (set->value != nullptr) variables_.emplace(set->name.text, set->value.get());
+  } else if (const auto* each = ast::as<ast::EachStmt>(stmt)) {
+    taken(each->variable, each->source);
+  } else if (const auto* choice = ast::as<ast::IfStmt>(stmt)) {
+    for (const ast::IfArm& arm : choice->arms) {
+      if (arm.binding) taken(*arm.binding, arm.condition);
+    }
+  } else if (const auto* match = ast::as<ast::MatchStmt>(stmt)) {
+    for (const ast::MatchCase& arm : match->cases) {
+      const auto* named = ast::as<ast::NamePattern>(arm.pattern);
+      const auto* typed = ast::as<ast::TypePattern>(arm.pattern);
+      if (named != nullptr) {
+        for (const ast::Name& each : named->bindings) taken(each, match->subject);
+      } else if (typed != nullptr) {
+        for (const ast::Name& each : typed->bindings) taken(each, match->subject);
+      }
+    }
+  }
+}
+
+std::vector<const ir::Expr*> View::taken_from(const ir::Local& local) const {
+  std::vector<const ir::Expr*> all;
+  const auto add = [&](const auto& range) {
+    for (auto each = range.first; each != range.second; ++each) {
+      all.push_back(flow_.module->exprs[each->second->id]);
+    }
+  };
+  if (local.kind == ir::Local::Kind::kVar) {
+    add(variables_.equal_range(local.name));
+  } else {
+    add(sources_.equal_range(local.span.begin));
+  }
+  return all;
+}
+
+const ast::ReceiveStmt* View::receive_of(const ir::Local& local) const {
+  const auto found = receives_.find(local.span.begin);
+  return found == receives_.end() ? nullptr : found->second;
 }
 
 const ir::Expr* View::expr(const ast::ExprPtr& tree) const {
@@ -43,6 +94,17 @@ bool View::is_true(const ast::ExprPtr& tree) const {
 const ast::LetStmt* View::let_of(const ir::Local& local) const {
   const auto found = lets_.find(local.span.begin);
   return found == lets_.end() ? nullptr : found->second;
+}
+
+std::optional<std::int64_t> rounds_of(const View& view, const ast::EachStmt& node) {
+  if (const auto* list = ast::as<ast::ListExpr>(node.source)) {
+    return static_cast<std::int64_t>(list->elements.size());
+  }
+  const auto* range = ast::as<ast::RangeExpr>(node.source);
+  if (range == nullptr) return std::nullopt;
+  const auto first = view.integer(range->first);
+  const auto last = view.integer(range->last);
+  return first && last ? std::optional(numbers_between(*first, *last).value) : std::nullopt;
 }
 
 const ast::Block* body_of(const ast::Branch& branch) {

@@ -2,7 +2,9 @@
 // nothing that can fail.
 #include <fmt/format.h>
 
+#include "compiler/analyse/failing.hpp"
 #include "compiler/analyse/passes.hpp"
+#include "compiler/check/fold.hpp"
 #include "vm/limits.hpp"
 
 namespace sluice::compiler::analyse {
@@ -51,15 +53,9 @@ class Loops {
     return body ? block(*body) : without;
   }
 
-  bool can_fail(const ast::Expr& expr) {
-    bool found = ast::as<ast::AsExpr>(expr) != nullptr;
-    for_each_part(expr, [&](const ast::Expr& part) { found = found || can_fail(part); });
-    return found;
-  }
-
   Dry statement(const ast::Stmt& stmt) {
     Dry dry = go(stmt);
-    for_each_expr(stmt, [&](const ast::Expr& each) { dry.fails = dry.fails || can_fail(each); });
+    dry.fails = dry.fails || first_failing(view_, stmt);
     return dry;
   }
 
@@ -70,7 +66,7 @@ class Loops {
               for_each_block(stmt, [&](const ast::Block& undo) { block(undo); });
               return kWaits;
             },
-            [](const ast::SleepStmt&) { return kWaits; },
+            [&](const ast::SleepStmt& node) { return is_over(node) ? Dry{} : kWaits; },
             [](const ast::DamagedStmt&) { return kWaits; },
             [](const ast::ReturnStmt&) { return kWaits; },
             [](const ast::FailStmt&) { return Dry{.on = false, .fails = true}; },
@@ -89,8 +85,9 @@ class Loops {
               return dry;
             },
             [&](const ast::DeadlineStmt& node) {
-              maybe(node.else_body, Dry{});  // comes after a wait
-              return block(node.body);
+              const Dry late = maybe(node.else_body, Dry{});  // mostly comes after a wait
+              const auto limit = view_.duration_ms(node.duration);
+              return limit && *limit <= 0 ? either(block(node.body), late) : block(node.body);
             },
             [&](const ast::TryStmt& node) { return try_block(node); },
             [&](const ast::ParallelStmt& node) { return branches(node.branches, true); },
@@ -102,11 +99,23 @@ class Loops {
         stmt.node);
   }
 
+  // Whether a `sleep` is over when it begins, as far as the program says.
+  bool is_over(const ast::SleepStmt& node) const {
+    const Expr* value = view_.expr(node.value);
+    if (node.until) {
+      // An instant that is written down was there before the program.
+      return as<Now>(value) != nullptr || (value != nullptr && fold(*value).has_value());
+    }
+    const auto time = view_.duration_ms(node.value);
+    return time && *time <= 0;
+  }
+
   // `within 0s` looks whether something is there, and waits for nothing.
   Dry receive(const ast::ReceiveStmt& node) {
     const Dry taken = maybe(node.body, Dry{});
     const Dry late = maybe(node.else_body, Dry{});
-    return view_.duration_ms(node.within) == 0 ? either(taken, late) : kWaits;
+    const auto limit = view_.duration_ms(node.within);
+    return limit && *limit <= 0 ? either(taken, late) : kWaits;
   }
 
   Dry try_block(const ast::TryStmt& node) {
@@ -150,21 +159,19 @@ class Loops {
 
   Dry each(const ast::Stmt& stmt, const ast::EachStmt& node) {
     const Dry body = block(node.body);
-    const auto* range = ast::as<ast::RangeExpr>(node.source);
-    const auto first = range == nullptr ? std::nullopt : view_.integer(range->first);
-    const auto last = range == nullptr ? std::nullopt : view_.integer(range->last);
+    const std::optional<std::int64_t> rounds = rounds_of(view_, node);
     const bool goes = body.on || body.continues || body.breaks || body.yields;
-    if (!first || !last) return {.fails = body.fails};  // there may be no round at all
-    if (goes && (body.on || body.continues) && *last - *first >= kRoundsMax) {
+    if (!rounds) return {.fails = body.fails};  // there may be no round at all
+    if ((body.on || body.continues) && *rounds > kRoundsMax) {
       diagnostics_
           .report(Code::E0703, node.source->span,
-                  fmt::format("{} rounds without a wait are too many", *last - *first + 1))
+                  fmt::format("{} rounds without a wait are too many", *rounds))
           .also(word_of(stmt, 4), "a round of this loop can pass without waiting")
           .because(fmt::format("between two waits a run has the fuel for at most {} rounds, and "
                                "fails with `Fault` beyond it",
                                kRoundsMax));
     }
-    return {.on = goes || *first > *last, .fails = body.fails};
+    return {.on = goes || *rounds == 0, .fails = body.fails};
   }
 
   // A round costs at least one unit of fuel.
@@ -180,6 +187,7 @@ class Loops {
 struct Hang {
   Span span;
   std::string what;  // reads on after "nothing bounds"
+  bool is_loop = false;
 };
 
 bool has_limit(const StepDef& step) {
@@ -212,6 +220,7 @@ class Waits {
       block(node->body);
       return node->else_body ? block(*node->else_body) : std::nullopt;
     }
+    if (const auto* node = ast::as<ast::WhileStmt>(stmt)) return while_loop(stmt, *node);
     std::optional<Hang> first;
     const int outer = races_;
     races_ = 0;
@@ -229,6 +238,20 @@ class Waits {
     }
     races_ = outer;
     return first;
+  }
+
+  // Its waits may all end, and it goes on: unless something leaves it.
+  std::optional<Hang> while_loop(const ast::Stmt& stmt, const ast::WhileStmt& node) {
+    if (auto found = block(node.body)) return found;
+    if (!view_.is_true(node.condition) || view_.is_damaged(stmt.span)) return std::nullopt;
+    const Ways ways = ways_of(view_, node.body);
+    bool leaves = ways.breaks || ways.yields;
+    for_each_statement(node.body, [&](const ast::Stmt& each) {
+      leaves = leaves || ast::as<ast::ReturnStmt>(each) != nullptr ||
+               ast::as<ast::FailStmt>(each) != nullptr;
+    });
+    if (leaves) return std::nullopt;
+    return Hang{word_of(stmt, 5), "this `while`", true};
   }
 
   std::optional<Hang> branch(const ast::Branch& branch) {
@@ -304,15 +327,16 @@ void check_hanging(const View& view, Diagnostics& diagnostics) {
         "task a `timeout` or a `within`");
   } else {
     diagnostic.also(flow.tree->name.span, "the flow has no `timeout`");
-    diagnostic.because(
-        "give the flow a `timeout`, or the step or its task a `timeout` or a "
-        "`within`");
+    diagnostic.because(found->is_loop
+                           ? "give the flow a `timeout`, or leave the loop by `break`"
+                           : "give the flow a `timeout`, or the step or its task a `timeout` or a "
+                             "`within`");
   }
 }
 
 void check_on_failure(const View& view, Diagnostics& diagnostics) {
   for (const StepDef* step : view.flow().steps) {
-    if (!step->in_on_failure || step->task == nullptr) continue;
+    if (!step->in_on_failure || (step->task == nullptr && step->flow == nullptr)) continue;
     const Policies& policies = step->policies;
     if (policies.fallback_value || policies.fallback_step || policies.damaged) continue;
     // The last fallback of a chain is a step too; its own failure is judged where it was named.

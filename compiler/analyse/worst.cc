@@ -21,9 +21,9 @@ Amount ms(std::int64_t value) {
 }
 
 Way lasting(Amount time) {
-  Way way;
-  way.cost.time = std::move(time);
-  return way;
+  Cost cost;
+  cost.time = std::move(time);
+  return Way::of(std::move(cost));
 }
 
 Exits leading(Exit exit, Way way = {}) {
@@ -64,7 +64,7 @@ void limit_step(const StepDef& step, Cost& cost) {
 void cap_time(Exits& exits, const Amount& limit) {
   for (std::size_t i = 0; i < kExits; ++i) {
     auto& way = exits[static_cast<Exit>(i)];
-    if (way) way->cost.time = smaller(way->cost.time, limit);
+    if (way) way->within(limit);
   }
 }
 
@@ -140,11 +140,12 @@ Cost Children::of(const Program& program, const StepDef& step) {
   const View view(program, flow);
   Worst worst(view, *this);
   const FlowCost found = cost_of_flow(view, worst);
-  cost = found.body;
-  if (flow.timeout_ms) cost.time = smaller(cost.time, ms(flow.timeout_ms->value));
+  Way way = found.way();
+  if (flow.timeout_ms) way.within(ms(flow.timeout_ms->value));
+  cost = way.both;
   Cost answer = found.on_failure;
   answer.time = smaller(answer.time, ms(kOnFailureMs));
-  cost.then(found.undo).then(answer);
+  cost.then(answer);
   known_[&flow] = cost;
   return cost;
 }
@@ -168,10 +169,7 @@ Cost Worst::undo_of(const ast::StepStmt& node) {
 
 Exits Worst::step(const ast::Stmt& stmt, const ast::StepStmt& node) {
   const StepDef* def = view_.step(stmt);
-  Way way;
-  if (def != nullptr) way.cost = of_step(*def);
-  way.undo = undo_of(node);
-  return leading(Exit::kOn, std::move(way));
+  return leading(Exit::kOn, Way::of(def == nullptr ? Cost() : of_step(*def), undo_of(node)));
 }
 
 // ------------------------------------------------------------------------------------- statements
@@ -256,9 +254,7 @@ Exits Worst::try_block(const ast::TryStmt& node) {
   const std::optional<Way> failed = std::move(exits[Exit::kFails]);
   exits[Exit::kFails] = std::nullopt;
   if (!failed) return exits;
-  Way caught;
-  caught.cost = failed->cost;
-  caught.cost.then(failed->undo);
+  const Way caught = failed->undone();
   bool all = false;
   for (const ast::CatchArm& arm : node.catches) {
     exits.or_else(block(arm.body), caught);
@@ -284,8 +280,8 @@ Exits Worst::receive(const ast::Stmt& stmt, const ast::ReceiveStmt& node) {
   return exits;
 }
 
-// The way past its end counts only where its steps could take so long: a `deadline` that nothing
-// reaches costs nothing.
+// The way past its end counts only where its steps could take so long, with the time that somebody
+// bounded: a `deadline` that nothing reaches costs nothing.
 Exits Worst::deadline(const ast::Stmt& stmt, const ast::DeadlineStmt& node) {
   const auto limit = view_.duration_ms(node.duration);
   const Amount most =
@@ -295,12 +291,18 @@ Exits Worst::deadline(const ast::Stmt& stmt, const ast::DeadlineStmt& node) {
   Exits exits = block(node.body);
   const Way whole = exits.most();
   cap_time(exits, most);
-  if (limit && !exceeds(whole.cost.time, *limit)) return exits;
-  Way late;
-  late.cost = whole.cost;
-  late.cost.time = most;
-  late.cost.then(whole.undo);
-  exits.or_else(node.else_body ? block(*node.else_body) : leading(Exit::kOn), late);
+  Exits after = node.else_body ? block(*node.else_body) : leading(Exit::kOn);
+  Way late = whole.undone();
+  late.cost.time = plus(most, whole.undo.time);
+  if (limit && !exceeds(whole.cost.time, *limit)) {
+    // Waiting for a worker, which is in no time, may still use it up: then that way counts with all
+    // that it calls.
+    if (whole.cost.waits.empty()) return exits;
+    late.cost.time = {};
+    cap_time(after, {});
+  }
+  late.both.time = late.cost.time;
+  exits.or_else(after, late);
   return exits;
 }
 
@@ -314,6 +316,8 @@ Exits Worst::of_branch(const ast::Branch& branch) {
 Exits Worst::branches(const std::vector<ast::Branch>& branches, bool race) {
   Way all;
   Amount shortest = unbounded({}, "", "");
+  Amount kept = unbounded({}, "", "");  // the undoing that is not done, as one branch has won
+  Cost winner;
   bool on = true;
   bool any_on = branches.empty();
   bool leaves = false;
@@ -321,15 +325,21 @@ Exits Worst::branches(const std::vector<ast::Branch>& branches, bool race) {
     const Exits here = of_branch(each);
     const Way most = here.most();
     shortest = smaller(most.cost.time, shortest);
+    kept = smaller(most.undo.time, kept);
+    winner.or_else(most.undo);
     all.beside(most);
     on = on && here[Exit::kOn];
     any_on = any_on || here[Exit::kOn] || here[Exit::kYields];
     leaves = leaves || here[Exit::kLeaves];
   }
   if (race && !branches.empty()) {
-    const bool known = shortest.is_bounded();
-    if (known) all.cost.time = shortest;
-    all.cost.then(all.undo);
+    const Amount time = shortest.is_bounded() ? shortest : all.cost.time;
+    Amount losers = all.undo.time;
+    if (losers.is_bounded()) losers.value -= kept.value;
+    all.cost = all.both;  // each is undone once, here or later
+    all.cost.time = plus(time, losers);
+    all.undo = winner;
+    all.both.time = plus(all.cost.time, winner.time);
   }
   Exits exits = leading(Exit::kFails, all);
   if (race ? any_on : on) exits.or_else(Exit::kOn, all);
@@ -382,14 +392,14 @@ Exits Worst::loop(const ast::Stmt& stmt, const ast::Block& body) {
 // --------------------------------------------------------------------------------- the whole flow
 
 Cost FlowCost::all() const {
-  Cost sum = body;
-  sum.then(undo).then(on_failure);
+  Cost sum = both;
+  sum.then(on_failure);
   return sum;
 }
 
 FlowCost cost_of_flow(const View& view, Worst& worst) {
   const Way way = worst.block(view.tree().body).most();
-  FlowCost cost{way.cost, way.undo, {}};
+  FlowCost cost{way.cost, way.undo, way.both, {}};
   if (view.tree().on_failure) {
     cost.on_failure = worst.block(view.tree().on_failure->body).most().cost;
   }

@@ -93,8 +93,10 @@ class Worst {
 struct FlowCost {
   Cost body;  // until it answers or fails; the flow's own `timeout` not looked at
   Cost undo;  // of all that it may have done by then
+  Cost both;  // the way for which the two together are most
   Cost on_failure;
-  Cost all() const;  // attempts of the three together
+  Cost all() const;  // attempts of all together
+  Way way() const { return {body, undo, both}; }
 };
 FlowCost cost_of_flow(const View& view, Worst& worst);
 
