@@ -220,11 +220,13 @@ TEST_P(Independent, FilesOfAProjectAreAsIndependent) {
   }
 }
 
+std::string kind_name(const testing::TestParamInfo<const std::vector<Snippet>*>& kind) {
+  constexpr const char* kNames[] = {"Meaning", "Reading", "Mixed"};
+  return kNames[kind.index];
+}
+
 INSTANTIATE_TEST_SUITE_P(Kinds, Independent, testing::Values(&kMeaning, &kReading, &mixed()),
-                         [](const auto& kind) {
-                           const char* const names[] = {"Meaning", "Reading", "Mixed"};
-                           return std::string(names[kind.index]);
-                         });
+                         kind_name);
 
 // One mistake of the reader's, and what uses the thing that was lost: one finding.
 struct Lost {
