@@ -414,6 +414,7 @@ struct FlowDef {
 // ------------------------------------------------------------------------------------- statements
 
 struct StepDef {
+  std::uint32_t number = 0;  // in Program::steps
   std::string name;
   std::string path;  // below the flow: "hold", "gather/left", "hold/undo/release"
   Span name_span;

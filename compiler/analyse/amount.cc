@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <bit>
 #include <limits>
 #include <tuple>
 
@@ -52,16 +53,39 @@ bool ByPlace::operator()(const ir::TaskDef* a, const ir::TaskDef* b) const {
   return place(a) < place(b);
 }
 
-bool StepByPlace::operator()(const ir::StepDef* a, const ir::StepDef* b) const {
-  const auto place = [](const ir::StepDef* step) {
-    return std::tuple(step->name_span.file, step->name_span.begin);
-  };
-  return place(a) < place(b);
+void StepSet::insert(const ir::Program& program, const ir::StepDef& step) {
+  program_ = &program;
+  const std::size_t word = step.number / 64;
+  if (words_.size() <= word) words_.resize(word + 1);
+  words_[word] |= std::uint64_t{1} << (step.number % 64);
+}
+
+void StepSet::insert(const StepSet& other) {
+  if (other.empty()) return;
+  program_ = other.program_;
+  if (words_.size() < other.words_.size()) words_.resize(other.words_.size());
+  for (std::size_t i = 0; i < other.words_.size(); ++i) words_[i] |= other.words_[i];
+}
+
+std::vector<const ir::StepDef*> StepSet::all() const {
+  std::vector<const ir::StepDef*> steps;
+  for (std::size_t i = 0; i < words_.size(); ++i) {
+    for (std::uint64_t left = words_[i]; left != 0; left &= left - 1) {
+      steps.push_back(&program_->steps[i * 64 + static_cast<unsigned>(std::countr_zero(left))]);
+    }
+  }
+  return steps;
+}
+
+const ir::StepDef& StepSet::first() const {
+  std::size_t i = 0;
+  while (words_[i] == 0) ++i;
+  return program_->steps[i * 64 + static_cast<unsigned>(std::countr_zero(words_[i]))];
 }
 
 Cost& Cost::then(const Cost& next) {
   time = plus(time, next.time);
-  waits.insert(next.waits.begin(), next.waits.end());
+  waits.insert(next.waits);
   for (const auto& [task, count] : next.attempts) {
     attempts[task] = plus(attempts[task], count);
   }
@@ -70,7 +94,7 @@ Cost& Cost::then(const Cost& next) {
 
 Cost& Cost::or_else(const Cost& other) {
   time = larger(time, other.time);
-  waits.insert(other.waits.begin(), other.waits.end());
+  waits.insert(other.waits);
   for (const auto& [task, count] : other.attempts) {
     attempts[task] = larger(attempts[task], count);
   }

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
+#include <vector>
 
 #include "compiler/ir.hpp"
 
@@ -39,16 +39,28 @@ struct ByPlace {
   bool operator()(const ir::TaskDef* a, const ir::TaskDef* b) const;
 };
 
-// Steps by the place of their names.
-struct StepByPlace {
-  bool operator()(const ir::StepDef* a, const ir::StepDef* b) const;
+// Steps of one program. A union costs a bit for each: flows have many ways, and some many steps.
+class StepSet {
+ public:
+  void insert(const ir::Program& program, const ir::StepDef& step);
+  void insert(const StepSet& other);
+  void clear() { words_.clear(); }
+  bool empty() const { return words_.empty(); }
+  // In the order in which they were declared.
+  std::vector<const ir::StepDef*> all() const;
+  // REQUIRES: not empty.
+  const ir::StepDef& first() const;
+
+ private:
+  const ir::Program* program_ = nullptr;
+  std::vector<std::uint64_t> words_;  // by StepDef::number; the last is not 0
 };
 
 // What a way through a flow takes at most.
 struct Cost {
   Amount time;  // waiting for a worker included where something bounds it
   // Steps that may wait for a worker longer than anybody said: that is not in `time`.
-  std::set<const ir::StepDef*, StepByPlace> waits;
+  StepSet waits;
   std::map<const ir::TaskDef*, Amount, ByPlace> attempts;
 
   Cost& then(const Cost& next);      // one after the other

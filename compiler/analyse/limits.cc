@@ -21,7 +21,7 @@ std::string sum_of(const Cost& cost) {
   return fmt::format(
       "{}. How long `{}` waits for a worker is not in it: `queue D` or `within D` "
       "bounds that",
-      kSum, (*cost.waits.begin())->name);
+      kSum, cost.waits.first().name);
 }
 
 void check_timeout(const View& view, Worst& worst, Diagnostics& diagnostics) {

@@ -110,13 +110,13 @@ Cost Worst::of_task(const StepDef& step) const {
   const Attempts attempts = policies.attempts ? policies.attempts->value : Attempts{};
   Amount once = of_attempt(step);
   cost.attempts[step.task] = ms(attempts.count);
-  if (!policies.queue_ms && !policies.damaged) cost.waits.insert(&step);
+  if (!policies.queue_ms && !policies.damaged) cost.waits.insert(view_.program(), step);
   if (policies.hedge) {
     // One more attempt for each, which begins later and may end later.
     const Hedge& hedge = policies.hedge->value;
     const StepDef& second = hedge.call == nullptr ? step : *hedge.call;
     once = larger(once, plus(ms(hedge.after_ms), of_attempt(second)));
-    if (!second.policies.queue_ms) cost.waits.insert(&step);
+    if (!second.policies.queue_ms) cost.waits.insert(view_.program(), step);
     if (second.task != nullptr) {
       Amount& tried = cost.attempts[second.task];
       tried = plus(tried, ms(attempts.count));

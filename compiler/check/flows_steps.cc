@@ -162,6 +162,7 @@ Stmt* FlowChecker::step_statement(const ast::Stmt& tree, const ast::StepStmt& no
 StepDef* FlowChecker::step(const ast::Stmt& tree, const ast::StepStmt& node) {
   const auto& call = std::get<ast::CallExpr>(node.call->node);
   StepDef& def = context_.program.steps.emplace_back();
+  def.number = static_cast<std::uint32_t>(context_.program.steps.size() - 1);
   def.name = node.name.text;
   def.path = path_ + def.name;
   def.name_span = node.name.span;
@@ -279,6 +280,7 @@ void FlowChecker::fallback(StepDef& step, const ast::FallbackPolicy& line, Span 
 StepDef& FlowChecker::instead(StepDef& step, const ast::CallExpr& call, Span span,
                               std::string_view suffix) {
   StepDef& other = context_.program.steps.emplace_back();
+  other.number = static_cast<std::uint32_t>(context_.program.steps.size() - 1);
   other.name = step.name + std::string(suffix);
   other.path = step.path + std::string(suffix);
   other.name_span = call.callee->span;

@@ -84,7 +84,7 @@ std::string messages_text(const FlowExplanation& flow, bool own) {
 // The steps whose wait for a worker is in none of the times.
 std::vector<std::string> waits_of(const FlowExplanation& flow) {
   std::vector<std::string> paths;
-  for (const ir::StepDef* step : flow.cost.all().waits) paths.push_back(step->path);
+  for (const ir::StepDef* step : flow.cost.all().waits.all()) paths.push_back(step->path);
   return paths;
 }
 
