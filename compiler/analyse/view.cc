@@ -36,9 +36,9 @@ void View::remember(const ast::Stmt& stmt) {
       const auto* named = ast::as<ast::NamePattern>(arm.pattern);
       const auto* typed = ast::as<ast::TypePattern>(arm.pattern);
       if (named != nullptr) {
-        for (const ast::Name& each : named->bindings) taken(each, match->subject);
+        for (const ast::Name& name : named->bindings) taken(name, match->subject);
       } else if (typed != nullptr) {
-        for (const ast::Name& each : typed->bindings) taken(each, match->subject);
+        for (const ast::Name& name : typed->bindings) taken(name, match->subject);
       }
     }
   }
