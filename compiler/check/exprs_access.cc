@@ -213,11 +213,13 @@ Expr* Exprs::record(const ast::Expr& tree, const ast::RecordExpr& node) {
     return context_.poison(tree.span);
   }
   RecordValue made{def, std::vector<Expr*>(def->fields.size(), nullptr)};
+  bool misnamed = false;
   for (const ast::FieldInit& init : node.fields) {
     std::uint32_t index = 0;
     const FieldDef* field = def->find(init.name.text, &index);
     if (field == nullptr) {
       unknown_field(*def, init.name);
+      misnamed = true;
       infer(*init.value);
       continue;
     }
@@ -239,7 +241,8 @@ Expr* Exprs::record(const ast::Expr& tree, const ast::RecordExpr& node) {
     made.fields[i] = context_.poison(tree.span);
     missing += fmt::format("{}`{}`", missing.empty() ? "" : ", ", def->fields[i].name);
   }
-  if (!missing.empty()) {
+  // A field under a wrong name leaves the right one without its value: that was said already.
+  if (!missing.empty() && !misnamed) {
     context_.diagnostics
         .report(Code::E0305, node.type.span, fmt::format("`{}` lacks {}", def->name, missing))
         .also(def->tree->name.span, "declared here");

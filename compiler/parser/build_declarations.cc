@@ -17,17 +17,28 @@ std::unique_ptr<ast::Module> Builder::build(Parser::FileContext* context) {
     module_->doc = doc_before(line);
   }
   for (auto* line : context->importLine()) {
-    if (line->exception != nullptr) continue;
+    if (is_lost(line)) continue;
     module_->imports.push_back({span_of(line), qualified(line->qualifiedName())});
   }
   for (auto* each : context->declaration()) {
-    if (each->exception != nullptr) continue;
+    if (is_lost(each)) continue;
     if (auto built = declaration(each); built.has_value()) {
       module_->declarations.push_back(std::move(*built));
     }
   }
   module_->damage.settle();
   return std::move(module_);
+}
+
+bool Builder::is_lost(const antlr4::ParserRuleContext* context) const {
+  if (context->exception != nullptr) return true;
+  const auto& places = list_.damage.places();
+  if (places.empty()) return false;
+  const std::uint32_t begin = token(context->start).span().begin;
+  const auto next =
+      std::upper_bound(places.begin(), places.end(), begin,
+                       [](std::uint32_t at, const Span& each) { return at < each.begin; });
+  return next != places.begin() && std::prev(next)->end > begin;
 }
 
 void Builder::lose(Span place) {
@@ -63,7 +74,7 @@ void Builder::declare(ast::Decl& decl, Parser::EnumDeclarationContext* context) 
   decl.name = name(context->TYPE());
   ast::EnumDecl node;
   for (auto* each : context->enumCase()) {
-    if (each->exception != nullptr) continue;
+    if (is_lost(each)) continue;
     ast::EnumCase built;
     built.doc = doc_before(each);
     built.name = name(each->identifier());
@@ -110,7 +121,7 @@ std::uint32_t Builder::version(antlr4::tree::TerminalNode* node) {
 std::vector<ast::Field> Builder::fields(const std::vector<Parser::FieldContext*>& contexts) {
   std::vector<ast::Field> result;
   for (auto* each : contexts) {
-    if (each->exception == nullptr) result.push_back(field(each));
+    if (!is_lost(each)) result.push_back(field(each));
   }
   return result;
 }
@@ -133,7 +144,7 @@ void Builder::declare(ast::Decl& decl, Parser::TopicDeclarationContext* context)
   ast::TopicDecl node;
   node.event = qualified(context->typeName());
   for (auto* each : context->topicSetting()) {
-    if (each->exception != nullptr) continue;
+    if (is_lost(each)) continue;
     if (auto built = topic_setting(each); built.has_value()) {
       node.settings.push_back(std::move(*built));
     }
@@ -261,7 +272,7 @@ void Builder::declare(ast::Decl& decl, Parser::FlowDeclarationContext* context) 
     for (auto* each : context->outcomes()->typeName()) node.outcomes.push_back(qualified(each));
   }
   for (auto* each : context->flowSetting()) {
-    if (each->exception != nullptr) continue;
+    if (is_lost(each)) continue;
     if (auto built = flow_setting(each); built.has_value()) {
       node.settings.push_back(std::move(*built));
     }

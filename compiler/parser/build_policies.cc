@@ -5,7 +5,7 @@ namespace sluice::compiler {
 std::vector<ast::Policy> Builder::policies(Parser::PolicyBlockContext* context) {
   std::vector<ast::Policy> result;
   for (auto* each : context->policy()) {
-    if (each->exception != nullptr) continue;
+    if (is_lost(each)) continue;
     if (auto built = policy(each); built.has_value()) result.push_back(std::move(*built));
   }
   return result;

@@ -19,7 +19,7 @@ ast::Block Builder::block(Parser::BlockContext* context) {
   ast::Block result;
   result.span = span_of(context);
   for (auto* each : context->statement()) {
-    if (each->exception != nullptr) continue;
+    if (is_lost(each)) continue;
     if (ast::StmtPtr built = statement(each); built != nullptr) {
       result.statements.push_back(std::move(built));
     }
@@ -134,7 +134,7 @@ ast::StmtPtr Builder::step(Parser::StepStatementContext* context) {
 std::vector<ast::Branch> Builder::branches(const std::vector<Parser::BranchContext*>& contexts) {
   std::vector<ast::Branch> result;
   for (auto* each : contexts) {
-    if (each->exception != nullptr) continue;
+    if (is_lost(each)) continue;
     ast::Branch branch;
     branch.span = span_of(each);
     if (each->stepStatement() != nullptr) {
@@ -208,7 +208,7 @@ ast::StmtPtr Builder::match_statement(Parser::MatchStatementContext* context) {
   ast::MatchStmt node;
   node.subject = expression(context->expression());
   for (auto* each : context->matchCase()) {
-    if (each->exception != nullptr) continue;
+    if (is_lost(each)) continue;
     ast::MatchCase arm;
     arm.span = span_of(each);
     arm.pattern = pattern(each->pattern());

@@ -34,7 +34,7 @@ std::vector<ast::TestItem> Builder::test_items(
     const std::vector<Parser::TestItemContext*>& contexts) {
   std::vector<ast::TestItem> result;
   for (auto* each : contexts) {
-    if (each->exception != nullptr) continue;
+    if (is_lost(each)) continue;
     if (auto built = test_item(each); built.has_value()) result.push_back(std::move(*built));
   }
   return result;

@@ -129,6 +129,8 @@ class Builder {
   // What was reported: it stands for any value, and its words may be anything.
   ast::ExprPtr damaged(Span span);
   void lose(Span place);
+  // Whether the parser gave up on it, or on what it was meant to be.
+  bool is_lost(const antlr4::ParserRuleContext* context) const;
   void report_chain(Span span, const ast::Expr& left, std::string_view what);
 
   const SourceFile& file_;

@@ -122,6 +122,7 @@ void Recovery::sync(antlr4::Parser* parser) {
     if (list_.tokens[at].getType() == Token::EOF) return;
     ++mistakes_;
     report_unexpected_item(rule, at, list_, diagnostics_);
+    lose_item_before(*parser->getContext(), rule, at);
     skip(parser, rule, at, at + 1);
     const size_t next = parser->getInputStream()->index();
     const bool commas = rule == FlowParser::RuleField || rule == FlowParser::RuleEnumCase;
@@ -148,6 +149,17 @@ void Recovery::skip(antlr4::Parser* parser, size_t rule, size_t start, size_t fr
   }
   parser->getInputStream()->seek(at);
   lose(start, at);
+}
+
+void Recovery::lose_item_before(const antlr4::ParserRuleContext& list, size_t rule, size_t at) {
+  if (rule == FlowParser::RuleDeclaration || list_.tokens[at].first_on_line) return;
+  if (list.children.empty()) return;
+  const auto* item = dynamic_cast<antlr4::ParserRuleContext*>(list.children.back());
+  if (item == nullptr || item->getRuleIndex() != rule || item->stop == nullptr) return;
+  const bool before = item->stop->getTokenIndex() + 1 == at;
+  if (before && list_.tokens[at - 1].getType() != FlowLexer::RBRACE) {
+    lose(item->start->getTokenIndex(), at);
+  }
 }
 
 size_t Recovery::block_behind(size_t start, size_t from) const {

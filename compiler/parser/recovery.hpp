@@ -36,6 +36,8 @@ class Recovery final : public antlr4::DefaultErrorStrategy {
   void skip(antlr4::Parser* parser, size_t rule, size_t start, size_t from);
   // The `{` at the depth of `start` on the line of `from`; `start` if there is none.
   size_t block_behind(size_t start, size_t from) const;
+  // An item that is followed by more on its line was not meant to end there: `b: List<string>`.
+  void lose_item_before(const antlr4::ParserRuleContext& list, size_t rule, size_t at);
   // No tree is made of the tokens from `first` up to `end`.
   void lose(size_t first, size_t end);
   // At the beginning of a line or behind a brace.

@@ -277,8 +277,8 @@ const std::vector<Lost> kLost = {
     {"Wait", {FLOW("", "  while ask.n > 1 { step = work@(\"\") }")}},
     {"ImportLine", {"import std.text extra\nfn f(a: string) -> string = text.shorten(a, 3)\n"}},
     {"ImportedName",
-     {"import file1\nfn f() -> int = file1.g()\nconst c = file1.k\n"
-      "record R { s: file1.S }\n",
+     {"import file1\nfn f() -> int = file1.g()\nfn h() -> int = file1.g(1)\n"
+      "fn i() -> string = file1.g()\n",
       "fn g() { 1 }\n"}},
     {"UnreadableFile", {"import file1\nfn f() -> int = file1.g() + file1.h.i\n", "fn g\xff"}},
     {"Given",
