@@ -84,16 +84,12 @@ std::string messages_text(const FlowExplanation& flow, bool own) {
 // The steps whose wait for a worker is in none of the times.
 std::vector<std::string> waits_of(const FlowExplanation& flow) {
   std::vector<std::string> paths;
-<<<<<<< HEAD
-  for (const ir::StepDef* step : flow.cost.all().waits.all()) paths.push_back(step->path);
-=======
   for (const ir::StepDef* step : flow.cost.all().waits.all()) {
     // `compensate` and `unsure` may have a step of one name.
     if (std::find(paths.begin(), paths.end(), step->path) == paths.end()) {
       paths.push_back(step->path);
     }
   }
->>>>>>> 1c86410 (compiler: what is followed by more on its line is lost with it)
   return paths;
 }
 

@@ -205,7 +205,8 @@ int send_over_socket(const gateway::EngineUrl& url, const SendOptions& options,
     const auto slice_ends = steady_clock::now() + slice;
     const auto frame = socket->receive(slice);
     if (!frame) {
-      if (steady_clock::now() < slice_ends)
+      // The socket waits in whole milliseconds.
+      if (steady_clock::now() + std::chrono::milliseconds(5) < slice_ends)
         return connection_lost(options, progress, frame.error());
       ask_all(url, options, progress);
       continue;

@@ -11,6 +11,8 @@ namespace {
 constexpr auto kTick = std::chrono::milliseconds(20);
 // How late it is said that nobody serves a task.
 constexpr auto kLookUnserved = std::chrono::seconds(1);
+// Runs of which it is known that they lack a worker; beyond it some are not told so.
+constexpr std::size_t kLackingMax = 65'536;
 
 dispatch::LeaseName name_of(const Lease& lease) {
   dispatch::LeaseName name;
@@ -96,10 +98,21 @@ std::string DispatchDesk::pool_of(const core::Offer& offer) const {
 void DispatchDesk::offer(core::Offer&& offer, core::TimeUs present) {
   if (!dispatcher_->served(offer.tenant, offer.task)) {
     const bool first = unserved_.empty();
-    unserved_.note(offer.tenant, pool_of(offer), offer.task, present);
+    std::string pool = pool_of(offer);
+    unserved_.note(offer.tenant, pool, offer.task, present);
+    if (lacking_.size() < kLackingMax) {
+      lacking_.insert_or_assign(offer.key.run,
+                                Lacking{offer.key, offer.tenant, offer.task, std::move(pool)});
+    }
     if (first && ticker_idle_) ticker_wakes_.notify_one();
   }
   dispatcher_->offer(std::move(offer), present, actions_);
+}
+
+void DispatchDesk::no_longer_lacks(const core::AttemptKey& key) {
+  if (lacking_.empty()) return;
+  const auto found = lacking_.find(key.run);
+  if (found != lacking_.end() && found->second.key == key) lacking_.erase(found);
 }
 
 void DispatchDesk::say_unserved(core::TimeUs present) {
@@ -134,6 +147,7 @@ void DispatchDesk::hand_out(const dispatch::HandOut& action, Outgoings& out) {
   lease.task = offer.task_index;
   lease.tenant = offer.tenant;
   handed_[offer.key] = lease;
+  no_longer_lacks(offer.key);
   TaskFrame frame;
   frame.worker = action.worker;
   frame.lease = mint_lease(shared_.cluster.lease_key, lease);
@@ -226,6 +240,7 @@ void DispatchDesk::drop_partition(core::PartitionId partition) {
   for (auto at = handed_.begin(); at != handed_.end();) {
     at = at->first.partition == partition ? handed_.erase(at) : std::next(at);
   }
+  std::erase_if(lacking_, [&](const auto& each) { return each.second.key.partition == partition; });
 }
 
 void DispatchDesk::worker_expected(WorkerId worker, std::uint32_t credit) {
@@ -288,6 +303,14 @@ void DispatchDesk::worker_left(WorkerId worker, bool bye) {
 dispatch::DispatcherStats DispatchDesk::stats() const {
   const std::lock_guard lock(mutex_);
   return dispatcher_->stats();
+}
+
+std::optional<DispatchDesk::Lacking> DispatchDesk::lacking(const core::RunId& run) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = lacking_.find(run);
+  if (found == lacking_.end()) return std::nullopt;
+  if (dispatcher_->served(found->second.tenant, found->second.task)) return std::nullopt;
+  return found->second;
 }
 
 bool DispatchDesk::served(core::TenantId tenant, std::string_view task) const {

@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -52,13 +53,23 @@ class DispatchDesk {
   dispatch::DispatcherStats stats() const;
   // Some worker offers the task to that tenant, busy or not.
   bool served(core::TenantId tenant, std::string_view task) const;
+  // What the run waits for, if that is a task which nobody has offered since it began to wait.
+  struct Lacking {
+    core::AttemptKey key;
+    core::TenantId tenant{};
+    std::string task;
+    std::string pool;
+  };
+  std::optional<Lacking> lacking(const core::RunId& run) const;
 
  private:
   // All below: REQUIRES the lock.
   void perform(Outgoings& out, const std::vector<Lease>& named = {});
   void hand_out(const dispatch::HandOut& action, Outgoings& out);
+  void no_longer_lacks(const core::AttemptKey& key);
   void forget(const core::AttemptKey& key) {
     handed_.erase(key);
+    no_longer_lacks(key);
     shared_.streams.closed(key);
   }
   void offer(core::Offer&& offer, core::TimeUs present);
@@ -79,6 +90,7 @@ class DispatchDesk {
   std::unordered_map<std::uint64_t, unsigned> shards_;
   std::unordered_map<std::uint64_t, std::uint32_t> expected_;  // with their credit
   Unserved unserved_;
+  std::unordered_map<core::RunId, Lacking, core::IdHash> lacking_;
 
   std::condition_variable ticker_wakes_;
   bool ticker_idle_ = false;  // waits long or for ever: tell it when something gets a time

@@ -68,10 +68,16 @@ void Node::Impl::look(core::PartitionId partition, std::function<core::Seq(core:
   shared->inbox(partition).post(LookInput{partition, std::move(seen), std::move(then)});
 }
 
-// Which task the row's open step is: sites are told apart by the last part of the path, which may
-// be several; then all of them must lack a worker.
+// Who waited for a worker from the start is known. A worker may also have left since: then sites
+// are told apart by the last part of the step's path, and if these are several tasks nothing is
+// said.
 void Node::Impl::find_unserved(const core::RunRow& row, RunRow& out) const {
   if (row.ended != 0 || row.step.empty() || row.attempt == 0) return;
+  if (auto lacks = desk->lacking(row.run)) {
+    out.unserved_task = std::move(lacks->task);
+    out.unserved_pool = std::move(lacks->pool);
+    return;
+  }
   const auto deployment = shared->deployments.loaded(row.deployment);
   if (!deployment) return;
   const vm::Program& program = deployment->program->program();
@@ -81,10 +87,11 @@ void Node::Impl::find_unserved(const core::RunRow& row, RunRow& out) const {
   const vm::TaskInfo* task = nullptr;
   for (const vm::StepSite& site : program.steps) {
     if (site.name != name) continue;
-    if (site.flow || desk->served(row.tenant, program.tasks[site.task].name)) return;
-    task = &program.tasks[site.task];
+    const vm::TaskInfo* of = &program.tasks[site.task];
+    if (site.flow || (task != nullptr && task != of)) return;
+    task = of;
   }
-  if (task == nullptr) return;
+  if (task == nullptr || desk->served(row.tenant, task->name)) return;
   out.unserved_task = task->name;
   out.unserved_pool = program.pools[task->pool].name;
 }
