@@ -126,10 +126,11 @@ export async function openWorker(engine, hello = {}) {
 /** A worker that echoes until it is ended. */
 export async function openEchoWorker(engine) {
   const socket = await openWorker(engine, { credit: 1000 });
-  socket.ws.on('message', (bytes) => {
-    const frame = JSON.parse(bytes);
+  const echo = (frame) => {
     if (frame.t === 'task') socket.say({ t: 'done', lease: frame.lease, result: frame.args[0] });
-  });
+  };
+  socket.unread.forEach(echo); // what waited came with the welcome
+  socket.ws.on('message', (bytes) => echo(JSON.parse(bytes)));
   return socket;
 }
 
