@@ -352,10 +352,9 @@ TEST_F(NodeTest, NoSessionWaitsBehindAList) {
   query.tenant = kTenant;
   query.client = "c0";
   query.limit = 10;
-  const auto page =
-      await<std::vector<Delivery>>([&](auto done) { node->read_deliveries(query, done); });
+  const auto page = await<DeliveryPage>([&](auto done) { node->read_deliveries(query, done); });
   ASSERT_TRUE(page.has_value()) << page.error().message;
-  EXPECT_EQ(page->size(), 1u);
+  EXPECT_EQ(page->items.size(), 1u);
   for (auto& list : lists) {
     EXPECT_EQ(list.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
   }
