@@ -417,8 +417,7 @@ struct StepDef {
   std::uint32_t number = 0;  // in Program::steps
   std::string name;
   std::string path;  // below the flow: "hold", "gather/left", "hold/undo/release"
-  Span name_span;
-  Span span;
+  Span name_span, span;
   TaskDef* task = nullptr;  // null after an error, and where the step runs a flow
   FlowDef* flow = nullptr;
   std::vector<Expr*> arguments;  // in the order of the parameters
