@@ -82,17 +82,9 @@ tl::expected<vm::Value, std::vector<vm::JsonProblem>> event_value(vm::Unit& unit
                                                                   const std::string& text) {
   if (!text.empty()) return vm::decode_checked(unit, type, text);
   vm::Value value = vm::smallest_value(unit.types(), type);
-  const std::string json = vm::to_json(unit.types(), type, value);
   auto problems = vm::check_constraints(unit, type, value);
-  if (problems.empty()) {
-    if (json != "{}") {
-      std::cerr << fmt::format(
-          "flowc: without --event the event is the smallest of its type: "
-          "--event '{}'\n",
-          json);
-    }
-    return value;
-  }
+  if (problems.empty()) return value;
+  const std::string json = vm::to_json(unit.types(), type, value);
   problems.back().message +=
       fmt::format("; say it with --event, beginning with --event '{}'", json);
   return tl::unexpected(std::move(problems));

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <ctime>
 
 #include "compiler/limits.hpp"
@@ -175,7 +176,12 @@ TEST(Parse, ShortStepsAreNamedAfterTheirTask) {
 TEST(Parse, WhatFollowsAMistakeIsStillRead) {
   const auto parsed = parse_body("  let x = )\n  let y = 1\n  retrun B {}\n  let z = 2");
   EXPECT_FALSE(parsed->result.ok);
-  EXPECT_EQ(statements(*parsed).size(), 2u) << parsed->findings();
+  const auto& all = statements(*parsed);
+  const auto lost = std::count_if(all.begin(), all.end(), [](const ast::StmtPtr& each) {
+    return ast::as<ast::DamagedStmt>(each) != nullptr;
+  });
+  EXPECT_EQ(all.size(), 4u) << parsed->findings();
+  EXPECT_EQ(lost, 2) << parsed->findings();
 }
 
 // Seconds of this process's own work: what else runs on the machine does not count.
