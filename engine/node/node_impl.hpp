@@ -31,7 +31,9 @@ class Node::Impl {
   void with_tenant(const std::string& tenant,
                    std::function<void(std::optional<core::TenantId>)> go);
   // Bounds are kept by the caller (admits()).
-  void post_client(RecordInput&& input);
+  void post_client(core::PartitionId partition, core::Record&& record, const Reply& reply);
+  std::optional<core::TenantId> tenant_of_run(const std::string& tenant,
+                                              const core::RunId& run) const;
   std::optional<Refusal> admits(core::PartitionId partition, std::size_t bytes);
   void join(std::shared_ptr<WorkerHello> hello);
   void answer_unavailable(const Reply& reply, const std::string& why);

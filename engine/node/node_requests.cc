@@ -16,6 +16,10 @@ Refusal invalid(std::string why) {
   return {"invalid", std::move(why), 0};
 }
 
+Refusal no_such_run() {
+  return {"unknown_run", "there is no such run", 0};
+}
+
 std::optional<Refusal> fault_of(const std::string& id, const std::string& client,
                                 const std::string& correlation, const std::string& traceparent,
                                 std::size_t payload) {
@@ -71,8 +75,13 @@ std::optional<Refusal> Node::Impl::admits(core::PartitionId partition, std::size
   return Refusal{"busy", "too much is waiting to be journaled", wait};
 }
 
-void Node::Impl::post_client(RecordInput&& input) {
-  Inbox& inbox = shared->inbox(input.partition);
+void Node::Impl::post_client(core::PartitionId partition, core::Record&& record,
+                             const Reply& reply) {
+  RecordInput input;
+  input.partition = partition;
+  input.record = std::move(record);
+  input.reply = reply;
+  Inbox& inbox = shared->inbox(partition);
   input.from_client = true;
   input.received_us = monotonic_us();
   inbox.waiting_requests.fetch_add(1, std::memory_order_relaxed);
@@ -109,11 +118,10 @@ std::optional<Refusal> Node::publish(PublishRequest request) {
   const bool by_client = !deployment->program->program().topics[request.topic].order_function;
   auto go = [&impl, by_client](PublishRequest&& r,
                                core::TenantId tenant) -> std::optional<Refusal> {
-    RecordInput input;
     // Ordered by client, but published without one: nothing to keep in order, so it goes by its id.
-    input.partition = by_client ? impl.partition_of(tenant, r.client, r.id)
-                                : impl.partition_of(tenant, "", r.order_key);
-    if (auto refusal = impl.admits(input.partition, r.data.size())) return refusal;
+    const core::PartitionId partition = by_client ? impl.partition_of(tenant, r.client, r.id)
+                                                  : impl.partition_of(tenant, "", r.order_key);
+    if (auto refusal = impl.admits(partition, r.data.size())) return refusal;
     core::Event event;
     event.deployment = r.deployment;
     event.topic = r.topic;
@@ -124,9 +132,7 @@ std::optional<Refusal> Node::publish(PublishRequest request) {
     event.correlation = r.correlation;
     event.traceparent = r.traceparent;
     event.ttl_ms = r.ttl_ms;
-    input.record = core::make_record(tenant, event);
-    input.reply = r.reply;
-    impl.post_client(std::move(input));
+    impl.post_client(partition, core::make_record(tenant, event), r.reply);
     return std::nullopt;
   };
   if (auto tenant = impl.shared->tenants.find(request.tenant)) {
@@ -161,9 +167,8 @@ std::optional<Refusal> Node::start_run(StartRequest request) {
   impl.with_tenant(held->tenant, [&impl, held](std::optional<core::TenantId> tenant) {
     const StartRequest& r = *held;
     if (!tenant) return impl.answer_unavailable(r.reply, "the database is not there at the moment");
-    RecordInput input;
-    input.partition = impl.partition_of(*tenant, r.client, r.id);
-    if (auto refusal = impl.admits(input.partition, r.args.size())) {
+    const core::PartitionId partition = impl.partition_of(*tenant, r.client, r.id);
+    if (auto refusal = impl.admits(partition, r.args.size())) {
       Outgoings out(impl.shared->config.shards);
       out.add(r.reply.shard, Rejected{r.reply, *refusal});
       return out.emit(impl.shared->outbox);
@@ -176,20 +181,23 @@ std::optional<Refusal> Node::start_run(StartRequest request) {
     start.args = r.args;
     start.correlation = r.correlation;
     start.traceparent = r.traceparent;
-    input.record = core::make_record(*tenant, start);
-    input.reply = r.reply;
-    impl.post_client(std::move(input));
+    impl.post_client(partition, core::make_record(*tenant, start), r.reply);
   });
   return std::nullopt;
+}
+
+// Nothing: there can be no run of that id, of that tenant.
+std::optional<core::TenantId> Node::Impl::tenant_of_run(const std::string& tenant,
+                                                        const core::RunId& run) const {
+  if (number(core::partition_of(run)) >= shared->cluster.partitions) return std::nullopt;
+  return shared->tenants.find(tenant);
 }
 
 std::optional<Refusal> Node::cancel_run(CancelRequest request) {
   Impl& impl = *impl_;
   const core::PartitionId partition = core::partition_of(request.run);
-  const auto tenant = impl.shared->tenants.find(request.tenant);
-  if (!tenant || number(partition) >= impl.shared->cluster.partitions || nobody(request.client)) {
-    return Refusal{"unknown_run", "there is no such run", 0};
-  }
+  const auto tenant = impl.tenant_of_run(request.tenant, request.run);
+  if (!tenant || nobody(request.client)) return no_such_run();
   if (request.id.size() > core::kIdBytesMax) return invalid("`id` must be at most 200 bytes");
   if (request.message.size() > core::kFailureMessageBytesMax) {
     return invalid("the message is too long");
@@ -200,21 +208,15 @@ std::optional<Refusal> Node::cancel_run(CancelRequest request) {
   cancel.client = request.client.value_or("");
   cancel.id = request.id;
   cancel.message = request.message;
-  RecordInput input;
-  input.partition = partition;
-  input.record = core::make_record(*tenant, cancel);
-  input.reply = request.reply;
-  impl.post_client(std::move(input));
+  impl.post_client(partition, core::make_record(*tenant, cancel), request.reply);
   return std::nullopt;
 }
 
 std::optional<Refusal> Node::signal_run(SignalRequest request) {
   Impl& impl = *impl_;
   const core::PartitionId partition = core::partition_of(request.run);
-  const auto tenant = impl.shared->tenants.find(request.tenant);
-  if (!tenant || number(partition) >= impl.shared->cluster.partitions || nobody(request.client)) {
-    return Refusal{"unknown_run", "there is no such run", 0};
-  }
+  const auto tenant = impl.tenant_of_run(request.tenant, request.run);
+  if (!tenant || nobody(request.client)) return no_such_run();
   const std::string client = request.client.value_or("");
   if (request.id.empty()) request.id = random_key();
   if (auto fault = fault_of(request.id, client, "", "", request.data.size())) return fault;
@@ -226,11 +228,7 @@ std::optional<Refusal> Node::signal_run(SignalRequest request) {
   signal.client = client;
   signal.id = request.id;
   signal.data = request.data;
-  RecordInput input;
-  input.partition = partition;
-  input.record = core::make_record(*tenant, signal);
-  input.reply = request.reply;
-  impl.post_client(std::move(input));
+  impl.post_client(partition, core::make_record(*tenant, signal), request.reply);
   return std::nullopt;
 }
 
