@@ -235,6 +235,8 @@ bool RunState::on_failure_expired(Commands& commands) {
     if (waiting == fibers.end() || phase != Phase::failing) break;
     Fiber& fiber = **waiting;
     Failure failure = out_of_time(fiber, function_of(fiber).code[fiber.pc].c, 0);
+    stop_waiting(fiber, commands);
+    fiber.status = FiberStatus::runnable;
     fuel = kActivationFuel;
     fail(fiber, std::move(failure), commands);
     drive(commands);
