@@ -136,6 +136,14 @@ Amount Bounds::elements_of_field(const Expr& expr, const FieldOf& node) const {
   }
   if (const Expr* given = origins_.given(*node.base, node.index)) return elements(*given);
   const auto most = allowed(field->where, field->self, true);
+  // The result of a worker, or what stands for it.
+  const auto* local = as<LocalRef>(node.base);
+  const StepDef* step = local == nullptr ? nullptr : local->local->step;
+  if (most && step != nullptr && step->task != nullptr && step->policies.fallback_value) {
+    const Expr* instead = origins_.given(*step->policies.fallback_value->value, node.index);
+    const Amount result{std::max<std::int64_t>(*most, 0), nullptr};
+    if (instead != nullptr) return larger(result, elements(*instead));
+  }
   if (most && origins_.is_checked(*node.base)) {
     return {std::max<std::int64_t>(*most, 0), nullptr};
   }

@@ -89,10 +89,15 @@ class Again {
            ast::as<ast::ReturnStmt>(*stmt) != nullptr || ast::as<ast::FailStmt>(*stmt) != nullptr;
   }
 
+  static bool leaves(const ast::Block& body) {
+    return std::any_of(body.statements.begin(), body.statements.end(), ends);
+  }
+
   void judge(const ast::TryStmt& node) {
     const auto repeats = [&](const ast::CatchArm& arm) {
       const Ways ways = ways_of(view_, arm.body);
-      return (!arm.kind || may_have_happened(arm.kind->text)) && (ways.on || ways.continues);
+      return (!arm.kind || may_have_happened(arm.kind->text)) && !leaves(arm.body) &&
+             (ways.on || ways.continues);
     };
     const auto arm = std::find_if(node.catches.begin(), node.catches.end(), repeats);
     if (arm == node.catches.end() || !is_left_by(node.body)) return;
@@ -111,8 +116,7 @@ class Again {
 
   // Whether there is no further round after it: it breaks, or sets what the condition asks.
   bool is_left_by(const ast::Block& body) const {
-    const Ways ways = ways_of(view_, body);
-    if (!ways.on && !ways.continues) return true;
+    if (leaves(body)) return true;
     const auto* node = ast::as<ast::WhileStmt>(loop_);
     const Expr* condition = node == nullptr ? nullptr : view_.expr(node->condition);
     bool sets = false;
