@@ -220,9 +220,8 @@ bool RunState::cancel(CancelKind kind, std::string message, Commands& commands) 
   return true;
 }
 
-Failure RunState::out_of_time(const Fiber& fiber, uint32_t site, uint32_t more) const {
-  return {std::string(failure_kind::kTimedOut), "`on failure` has no time left",
-          step_path(fiber, site, more), 0};
+Failure RunState::out_of_time() {
+  return {std::string(failure_kind::kTimedOut), "`on failure` was not done within its time", "", 0};
 }
 
 // What it waits for fails, and every step that it comes to: their fallbacks give the answer.
@@ -234,18 +233,16 @@ bool RunState::on_failure_expired(Commands& commands) {
     const auto waiting = std::find_if(fibers.begin(), fibers.end(), waits);
     if (waiting == fibers.end() || phase != Phase::failing) break;
     Fiber& fiber = **waiting;
-    Failure failure = out_of_time(fiber, function_of(fiber).code[fiber.pc].c, 0);
     stop_waiting(fiber, commands);
     fiber.status = FiberStatus::runnable;
     fuel = kActivationFuel;
-    fail(fiber, std::move(failure), commands);
+    fail(fiber, out_of_time(), commands);
     drive(commands);
   }
   time_is_up = false;
   if (phase != Phase::failing) return true;
   cancel_fibers(descendants(0), {0, false}, commands);
-  ending.why = Failure{std::string(failure_kind::kTimedOut),
-                       "`on failure` was not done within its time", "", 0};
+  ending.why = out_of_time();
   end(commands);
   return true;
 }

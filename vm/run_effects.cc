@@ -82,7 +82,7 @@ RunState::After RunState::start_step(Fiber& fiber, Activation& act, const Instru
                                      Commands& commands) {
   const StepSite& site = program().steps[i.c];
   if (time_is_up) {
-    act.failure = out_of_time(fiber, i.c, 1);
+    act.failure = out_of_time();
     return After::failed;
   }
   const std::vector<Parameter>& parameters = step_parameters(program(), site);

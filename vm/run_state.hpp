@@ -131,7 +131,7 @@ struct RunState {
   bool step_failed(StepId step, Failure failure, bool unsure, Commands& commands);
   bool cancel(CancelKind kind, std::string message, Commands& commands);
   bool on_failure_expired(Commands& commands);
-  Failure out_of_time(const Fiber& fiber, uint32_t site, uint32_t more) const;
+  static Failure out_of_time();
   bool timer_fired(TimerId timer, Commands& commands);
   bool child_ended(StepId step, std::optional<uint32_t> event, Value value, Commands& commands);
   bool mail_open(Commands& commands);

@@ -221,14 +221,16 @@ void report_gap(const View& view, Diagnostics& diagnostics, const ast::Block& bl
   diagnostic.because(why);
 }
 
-// Whether something that could not be read stands between the flow and the next declaration.
+// Whether something that could not be read stands between the flow and the next declaration, and
+// such words may have been there.
 bool loses_on_failure(const View& view) {
   const Span flow = view.flow().tree->span;
   std::uint32_t next = std::numeric_limits<std::uint32_t>::max();
   for (const ast::Decl& decl : view.flow().module->tree->declarations) {
     if (decl.span.begin >= flow.end) next = std::min(next, decl.span.begin);
   }
-  return view.is_damaged({flow.file, flow.end, next});
+  return view.is_damaged({flow.file, flow.end, next}) &&
+         view.program().damage_in(flow.file).names("failure");
 }
 
 }  // namespace

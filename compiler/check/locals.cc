@@ -3,8 +3,31 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 namespace sluice::compiler {
+
+namespace {
+
+// Whether it may be used or set in what could not be read of its own declaration, or behind that.
+bool may_be_lost(const ir::Program& program, const ir::Local& local) {
+  if (!program.is_lost(local.name)) return false;
+  for (const auto& tree : program.trees) {
+    if (tree->file != local.span.file) continue;
+    Span own{local.span.file, 0, std::numeric_limits<std::uint32_t>::max()};
+    for (const ast::Decl& decl : tree->declarations) {
+      if (decl.span.begin > local.span.begin) {
+        own.end = std::min(own.end, decl.span.begin);
+      } else {
+        own.begin = std::max(own.begin, decl.span.begin);
+      }
+    }
+    return tree->damage.within(own);
+  }
+  return true;
+}
+
+}  // namespace
 
 using namespace ir;
 
@@ -20,8 +43,7 @@ void Locals::close() {
     const bool unused = bound && !local->used && !local->name.starts_with('_');
     const bool never_set = local->kind == Local::Kind::kVar && !local->assigned;
     if (!unused && !never_set) continue;
-    // It may be used or set in what could not be read.
-    if (context_.is_lost({local->name, local->span})) continue;
+    if (may_be_lost(context_.program, *local)) continue;
     if (unused) {
       context_.diagnostics
           .report(Code::W0001, local->span, fmt::format("`{}` is never used", local->name))

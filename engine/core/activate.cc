@@ -327,6 +327,7 @@ void Partition::Impl::perform(Context& context, Activation& activation) {
       return;  // the entry is gone
     }
   }
+  if (entry.run->phase() == vm::Phase::created) return;  // a signal; its turn is still to come
   if (entry.run->waits_for_mail()) {
     parked.insert(entry.id);
   } else {

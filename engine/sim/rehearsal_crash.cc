@@ -74,18 +74,17 @@ void Stage::crash() {
   to_take_.clear();  // it was in the inbox, which is gone
   look_at_schedules();
   reconnect();
+  if (!acting_) return;
+  const auto of = [&](Input::Kind kind) {
+    return acting_->kind == Planned::Kind::input && request_.inputs[acting_->input].kind == kind;
+  };
+  // One record for each run: those that follow are new, and nobody has the answer to all of them.
+  const bool several = of(Input::Kind::cancel) || of(Input::Kind::signal);
+  if (request_.crash.effects_left && !several) return;
   // Whoever had no answer asks again; it must be known already.
-  if (!request_.crash.effects_left && acting_) {
-    const Planned again = *acting_;
-    acting_.reset();
-    const auto of = [&](Input::Kind kind) {
-      return again.kind == Planned::Kind::input && request_.inputs[again.input].kind == kind;
-    };
-    if (of(Input::Kind::cancel) || of(Input::Kind::signal)) {
-      acting_ = again;  // one record for each run: those that follow are new
-    }
-    act(again);
-  }
+  const Planned again = *acting_;
+  if (!several) acting_.reset();
+  act(again);
 }
 
 void Stage::reconnect() {
