@@ -203,9 +203,10 @@ std::optional<Refusal> Node::cancel_run(CancelRequest request) {
     return invalid("the message is too long");
   }
   if (auto refusal = impl.admits(partition, request.message.size())) return refusal;
+  const std::string client = request.client.value_or("");  // the record's fields only refer
   core::Cancel cancel;
   cancel.run = request.run;
-  cancel.client = request.client.value_or("");
+  cancel.client = client;
   cancel.id = request.id;
   cancel.message = request.message;
   impl.post_client(partition, core::make_record(*tenant, cancel), request.reply);
