@@ -80,9 +80,10 @@ class Undoing {
     return found ? failing(*found) : Failing();
   }
 
-  // A wait, in which the `deadline` around or the flow's own time may run out.
+  // A wait, in which the `deadline` around or the flow's own time may run out, or a race be lost.
   Failing wait(Span span) const {
     if (deadlines_ > 0) return {std::nullopt, Reason{span, "its `deadline` may end here"}};
+    if (races_ > 0) return {std::nullopt, Reason{span, "another branch may win here"}};
     if (late_) return {std::nullopt, Reason{span, "the flow's `timeout` may end here"}};
     return {};
   }
@@ -177,19 +178,17 @@ class Undoing {
     return nearer(inside, nearer(caught, later));
   }
 
-  // Each branch may be undone because of what fails beside it, in a race because another one wins:
-  // then its open steps are cancelled, and may have been done.
+  // Each branch may be undone because of what fails beside it, in a race because another one wins
+  // while it waits.
   Failing branches(const std::vector<ast::Branch>& all, bool race, Failing later) {
     std::vector<Failing> own;
     for (const ast::Branch& each : all) {
       const ast::Block* body = body_of(each);
       own.push_back(body == nullptr ? quiet_step(*step_of(each)) : quiet(*body));
     }
+    if (race && all.size() > 1) ++races_;
     for (std::size_t i = 0; i < all.size() && !quiet_; ++i) {
       Failing beside = later;
-      if (race && all.size() > 1) {
-        beside = failing(all[i == 0 ? 1 : 0].span, "this may win");
-      }
       // The first two failing branches are enough: one of them is not this one.
       for (std::size_t k = 0, seen = 0; k < own.size() && seen < 2 && !beside; ++k) {
         if (!own[k]) continue;
@@ -202,6 +201,7 @@ class Undoing {
         statement(*step_of(all[i]), beside);
       }
     }
+    if (race && all.size() > 1) --races_;
     for (const Failing& each : own) later = nearer(each, later);
     return later;
   }
@@ -262,6 +262,7 @@ class Undoing {
   bool late_;
   bool quiet_ = false;
   int deadlines_ = 0;   // around
+  int races_ = 0;       // around, whose other branches may win
   Failing after_loop_;  // what may fail once the loop around is left
   Failing round_;       // what may fail in its next round
 };
