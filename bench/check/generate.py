@@ -81,7 +81,7 @@ flow answer{n}(ask: Ask{n}) -> Answer{n} or Failed{m}
   notify Searching{n} {{ sources: len(found) }}
 
   let reply = race {{
-    step large = complete{n}(prompt{n}(ask, found)) {{ keep }}
+    step large = complete{n}(prompt{n}(ask, found))
     branch late {{
       sleep 20s
       step short = small{n}(ask.text) {{ fallback join(asked{n}(ask.history), " ") }}
