@@ -115,9 +115,11 @@ test('runs that flows start take turns in their room', { timeout }, async () => 
   const parents = [];
   for (let left = 3; left > 0; left -= 1) {
     const task = await worker.next('task', { task: 'echo' });
-    const going = (await counters()).filter((row) => !row.ended);
-    assert.equal(going.length, left);
-    assert.equal(going.filter((row) => row.state === 'running').length, 1);
+    const going = async () => (await counters()).filter((row) => !row.ended);
+    const working = async () => (await going()).filter((row) => row.state === 'running').length;
+    await until(async () => (await working()) > 0);   // lists follow a little later
+    assert.equal(await working(), 1);
+    assert.equal((await going()).length, left);
     assert.deepEqual(worker.unread.filter((frame) => frame.t === 'task'), []);
     worker.say({ t: 'done', lease: task.lease, result: 'done' });
     await worker.next('settled', { lease: task.lease });
