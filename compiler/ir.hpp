@@ -406,8 +406,9 @@ struct FlowDef {
   std::vector<StepDef*> steps;                             // all of them, in the order of the text
   std::vector<const RecordDef*> received;                  // from the client; some perhaps twice
   std::vector<std::pair<std::string, Span>> failed_kinds;  // `fail Kind`
-  // What a step of it gives, if it has several: one case per outcome, with the event.
-  EnumDef* outcome = nullptr;
+  std::vector<const FlowDef*> started;                     // by `start`; some perhaps twice
+  EnumDef* outcome =
+      nullptr;  // of a step of it, if it has several: a case for each, with the event
   bool damaged = false, head_damaged = false;  // parameters, settings could not be read
 };
 

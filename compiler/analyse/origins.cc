@@ -174,6 +174,11 @@ bool Origins::is_checked_parameter(std::size_t index) const {
   const FlowDef& flow = view_.flow();
   if (depth_ >= kDepthMax || index >= flow.parameters.size()) return false;
   for (const FlowDef& other : view_.program().flows) {
+    const bool starts =
+        std::find(other.started.begin(), other.started.end(), &flow) != other.started.end();
+    const bool uses = starts || std::any_of(other.steps.begin(), other.steps.end(),
+                                            [&](const auto* step) { return step->flow == &flow; });
+    if (!uses) continue;
     const View view(view_.program(), other);
     const Origins there(view, depth_ + 1);
     for (const StepDef* step : other.steps) {

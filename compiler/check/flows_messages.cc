@@ -38,6 +38,7 @@ Stmt* FlowChecker::start(const ast::Stmt& tree, const ast::StartStmt& node,
   Start out;
   out.flow = started_flow(call);
   if (out.flow != nullptr) {
+    flow_.started.push_back(out.flow);
     out.arguments =
         exprs_.arguments(call, node.call->span, out.flow->parameters,
                          {out.flow->name, out.flow->tree->name.span, out.flow->damaged});
