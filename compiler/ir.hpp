@@ -407,8 +407,7 @@ struct FlowDef {
   std::vector<const RecordDef*> received;                  // from the client; some perhaps twice
   std::vector<std::pair<std::string, Span>> failed_kinds;  // `fail Kind`
   std::vector<const FlowDef*> started;                     // by `start`; some perhaps twice
-  EnumDef* outcome =
-      nullptr;  // of a step of it, if it has several: a case for each, with the event
+  EnumDef* outcome = nullptr;                  // of a step that runs it, where it has several
   bool damaged = false, head_damaged = false;  // parameters, settings could not be read
 };
 
