@@ -16,7 +16,15 @@ std::optional<std::string> format(const SourceFile& file, Diagnostics& diagnosti
 Printer::Printer(const SourceFile& file, const ast::Module& module)
     : file_(file), module_(module), comments_(comments_of(file)) {}
 
-Doc Printer::raw(Span span) const {
+Doc Printer::raw(Span span) {
+  // Comments in it are printed with it.
+  const auto from = comments_.begin() + static_cast<std::ptrdiff_t>(next_comment_);
+  comments_.erase(std::remove_if(from, comments_.end(),
+                                 [&](const Comment& comment) {
+                                   return comment.span.begin >= span.begin &&
+                                          comment.span.begin < span.end;
+                                 }),
+                  comments_.end());
   return Doc::text(std::string(text(span)));
 }
 

@@ -47,7 +47,7 @@ class Printer {
   bool has_comment_in(std::uint32_t begin, std::uint32_t end) const;
   bool blank_line_between(std::uint32_t begin, std::uint32_t end) const;
   bool on_one_line(Span span) const;
-  Doc raw(Span span) const;
+  Doc raw(Span span);
   std::string_view text(Span span) const { return file_.text_of(span); }
 
   // ---- declarations (print_declarations.cc)

@@ -57,6 +57,14 @@ constexpr std::string_view kCapitals =
 bool tell_reserved_word(const Place& place) {
   const bool name_wanted = place.could(FlowLexer::NAME) && !place.could(FlowLexer::INT);
   if (!name_wanted || !is_reserved_word(place.found.getType())) return false;
+  // The next statement, rather: what is before it is not finished.
+  if (place.found.first_on_line && is_statement_word(place.found.getType())) {
+    place.diagnostics
+        .report(Code::E0101, place.found.span(),
+                fmt::format("expected a name, found the statement `{}`", place.found.text()))
+        .because("what stands before it is not finished");
+    return true;
+  }
   place.diagnostics
       .report(
           Code::E0114, place.found.span(),
