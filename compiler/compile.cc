@@ -5,6 +5,7 @@
 
 #include "compiler/check/check.hpp"
 #include "compiler/codegen/codegen.hpp"
+#include "compiler/consequences.hpp"
 #include "compiler/parse.hpp"
 #include "compiler/stdlib.hpp"
 
@@ -88,6 +89,7 @@ CompileResult compile(SourceSet& sources, Diagnostics& diagnostics, const Compil
         generate(*result.program, sources, diagnostics, options, &result.test_functions);
   }
   diagnostics.sort();
+  settle_consequences(sources, *result.program, diagnostics);
   return result;
 }
 

@@ -22,6 +22,8 @@ class Damage {
   void add_words(std::string_view text);
   // A name that is told under another spelling.
   void add_word(std::string_view word);
+  // Something was declared or bound there, and its name was not read.
+  void add_nameless() { nameless_ = true; }
   // Nothing of the file is known.
   void add_all() { all_ = true; }
   // Puts the places in order. Call it once all are added.
@@ -34,6 +36,8 @@ class Damage {
   // Whether the word stands in damaged text, in whatever case and with or without underscores:
   // what should have been `user_turn` may be spoken of as `UserTurn`.
   bool names(std::string_view word) const;
+  // Whether a name that nothing is like may be the one that was not read.
+  bool nameless() const { return nameless_; }
   // In the order of the text, none overlapping another.
   const std::vector<Span>& places() const { return places_; }
 
@@ -41,6 +45,7 @@ class Damage {
   std::vector<Span> places_;
   std::vector<Span> guesses_;
   std::unordered_set<std::string> words_;
+  bool nameless_ = false;
   bool all_ = false;
 };
 

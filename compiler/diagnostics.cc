@@ -55,7 +55,7 @@ Diagnostic& Diagnostic::mend(std::string title, std::vector<Edit> edits) {
 
 Diagnostic& Diagnostics::report(Code code, Span span, std::string message) {
   const Severity severity = info(code).severity;
-  (severity == Severity::kError ? errors_ : warnings_) += 1;
+  count_of(severity) += 1;
   Diagnostic diagnostic{code, severity, span, std::move(message), {}, {}, {}, {}};
   if (items_.size() >= kDiagnosticsMax) {
     ++dropped_;
@@ -64,6 +64,16 @@ Diagnostic& Diagnostics::report(Code code, Span span, std::string message) {
   }
   items_.push_back(std::move(diagnostic));
   return items_.back();
+}
+
+std::deque<Diagnostic> Diagnostics::take() {
+  for (const Diagnostic& item : items_) count_of(item.severity) -= 1;
+  return std::exchange(items_, {});
+}
+
+void Diagnostics::put(Diagnostic diagnostic) {
+  count_of(diagnostic.severity) += 1;
+  items_.push_back(std::move(diagnostic));
 }
 
 void Diagnostics::sort() {
@@ -77,7 +87,7 @@ void Diagnostics::sort() {
     const bool repeat =
         !kept.empty() && place(kept.back()) == place(item) && kept.back().message == item.message;
     if (repeat) {
-      (item.severity == Severity::kError ? errors_ : warnings_) -= 1;
+      count_of(item.severity) -= 1;
     } else {
       kept.push_back(std::move(item));
     }

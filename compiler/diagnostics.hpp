@@ -86,10 +86,18 @@ class Diagnostics {
 
   const std::deque<Diagnostic>& items() const { return items_; }
 
+  // All that is kept, to be put back or not: what is not is no longer counted.
+  std::deque<Diagnostic> take();
+  void put(Diagnostic diagnostic);
+
   // By file, then by place, errors before warnings at the same place; exact repeats go.
   void sort();
 
  private:
+  std::size_t& count_of(Severity severity) {
+    return severity == Severity::kError ? errors_ : warnings_;
+  }
+
   std::deque<Diagnostic> items_;
   Diagnostic overflow_;  // what report() hands out once the list is full
   std::size_t errors_ = 0;

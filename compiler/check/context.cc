@@ -115,10 +115,11 @@ std::string one_of(const Candidates& candidates) {
 Diagnostic* Context::unknown(Code code, std::string_view lacks, const ast::Name& name,
                              const std::vector<std::string_view>& candidates) {
   if (is_lost(name)) return nullptr;
-  Diagnostic& diagnostic =
-      diagnostics.report(code, name.span, fmt::format("{} `{}`", lacks, name.text));
   auto near = called_elsewhere(name.text, code, candidates);
   if (!near) near = nearest(name.text, candidates);
+  if (!near && program.damage_in(name.span.file).nameless()) return nullptr;
+  Diagnostic& diagnostic =
+      diagnostics.report(code, name.span, fmt::format("{} `{}`", lacks, name.text));
   if (near) {
     diagnostic.here(fmt::format("did you mean `{}`?", *near));
     diagnostic.mend(fmt::format("write `{}`", *near), {{name.span, std::string(*near)}});

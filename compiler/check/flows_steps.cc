@@ -77,7 +77,7 @@ FlowChecker::Work FlowChecker::work_of(const ast::CallExpr& call) {
 
 // The arms of a `match` on it are written `case Answer(a)`: each binds the event whole.
 TypeId FlowChecker::outcome_of(FlowDef& flow) {
-  if (flow.outcomes.empty()) return kPoison;
+  if (flow.outcomes.empty() || !flow.outcomes_known) return kPoison;
   if (flow.outcomes.size() == 1) return flow.outcomes[0]->type;
   if (flow.outcome == nullptr) {
     EnumDef& made = context_.program.enums.emplace_back();

@@ -2,6 +2,8 @@
 //
 // A missing bracket is found late, often at the end of the file. Two things tell where it belongs:
 // words that cannot stand inside parentheses, and the author's indentation.
+#include "compiler/parser/brackets.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,10 +14,10 @@
 #include <vector>
 
 #include "FlowLexer.h"
+#include "compiler/parser/layout.hpp"
 #include "compiler/parser/tokens.hpp"
 
 namespace sluice::compiler {
-namespace {
 
 using antlr4::Token;
 using grammar::FlowLexer;
@@ -46,8 +48,42 @@ size_t closer_of(size_t opener) {
   }
 }
 
+size_t opener_of(size_t closer) {
+  switch (closer) {
+    case FlowLexer::RPAREN:
+      return FlowLexer::LPAREN;
+    case FlowLexer::RBRACKET:
+      return FlowLexer::LBRACKET;
+    default:
+      return FlowLexer::LBRACE;
+  }
+}
+
 bool is_string(size_t type) {
   return type == FlowLexer::STRING_OPEN || type == FlowLexer::BLOCK_OPEN;
+}
+
+bool is_string_end(size_t type) {
+  return type == FlowLexer::STRING_CLOSE || type == FlowLexer::BLOCK_CLOSE;
+}
+
+namespace {
+
+std::string_view sign_of(size_t type) {
+  switch (type) {
+    case FlowLexer::LBRACE:
+      return "{";
+    case FlowLexer::LPAREN:
+      return "(";
+    case FlowLexer::LBRACKET:
+      return "[";
+    case FlowLexer::RPAREN:
+      return ")";
+    case FlowLexer::RBRACKET:
+      return "]";
+    default:
+      return "}";
+  }
 }
 
 // Words that begin a statement or declaration and never stand inside parentheses.
@@ -74,7 +110,7 @@ class Brackets {
   void run() {
     const std::vector<FlowToken> original = list_.tokens;
     pass(original);
-    if (open_at_end_) {
+    if (!reports_.empty() && !mend_by_layout(original) && open_at_end_) {
       // Once more, closing everything where a declaration begins at the left edge.
       reset();
       close_at_declarations_ = true;
@@ -108,6 +144,135 @@ class Brackets {
     const bool to_end = last >= file_.line_count();
     const std::size_t end = to_end ? file_.text().size() : file_.line_begin(last + 1);
     return {file_.id(), begin, static_cast<uint32_t>(end)};
+  }
+
+  // What the indentation tells is better, if it needs no more mends than the brackets alone.
+  bool mend_by_layout(const std::vector<FlowToken>& original) {
+    const std::vector<BracketMend> mends = mends_by_layout(original);
+    if (mends.empty()) return false;
+    if (mends.size() > reports_.size() && !one_in_each_declaration(original, mends)) return false;
+    Brackets mended(file_, list_, diagnostics_);
+    mended.pass(with_mends(original, mends));
+    if (!mended.reports_.empty()) return false;
+    reset();
+    out_ = std::move(mended.out_);
+    for (const BracketMend& mend : mends) report_mend(original, mend);
+    return true;
+  }
+
+  static bool one_in_each_declaration(const std::vector<FlowToken>& tokens,
+                                      const std::vector<BracketMend>& mends) {
+    std::size_t checked = 0;
+    for (const BracketMend& mend : mends) {
+      const std::size_t place = std::min(mend.at, mend.partner);
+      const auto begin = tokens.begin() + static_cast<std::ptrdiff_t>(checked);
+      const auto end = tokens.begin() + static_cast<std::ptrdiff_t>(place + 1);
+      const bool another = checked <= place && std::any_of(begin, end, [](const FlowToken& token) {
+                             return token.column() == 0 && begins_declaration(token.getType());
+                           });
+      if (!another) return false;
+      checked = place + 1;
+    }
+    return true;
+  }
+
+  std::vector<FlowToken> with_mends(const std::vector<FlowToken>& original,
+                                    const std::vector<BracketMend>& mends) const {
+    std::vector<FlowToken> tokens;
+    tokens.reserve(original.size() + mends.size());
+    auto mend = mends.begin();
+    for (std::size_t i = 0; i < original.size(); ++i) {
+      bool removed = false;
+      for (; mend != mends.end() && mend->at == i; ++mend) {
+        if (mend->kind == BracketMend::Kind::kInsert) {
+          tokens.push_back(missing(mend->type, original[i == 0 ? 0 : i - 1]));
+          continue;
+        }
+        removed = true;
+        if (mend->kind == BracketMend::Kind::kRemove) continue;
+        tokens.push_back(original[i]);
+        tokens.back().set_type(mend->type);
+      }
+      if (!removed) tokens.push_back(original[i]);
+    }
+    return tokens;
+  }
+
+  // Of no width, behind `before`.
+  FlowToken missing(size_t type, const FlowToken& before) const {
+    const Span nowhere{file_.id(), before.span().end, before.span().end};
+    return {type, file_.text(), nowhere, before.line(),
+            before.column() + static_cast<uint32_t>(before.span().size())};
+  }
+
+  void report_mend(const std::vector<FlowToken>& tokens, const BracketMend& mend) {
+    const FlowToken& at = tokens[mend.at];
+    const FlowToken& partner = tokens[mend.partner];
+    const std::string_view sign = sign_of(mend.type);
+    if (mend.kind == BracketMend::Kind::kRemove) {
+      // What it stands in place of is not known.
+      const auto begin = static_cast<uint32_t>(file_.line_begin(at.line()));
+      list_.damage.add_place({file_.id(), begin, at.span().end});
+      std::size_t first = mend.at;
+      while (first > 0 && !tokens[first].first_on_line) --first;
+      if (first < mend.at && begins_declaration(tokens[first].getType())) {
+        list_.damage.add_nameless();
+      }
+      tell(Code::E0103, at, fmt::format("`{}` closes nothing", at.text()))
+          .fixes.push_back({"remove it", {{at.span(), ""}}});
+    } else if (mend.kind == BracketMend::Kind::kReplace) {
+      const bool opener = is_opener(mend.type);
+      Report& report = tell(opener ? Code::E0102 : Code::E0103, at, mismatch(at, partner, sign));
+      report.labels.push_back({partner.span(), opener ? "closed here" : "opened here"});
+      report.fixes.push_back({fmt::format("write `{}`", sign), {{at.span(), std::string(sign)}}});
+    } else if (is_opener(mend.type)) {
+      const FlowToken& before = tokens[mend.at - 1];
+      Report& report =
+          tell(Code::E0103, before, "a block begins behind this, but its `{` is missing");
+      report.labels.push_back({partner.span(), "nothing else is open that this could close"});
+      report.fixes.push_back({"write `{`", {{behind(before), " {"}}});
+    } else {
+      const bool end = at.getType() == Token::EOF;
+      Report& report =
+          tell(Code::E0102, partner, fmt::format("`{}` is not closed", partner.text()));
+      report.label = "opened here";
+      report.labels.push_back(
+          {at.span(), end ? "the file ends here" : "it should be closed before this"});
+      if (!at.first_on_line && !end) mended_.push_back({at.line(), at.line()});
+      report.fixes.push_back({fmt::format("write `{}`", sign),
+                              {{behind(tokens[mend.at - 1]), closing_text(partner, sign, at)}}});
+    }
+  }
+
+  // `at` should be the sign. The partner is the other one of the pair.
+  static std::string mismatch(const FlowToken& at, const FlowToken& partner,
+                              std::string_view sign) {
+    if (partner.span().begin < at.span().begin) {
+      return fmt::format("`{}` does not close `{}`", at.text(), partner.text());
+    }
+    if (is_opener(at.getType())) {
+      return fmt::format("`{}` is closed by `{}`", at.text(), partner.text());
+    }
+    return fmt::format("`{}` stands where `{}` should", at.text(), sign);
+  }
+
+  Report& tell(Code code, const FlowToken& at, std::string message) {
+    reports_.push_back({code, at.span(), std::move(message), {}, {}, {}, {}});
+    mended_.push_back({at.line(), at.line()});
+    return reports_.back();
+  }
+
+  static Span behind(const FlowToken& token) {
+    return {token.span().file, token.span().end, token.span().end};
+  }
+
+  // A block of several lines is closed in a line of its own, indented as the one that opened it.
+  std::string closing_text(const FlowToken& opener, std::string_view sign,
+                           const FlowToken& place) const {
+    if (opener.getType() != FlowLexer::LBRACE || !place.first_on_line) return std::string(sign);
+    const std::string_view line = file_.line_text(opener.line());
+    const std::size_t indent = line.find_first_not_of(" \t");
+    return fmt::format("\n{}{}", line.substr(0, indent), sign);
   }
 
   void reset() {

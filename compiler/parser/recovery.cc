@@ -58,6 +58,12 @@ size_t item_rule(size_t list_rule) {
   }
 }
 
+bool stands_before_name(size_t rule, size_t word) {
+  const bool titled = word == FlowLexer::K_TEST || word == FlowLexer::K_INVARIANT;
+  return (rule == FlowParser::RuleDeclaration && !titled) || word == FlowLexer::K_LET ||
+         word == FlowLexer::K_VAR || word == FlowLexer::K_STEP || word == FlowLexer::K_EACH;
+}
+
 bool is_closing(size_t type) {
   return type == FlowLexer::RBRACE || type == FlowLexer::RPAREN || type == FlowLexer::RBRACKET;
 }
@@ -96,6 +102,11 @@ void Recovery::recover(antlr4::Parser* parser, std::exception_ptr error) {
     return;
   }
   leaving_ = false;
+  const size_t found = list_.tokens[at].getType();
+  const bool named = found == FlowLexer::NAME || found == FlowLexer::TYPE || is_word(found);
+  if (at == start + 1 && !named && stands_before_name(rule, list_.tokens[start].getType())) {
+    list_.damage.add_nameless();
+  }
   // A word in the middle of its line is part of the mistake: `let step = 1`.
   const bool part = at > start && is_word(list_.tokens[at].getType()) && !begins_afresh(at);
   skip(parser, rule, start, std::max(start + 1, part ? at + 1 : at));

@@ -219,6 +219,9 @@ void report_unexpected_item(size_t item_rule, size_t at, const TokenList& list,
   const Item item{token(at == 0 ? 0 : at - 1), token(at), token(at + 1), token(at + 2),
                   diagnostics};
   if (list.mended.contains(item.found.line())) return;
+  // A mended line that goes on into the next one took its first word.
+  const bool second = !item.found.first_on_line && item.before.first_on_line && at > 1;
+  if (second && list.mended.contains(token(at - 2).line())) return;
   if (report_habit_of_item(item_rule, at, list, diagnostics)) return;
   switch (item_rule) {
     case FlowParser::RuleDeclaration:

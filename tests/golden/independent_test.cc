@@ -283,7 +283,8 @@ const std::vector<Lost> kLost = {
     {"UnreadableFile", {"import file1\nfn f() -> int = file1.g() + file1.h.i\n", "fn g\xff"}},
     {"Given",
      {"event Out { text: string }\ntask t( -> string { timeout 1s  idempotent }\n"
-      "test \"x\" { given t returns \"a\"  expect t never }\n"}},
+      "flow run() timeout 1s { step t() }\n"
+      "test \"x\" { given t returns \"a\"  when start run()  expect step t once }\n"}},
     {"When",
      {"event In {}\nevent Out {}\ntopic ins of In {}\n"
       "flow run(i: In) -> Out on ins timeout 1s { return Out {} }"
