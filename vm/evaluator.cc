@@ -25,108 +25,28 @@ tl::expected<Value, Failure> evaluate_at(Unit& unit, uint32_t base, uint32_t fun
   return tl::unexpected(std::move(act.failure));
 }
 
-// Walks a value along its type and asks every constraint on the way.
-class Constraints {
+// Asks the constraints of fields.
+class Constraints final : public FieldChecks {
  public:
   // Without `fuel` each constraint has kEvaluationFuel of its own.
   explicit Constraints(Unit& unit, uint32_t base = 0, int64_t* fuel = nullptr)
-      : unit_(unit), types_(unit.types()), base_(base), fuel_(fuel) {}
+      : unit_(unit), base_(base), fuel_(fuel) {}
 
-  void walk(TypeId id, const Value& value) {
-    const Type& type = types_[id];
-    switch (type.kind) {
-      case Kind::optional:
-        if (!value.is_none()) walk({type.argument}, value);
-        return;
-      case Kind::list: {
-        size_t i = 0;
-        for (const Value& item : value.elements()) {
-          within(std::to_string(i++), [&] { walk({type.argument}, item); });
-        }
-        return;
-      }
-      case Kind::map:
-        for (size_t i = 0; i < value.pairs().size(); i += 2) {
-          within(value.pairs()[i].as_text(), [&] { walk({type.argument}, value.pairs()[i + 1]); });
-        }
-        return;
-      case Kind::record:
-        return fields(types_.records[type.argument].fields, value);
-      case Kind::enumeration:
-        return fields(types_.enums[type.argument].cases[value.enum_case()].fields, value);
-      default:
-        return;
-    }
-  }
-
-  std::vector<JsonProblem> take() { return std::move(problems_); }
-
- private:
-  // The path grows for what happens inside.
-  template <class Inside>
-  void within(std::string_view part, Inside inside) {
-    if (problems_.size() >= kJsonProblemsMax) return;
-    size_t length = path_.size();
-    path_ += '/';
-    for (char c : part) {
-      if (c == '~') {
-        path_ += "~0";
-      } else if (c == '/') {
-        path_ += "~1";
-      } else {
-        path_ += c;
-      }
-    }
-    inside();
-    path_.resize(length);
-  }
-
-  void fields(const std::vector<FieldType>& list, const Value& value) {
-    std::span<const Value> items = value.elements();
-    for (size_t i = 0; i < list.size() && i < items.size(); ++i) {
-      if (!list[i].where_function && !may_hold(list[i].type)) continue;
-      within(list[i].name, [&] {
-        walk(list[i].type, items[i]);
-        if (list[i].where_function) ask(list[i], items[i]);
-      });
-    }
-  }
-
-  // Scalars have nothing to walk into.
-  bool may_hold(TypeId id) const {
-    switch (types_[id].kind) {
-      case Kind::list:
-      case Kind::map:
-      case Kind::record:
-      case Kind::enumeration:
-      case Kind::optional:
-        return true;
-      default:
-        return false;
-    }
-  }
-
-  void ask(const FieldType& field, const Value& value) {
-    // A constraint on an optional field speaks of the value that is there.
-    if (value.is_none()) return;
+  std::optional<std::string> problem(const FieldType& field, const Value& value) override {
     int64_t own = kEvaluationFuel;
     auto answer = evaluate_at(unit_, base_, *field.where_function, {&value, 1}, true,
                               fuel_ != nullptr ? fuel_ : &own);
-    if (!answer) {
-      problems_.push_back({path_, "the constraint failed: " + answer.error().message});
-    } else if (!answer->is(Kind::boolean) || !answer->as_bool()) {
-      std::string message = "does not satisfy `where";
-      if (!field.where_text.empty()) message += " " + field.where_text;
-      problems_.push_back({path_, message + "`"});
-    }
+    if (!answer) return "the constraint failed: " + answer.error().message;
+    if (answer->is(Kind::boolean) && answer->as_bool()) return std::nullopt;
+    std::string message = "does not satisfy `where";
+    if (!field.where_text.empty()) message += " " + field.where_text;
+    return message + "`";
   }
 
+ private:
   Unit& unit_;
-  const TypeTable& types_;
   uint32_t base_;
   int64_t* fuel_;
-  std::string path_;
-  std::vector<JsonProblem> problems_;
 };
 
 }  // namespace
@@ -138,32 +58,22 @@ tl::expected<Value, Failure> evaluate(Unit& unit, uint32_t function,
 
 std::string invalid_message(const TypeTable& types, TypeId type,
                             const std::vector<JsonProblem>& problems) {
-  std::string text = "this is no " + types.name_of(type) + ": ";
-  for (const JsonProblem& problem : problems) {
-    if (&problem != problems.data()) text += "; ";
-    text += problem.path.empty() ? "" : problem.path + ": ";
-    text += problem.message;
-  }
-  return text;
+  return "this is no " + types.name_of(type) + ": " + list_problems(problems);
 }
 
 namespace {
 
-// What was read of JSON becomes the value, if it keeps its constraints.
-bool accept_decoded(Unit& unit, Activation& act, TypeId type,
-                    tl::expected<Value, std::vector<JsonProblem>> value, Value* out) {
-  std::vector<JsonProblem> problems;
-  if (value) {
-    Constraints constraints(unit, unit.side_base(), &act.fuel);
-    constraints.walk(type, *value);
-    problems = constraints.take();
-    if (act.fuel < 0) return act.fault("out of fuel: the constraints compute too long");
-  } else {
-    problems = std::move(value.error());
-  }
-  if (!problems.empty()) return act.fail("Invalid", invalid_message(unit.types(), type, problems));
-  *out = std::move(*value);
-  return act.accept(*out);
+using Decoded = tl::expected<Value, std::vector<JsonProblem>>;
+
+// JSON of a run, checked while other code is at work, which pays for the constraints.
+Decoded decode_within(Unit& unit, Activation& act, TypeId type, std::string_view text) {
+  Constraints constraints(unit, unit.side_base(), &act.fuel);
+  return decode_json(unit.types(), type, text,
+                     {.ignore_unknown_fields = true, .checks = &constraints});
+}
+
+bool in_time(Activation& act) {
+  return act.fuel >= 0 || act.fault("out of fuel: the constraints compute too long");
 }
 
 }  // namespace
@@ -174,18 +84,22 @@ bool check_json(Unit& unit, Activation& act, TypeId type, const Value& json, Val
   }
   if (act.in_constraint) return act.fault("a constraint cannot check json");
   act.charge(json.logical_bytes());
-  return accept_decoded(
-      unit, act, type,
-      decode_json(unit.types(), type, json.as_text(), {.ignore_unknown_fields = true}), out);
+  Decoded value = decode_within(unit, act, type, json.as_text());
+  if (!in_time(act)) return false;
+  if (!value) return act.fail("Invalid", invalid_message(unit.types(), type, value.error()));
+  *out = std::move(*value);
+  return act.accept(*out);
 }
 
 bool decode_json_text(Unit& unit, Activation& act, TypeId type, const Value& text, Value* out) {
   if (text.is(Kind::string) && !act.in_constraint) {
     // What it costs to read it, and to read what was read once more.
-    auto value = decode_json(unit.types(), type, text.as_text(), {.ignore_unknown_fields = true});
+    act.charge(2 * uint64_t{text.logical_bytes()});
+    Decoded value = decode_within(unit, act, type, text.as_text());
+    if (!in_time(act)) return false;
     if (value) {
-      act.charge(2 * uint64_t{text.logical_bytes()});
-      return accept_decoded(unit, act, type, std::move(value), out);
+      *out = std::move(*value);
+      return act.accept(*out);
     }
   }
   Value json;
@@ -195,18 +109,31 @@ bool decode_json_text(Unit& unit, Activation& act, TypeId type, const Value& tex
 
 std::vector<JsonProblem> check_constraints(Unit& unit, TypeId type, const Value& value) {
   Constraints constraints(unit);
-  constraints.walk(type, value);
-  return constraints.take();
+  std::vector<JsonProblem> problems;
+  check_fields(unit.types(), type, value, constraints, "", problems);
+  return problems;
 }
 
 tl::expected<Value, std::vector<JsonProblem>> decode_checked(Unit& unit, TypeId type,
                                                              std::string_view text,
                                                              JsonDecodeOptions options) {
-  auto value = decode_json(unit.types(), type, text, options);
-  if (!value) return value;
-  std::vector<JsonProblem> problems = check_constraints(unit, type, *value);
-  if (!problems.empty()) return tl::unexpected(std::move(problems));
-  return value;
+  Constraints constraints(unit);
+  options.checks = &constraints;
+  return decode_json(unit.types(), type, text, options);
+}
+
+tl::expected<Value, std::vector<JsonProblem>> decode_checked(Unit& unit, TypeId type,
+                                                             JsonReader& reader,
+                                                             JsonDecodeOptions options) {
+  Constraints constraints(unit);
+  options.checks = &constraints;
+  return decode_json(unit.types(), type, reader, options);
+}
+
+tl::expected<std::vector<Value>, std::vector<JsonProblem>> decode_parameters(
+    Unit& unit, const std::vector<JsonParameter>& parameters, std::string_view text) {
+  Constraints constraints(unit);
+  return decode_json_parameters(unit.types(), parameters, text, {.checks = &constraints});
 }
 
 tl::expected<Value, std::vector<JsonProblem>> decode_event(Unit& unit, uint32_t event, TypeId type,

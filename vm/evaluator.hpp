@@ -31,10 +31,18 @@ std::vector<JsonProblem> check_constraints(Unit& unit, TypeId type, const Value&
 std::string invalid_message(const TypeTable& types, TypeId type,
                             const std::vector<JsonProblem>& problems);
 
-// decode_json and check_constraints in one: what the edge does with a document.
+// decode_json with the constraints of the unit's program, each with kEvaluationFuel: what the edge
+// does with a document. One pass tells all that is wrong with it: shapes, and the constraints of
+// every field whose own shape is right. `options.checks` is set here.
 tl::expected<Value, std::vector<JsonProblem>> decode_checked(Unit& unit, TypeId type,
                                                              std::string_view text,
                                                              JsonDecodeOptions options = {});
+tl::expected<Value, std::vector<JsonProblem>> decode_checked(Unit& unit, TypeId type,
+                                                             JsonReader& reader,
+                                                             JsonDecodeOptions options = {});
+// The same of a flow's parameters by name.
+tl::expected<std::vector<Value>, std::vector<JsonProblem>> decode_parameters(
+    Unit& unit, const std::vector<JsonParameter>& parameters, std::string_view text);
 
 // An event as a client sent it in `version` (0: the newest), as a value of the newest: decoded and
 // checked by its own version's type, upgraded as often as it takes, and checked again. REQUIRES:

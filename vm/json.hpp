@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
@@ -34,14 +35,36 @@ struct JsonProblem {
   friend bool operator==(const JsonProblem&, const JsonProblem&) = default;
 };
 
+// The problems as one line, for people and models: "/total: is missing; /lines/0: expected …".
+std::string list_problems(const std::vector<JsonProblem>& problems);
+
+// Whoever asks the `where` constraints of what is read; the evaluator does (vm/evaluator.hpp).
+class FieldChecks {
+ public:
+  // Why the value may not stand in the field, which has a constraint; nothing: it may.
+  virtual std::optional<std::string> problem(const FieldType& field, const Value& value) = 0;
+
+ protected:
+  ~FieldChecks() = default;
+};
+
+// Asks every constraint in `type`, all the way down: those of what a field holds before its own.
+// Adds problems, of which there are at most kJsonProblemsMax then; their paths begin with `path`.
+// REQUIRES: conforms(types, type, value).
+void check_fields(const TypeTable& types, TypeId type, const Value& value, FieldChecks& checks,
+                  std::string path, std::vector<JsonProblem>& problems);
+
 struct JsonDecodeOptions {
   // Unknown fields of records are refused (events), or skipped.
   bool ignore_unknown_fields = false;
+  // Asked of each field whose value has its shape, as it is read, whatever is wrong elsewhere.
+  // Null: constraints are not looked at.
+  FieldChecks* checks = nullptr;
 };
 
-// `text` as a value of `type`: defaults filled in, at most kJsonProblemsMax problems, never an
-// empty list of them. Does not check `where` constraints; check_constraints (vm/evaluator.hpp)
-// does.
+// `text` as a value of `type`: defaults filled in. Otherwise what is wrong with it in the order of
+// the text, and what is missing behind what is there: at most kJsonProblemsMax problems, never an
+// empty list of them.
 tl::expected<Value, std::vector<JsonProblem>> decode_json(const TypeTable& types, TypeId type,
                                                           std::string_view text,
                                                           JsonDecodeOptions options = {});
@@ -67,7 +90,8 @@ struct JsonParameter {
   TypeId type;
 };
 tl::expected<std::vector<Value>, std::vector<JsonProblem>> decode_json_parameters(
-    const TypeTable& types, const std::vector<JsonParameter>& parameters, std::string_view text);
+    const TypeTable& types, const std::vector<JsonParameter>& parameters, std::string_view text,
+    JsonDecodeOptions options = {});
 
 // Appends `value` as JSON. Values describe themselves, so the type is only needed to name record
 // fields and cases. REQUIRES: conforms(types, type, value). A value that does not conform is

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "vm/json.hpp"
 #include "vm/text.hpp"
 
@@ -63,6 +65,18 @@ size_t find_field(const std::vector<FieldType>& fields, std::string_view name, s
     if (fields[i].name == name) return i;
   }
   return kAbsent;
+}
+
+// Whether a text that is no timestamp has more digits behind its point than one may have.
+bool is_too_fine(std::string_view text) {
+  constexpr size_t kDigits = 6;
+  const size_t point = text.find('.');
+  if (point == std::string_view::npos) return false;
+  const std::string_view behind = text.substr(point + 1);
+  const size_t digits = std::min(behind.find_first_not_of("0123456789"), behind.size());
+  std::string shorter(text.substr(0, point));
+  shorter += behind.substr(digits);
+  return digits > kDigits && parse_timestamp(shorter).has_value();
 }
 
 // Which fields were seen; most records have at most 64.
@@ -168,6 +182,8 @@ class Decoder {
     return reader_.finish() || broken(&root);
   }
 
+  // Whether all was read and nothing is wrong with it.
+  bool is_sound(bool read) const { return read && problems_.empty(); }
   std::vector<JsonProblem> take_problems() { return std::move(problems_); }
 
  private:
@@ -186,6 +202,13 @@ class Decoder {
     message += " at byte " + std::to_string(reader_.error_offset());
     if (problems_.size() == kJsonProblemsMax) problems_.pop_back();
     return problem(place, std::move(message), reader_.malformed());
+  }
+
+  // The value has its shape, whatever its constraint says: those around it are asked, too.
+  void ask(const FieldType& field, const Value& value, const Place* place) {
+    if (options_.checks == nullptr || !field.where_function || value.is_none()) return;
+    if (problems_.size() >= kJsonProblemsMax) return;
+    if (auto why = options_.checks->problem(field, value)) problem(place, std::move(*why));
   }
 
   bool mismatch(const char* wanted, const Place* place) {
@@ -260,6 +283,9 @@ class Decoder {
       *out = Value::duration(*ms);
     } else if (kind == Kind::timestamp) {
       auto us = parse_timestamp(text);
+      if (!us && is_too_fine(text)) {
+        return problem(place, "expected a timestamp with at most six digits behind the point");
+      }
       if (!us) return problem(place, "expected a timestamp such as \"2026-11-23T06:25:58.123Z\"");
       *out = Value::timestamp(*us);
     } else if (kind == Kind::decimal) {
@@ -363,6 +389,7 @@ class Decoder {
         Place here{place, fields[i].name};
         Value item;
         if (value(fields[i].type, &item, &here)) {
+          ask(fields[i], item, &here);
           stack_[base + i] = std::move(item);
         } else {
           good = false;
@@ -379,10 +406,14 @@ class Decoder {
     bool good = true;
     for (size_t i = 0; i < fields.size(); ++i) {
       if (seen.test(i)) continue;
+      Place here{place, fields[i].name};
       if (fields[i].default_value) {
-        stack_[base + i] = decode_value(*fields[i].default_value).value_or(Value());
+        Value& filled = stack_[base + i];
+        filled = decode_value(*fields[i].default_value).value_or(Value());
+        if (options_.checks == nullptr) continue;
+        check_fields(types_, fields[i].type, filled, *options_.checks, path_of(&here), problems_);
+        ask(fields[i], filled, &here);
       } else if (!is_optional(types_, fields[i].type)) {
-        Place here{place, fields[i].name};
         good = problem(&here, "is missing");
       }
     }
@@ -481,7 +512,8 @@ tl::expected<Value, std::vector<JsonProblem>> decode_json(const TypeTable& types
   Decoder decoder(types, reader, options);
   Place root;
   Value value;
-  if (!decoder.value(type, &value, &root)) return tl::unexpected(decoder.take_problems());
+  const bool read = decoder.value(type, &value, &root);
+  if (!decoder.is_sound(read)) return tl::unexpected(decoder.take_problems());
   return value;
 }
 
@@ -492,18 +524,19 @@ tl::expected<Value, std::vector<JsonProblem>> decode_json(const TypeTable& types
   Decoder decoder(types, reader, options);
   Place root;
   Value value;
-  bool good = decoder.value(type, &value, &root);
-  if (!decoder.finish() || !good) return tl::unexpected(decoder.take_problems());
+  const bool read = decoder.value(type, &value, &root);
+  if (!decoder.finish() || !decoder.is_sound(read)) return tl::unexpected(decoder.take_problems());
   return value;
 }
 
 tl::expected<std::vector<Value>, std::vector<JsonProblem>> decode_json_parameters(
-    const TypeTable& types, const std::vector<JsonParameter>& parameters, std::string_view text) {
+    const TypeTable& types, const std::vector<JsonParameter>& parameters, std::string_view text,
+    JsonDecodeOptions options) {
   JsonReader reader(text);
-  Decoder decoder(types, reader, {});
+  Decoder decoder(types, reader, options);
   std::vector<Value> values;
-  bool good = decoder.parameters(parameters, &values);
-  if (!decoder.finish() || !good) return tl::unexpected(decoder.take_problems());
+  const bool read = decoder.parameters(parameters, &values);
+  if (!decoder.finish() || !decoder.is_sound(read)) return tl::unexpected(decoder.take_problems());
   return values;
 }
 

@@ -36,12 +36,10 @@ bool RunState::keeps_constraints(Activation& act, uint32_t event, const Value& v
   const auto found = std::find(types.begin(), types.end(), wanted);
   if (found == types.end()) return true;
   const TypeId type{static_cast<uint32_t>(found - types.begin())};
-  std::string text;
-  for (const JsonProblem& problem : check_constraints(*unit, type, value)) {
-    text += (text.empty() ? "" : "; ") + problem.path + ": " + problem.message;
-  }
-  return text.empty() ||
-         act.fail(failure_kind::kInvalid, "`" + program().events[event].name + "` at " + text);
+  const std::vector<JsonProblem> problems = check_constraints(*unit, type, value);
+  return problems.empty() ||
+         act.fail(failure_kind::kInvalid,
+                  "`" + program().events[event].name + "` at " + list_problems(problems));
 }
 
 RunState::After RunState::publish(Fiber& fiber, Activation& act, const Instruction& i,
@@ -135,8 +133,7 @@ bool RunState::child_gone(StepId step, Commands& commands) {
     const bool undoing = std::any_of(fibers.begin(), fibers.end(), [&](const auto& other) {
       return other->parent == scope && is_compensation(*other);
     });
-    const bool over =
-        waiting->status == FiberStatus::at_undo && !undoing && !start_pending(scope);
+    const bool over = waiting->status == FiberStatus::at_undo && !undoing && !start_pending(scope);
     if (over) {
       ++waiting->pc;
       waiting->status = FiberStatus::runnable;

@@ -101,7 +101,7 @@ int load_script(const SimOptions& options, sim::RehearsalRequest& request) {
     }
     text = file->text;
   }
-  auto script = sim::read_script(request.program->program(), text);
+  auto script = sim::read_script(request.program, text);
   if (!script) return fail(kUsage, fmt::format("`{}`: {}", options.script, script.error()));
   request.script = std::move(*script);
   if (!options.client.empty()) request.script.client = options.client;

@@ -78,7 +78,8 @@ struct Script {
 // ever. `waits` is how long no worker is free for the attempt, `speaks` when the first piece of its
 // stream comes. `times` is a number or "always"; without it an entry counts once, the last one for
 // ever. Values are of the task's result type. The error is a sentence that names the place.
-tl::expected<Script, std::string> read_script(const vm::Program& program, std::string_view json);
+tl::expected<Script, std::string> read_script(std::shared_ptr<const vm::VerifiedProgram> program,
+                                              std::string_view json);
 
 // Something that comes in from outside.
 struct Input {

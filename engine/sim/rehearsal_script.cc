@@ -3,6 +3,7 @@
 
 #include "engine/core/limits.hpp"
 #include "engine/sim/rehearsal.hpp"
+#include "vm/evaluator.hpp"
 #include "vm/json.hpp"
 #include "vm/json_reader.hpp"
 
@@ -15,8 +16,8 @@ using vm::JsonReader;
 // Reads a script; the first error ends it.
 class ScriptReader {
  public:
-  ScriptReader(const vm::Program& program, std::string_view json)
-      : program_(program), json_(json), reader_(json) {}
+  ScriptReader(std::shared_ptr<const vm::VerifiedProgram> program, std::string_view json)
+      : unit_(std::move(program)), program_(unit_.program()), json_(json), reader_(json) {}
 
   tl::expected<Script, std::string> read() {
     read_script_object();
@@ -90,11 +91,9 @@ class ScriptReader {
       return {};
     }
     const vm::TypeId type{static_cast<std::uint32_t>(found - types.begin())};
-    auto value = vm::decode_json(program_.types, type, reader_);
+    auto value = vm::decode_checked(unit_, type, reader_);
     if (value) return vm::encode_value(*value);
-    const vm::JsonProblem& problem = value.error().front();
-    fail("the data of `" + info.name + "`" + (problem.path.empty() ? "" : " at " + problem.path) +
-         ": " + problem.message);
+    fail("the data of `" + info.name + "`: " + vm::list_problems(value.error()));
     return {};
   }
 
@@ -207,9 +206,7 @@ class ScriptReader {
       attempt.result = vm::encode_value(*value);
       return;
     }
-    const vm::JsonProblem& problem = value.error().front();
-    fail("the result of `" + info.name + "`" + (problem.path.empty() ? "" : " at " + problem.path) +
-         ": " + problem.message);
+    fail("the result of `" + info.name + "`: " + vm::list_problems(value.error()));
   }
 
   std::uint64_t read_times() {
@@ -251,6 +248,7 @@ class ScriptReader {
     fail("line " + std::to_string(line) + ": " + what);
   }
 
+  vm::Unit unit_;  // asks the constraints of signals; those of results are asked of each attempt
   const vm::Program& program_;
   std::string_view json_;
   JsonReader reader_;
@@ -260,8 +258,9 @@ class ScriptReader {
 
 }  // namespace
 
-tl::expected<Script, std::string> read_script(const vm::Program& program, std::string_view json) {
-  return ScriptReader(program, json).read();
+tl::expected<Script, std::string> read_script(std::shared_ptr<const vm::VerifiedProgram> program,
+                                              std::string_view json) {
+  return ScriptReader(std::move(program), json).read();
 }
 
 }  // namespace sluice::sim

@@ -16,7 +16,8 @@ using vm::JsonProblem;
 
 InputError invalid(std::vector<JsonProblem> problems) {
   InputError error;
-  const bool malformed = !problems.empty() && problems.front().malformed;
+  const bool malformed = std::any_of(problems.begin(), problems.end(),
+                                     [](const JsonProblem& problem) { return problem.malformed; });
   error.code = ErrorCode::invalid;
   error.malformed = malformed;
   if (!problems.empty()) {
@@ -30,16 +31,6 @@ InputError invalid(std::vector<JsonProblem> problems) {
 
 InputError invalid(std::string message) {
   return invalid({JsonProblem{"", std::move(message), false}});
-}
-
-std::string list_problems(const std::vector<JsonProblem>& problems) {
-  std::string text = "the result is not of the task's type: ";
-  for (std::size_t i = 0; i < problems.size(); ++i) {
-    if (i > 0) text += "; ";
-    if (!problems[i].path.empty()) text += problems[i].path + ": ";
-    text += problems[i].message;
-  }
-  return text;
 }
 
 }  // namespace
@@ -100,17 +91,8 @@ tl::expected<node::StartRequest, InputError> make_start(Shard& shard, const Star
   for (const vm::Parameter& parameter : program.flows[found->second].parameters) {
     parameters.push_back({parameter.name, parameter.type});
   }
-  auto values = vm::decode_json_parameters(program.types, parameters, input.parameters);
-  if (!values) return tl::unexpected(invalid(values.error()));
-  std::vector<JsonProblem> problems;
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    for (JsonProblem& problem :
-         vm::check_constraints(view->unit, parameters[i].type, (*values)[i])) {
-      problem.path = fmt::format("/{}{}", parameters[i].name, problem.path);
-      problems.push_back(std::move(problem));
-    }
-  }
-  if (!problems.empty()) return tl::unexpected(invalid(std::move(problems)));
+  auto values = vm::decode_parameters(view->unit, parameters, input.parameters);
+  if (!values) return tl::unexpected(invalid(std::move(values.error())));
   node::StartRequest request;
   request.tenant = input.tenant;
   request.client = input.client;
@@ -170,7 +152,10 @@ tl::expected<std::string, ResultError> encode_result(Shard& shard, const node::L
   }
   const auto value = vm::decode_checked(view->unit, type, absent ? "null" : result_json,
                                         {.ignore_unknown_fields = true});
-  if (!value) return tl::unexpected(ResultError{list_problems(value.error())});
+  if (!value) {
+    return tl::unexpected(
+        ResultError{"the result is not of the task's type: " + vm::list_problems(value.error())});
+  }
   return vm::encode_value(*value);
 }
 

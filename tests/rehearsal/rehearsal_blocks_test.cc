@@ -32,7 +32,7 @@ RehearsalRequest request_of(const std::string& body, const char* script) {
   EXPECT_TRUE(compiled.artifact.has_value());
   if (!compiled.artifact) return request;
   request.program = vm::load_artifact(*compiled.artifact).value();
-  auto read = read_script(request.program->program(), script);
+  auto read = read_script(request.program, script);
   EXPECT_TRUE(read.has_value()) << read.error();
   if (read) request.script = std::move(*read);
   Input input;

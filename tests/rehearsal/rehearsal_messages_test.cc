@@ -71,7 +71,7 @@ Played play(const std::string& body, const char* script = "{}") {
   }
   RehearsalRequest request;
   request.program = vm::load_artifact(*compiled.artifact).value();
-  auto read = read_script(request.program->program(), script);
+  auto read = read_script(request.program, script);
   EXPECT_TRUE(read.has_value());
   if (!read) return played;
   request.script = std::move(*read);

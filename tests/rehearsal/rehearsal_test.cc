@@ -13,7 +13,7 @@ using core::test::Pipeline;
 RehearsalRequest request_of(const Pipeline& pipeline, const char* script = "{}") {
   RehearsalRequest request;
   request.program = vm::verify(core::test::make_program(pipeline)).value();
-  auto read = read_script(request.program->program(), script);
+  auto read = read_script(request.program, script);
   EXPECT_TRUE(read.has_value()) << read.error();
   if (read) request.script = std::move(*read);
   Input input;
@@ -218,7 +218,7 @@ TEST(Rehearsal, JsonIsWellFormedAndTheSameEachTime) {
 }
 
 TEST(Script, MistakesAreNamed) {
-  const vm::Program program = core::test::make_program(two_steps());
+  const auto program = vm::verify(core::test::make_program(two_steps())).value();
   const struct {
     const char* json;
     const char* error;

@@ -41,9 +41,10 @@ RehearsalRequest request_of(const std::string& flow, const std::vector<Sent>& se
   if (!compiled.artifact) return request;
   request.program = vm::load_artifact(*compiled.artifact).value();
   const vm::Program& program = request.program->program();
-  request.script = read_script(program, R"({"tasks": {"look": {"returns": "x", "takes": "2s"},
+  request.script =
+      read_script(request.program, R"({"tasks": {"look": {"returns": "x", "takes": "2s"},
       "hold": {"returns": "h"}, "release": {"returns": null, "takes": "500ms"}}})")
-                       .value();
+          .value();
   for (const Sent& each : sent) {
     Input input;
     input.after_ms = each.after_ms;

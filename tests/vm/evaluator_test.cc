@@ -77,14 +77,69 @@ TEST_F(Constrained, that_fail_themselves_are_problems) {
       "/odd: the constraint failed: out of fuel: the run computes too long without waiting\n");
 }
 
-TEST_F(Constrained, are_not_asked_of_what_has_the_wrong_shape) {
+// One pass tells shapes and constraints, in the order of the document; what holds a part of the
+// wrong shape is not asked, what stands beside it is.
+TEST_F(Constrained, are_asked_of_what_has_its_shape_whatever_is_wrong_beside_it) {
   EXPECT_EQ(check(R"({"text":7,"tags":[]})"), "/text: expected a string, found a number\n");
+  EXPECT_EQ(check(R"({"text":7,"tags":[{"n":9}]})"),
+            "/text: expected a string, found a number\n"
+            "/tags/0/n: does not satisfy `where n < 10 / n`\n");
+  EXPECT_EQ(check(R"({"by":{"b":{"n":8},"a":{"n":"1"}},"tags":[{"n":9},{},{"n":1,"m":2}],)"
+                  R"("text":"abcd","more":0})"),
+            "/by/b/n: does not satisfy `where n < 10 / n`\n"
+            "/by/a/n: expected an int, found a string\n"
+            "/tags/0/n: does not satisfy `where n < 10 / n`\n"
+            "/tags/1/n: is missing\n"
+            "/tags/2/m: unknown field\n"
+            "/text: does not satisfy `where len(text) in 1..3`\n"
+            "/more: unknown field\n");
+  EXPECT_EQ(check(R"({"text":"abcd","tags":[},"by":1})"),
+            "/text: does not satisfy `where len(text) in 1..3`\n"
+            "/tags/0: expected a value at byte 23\n");
+}
+
+// Box { tags: [Tag] where …, size: int = 9 where n < 10 / n }: the field around what does not fit.
+TEST_F(Constrained, of_a_field_are_asked_if_all_it_holds_has_its_shape) {
+  TypeTable& types = p.program.types;
+  uint32_t never = p.function("never", FunctionKind::pure, 1, [](FunctionBuilder& f) {
+    f.emit_flag(Op::load_bool, f.parameter(0), false);
+    f.emit(Op::ret, f.parameter(0));
+  });
+  uint32_t box = p.record("Box", {{"tags", types.records[2].fields[1].type}, {"size", kTypeInt}});
+  types.records[box].fields[1].default_value = encode_value(Value::integer(9));
+  types.records[box].fields[0].where_function = never;
+  types.records[box].fields[1].where_function = 1;
+  types.records[box].fields[1].where_text = "n < 10 / n";
+  ask = types.record_type(box);
+  unit = std::make_unique<Unit>(p.verified());
+  const std::string size = "/size: does not satisfy `where n < 10 / n`\n";
+  EXPECT_EQ(check(R"({"tags":[]})"), "/tags: does not satisfy `where`\n" + size)
+      << "a default is asked, too";
+  EXPECT_EQ(check(R"({"tags":[{"n":"x"}],"size":1})"),
+            "/tags/0/n: expected an int, found a string\n");
+  EXPECT_EQ(check(R"({"tags":[{"n":9}],"size":1})"),
+            "/tags/0/n: does not satisfy `where n < 10 / n`\n/tags: does not satisfy `where`\n");
+}
+
+TEST_F(Constrained, parameters_are_told_in_the_same_pass) {
+  const std::vector<JsonParameter> wanted{{"ask", ask}, {"n", kTypeInt}};
+  const auto told = [&](std::string_view json) {
+    auto values = decode_parameters(*unit, wanted, json);
+    return values ? "ok" : list_problems(values.error());
+  };
+  EXPECT_EQ(told(R"({"ask":{"text":"a","tags":[]},"n":1})"), "ok");
+  EXPECT_EQ(told(R"({"ask":{"text":"","tags":[{"n":9}]},"n":"1"})"),
+            "/ask/tags/0/n: does not satisfy `where n < 10 / n`; "
+            "/n: expected an int, found a string");
 }
 
 TEST_F(Constrained, problems_are_bounded) {
   std::string json = R"({"text":"a","tags":[)";
   for (int i = 0; i < 100; ++i) json += std::string(i > 0 ? "," : "") + "{\"n\":9}";
   auto value = decode_checked(*unit, ask, json + "]}");
+  ASSERT_FALSE(value);
+  EXPECT_EQ(value.error().size(), kJsonProblemsMax);
+  value = decode_checked(*unit, ask, json + R"(,{"n":""}],"by":0})");
   ASSERT_FALSE(value);
   EXPECT_EQ(value.error().size(), kJsonProblemsMax);
 }

@@ -276,6 +276,92 @@ TEST_F(Typed, problems_carry_the_path) {
   for (const Row& row : rows) EXPECT_EQ(round(row.text), row.problems) << row.text;
 }
 
+// The table of docs/language.md, "JSON": what JSON can say and a type cannot hold is refused, never
+// rounded. `json` answers what the type json makes of the same text.
+TEST(Exactness, is_as_the_language_page_says) {
+  TypeTable types;
+  const TypeId decimal = types.scalar(Kind::decimal), json = types.scalar(Kind::json);
+  const TypeId map = types.map_of(kTypeInt);
+  const auto read = [&](TypeId type, std::string_view text) {
+    const auto value = decode_json(types, type, text);
+    if (value) return to_json(types, type, *value);
+    const std::string why = "refused: " + list_problems(value.error());
+    return why.substr(0, why.find(" at byte "));
+  };
+  const std::string fraction = "refused: expected an int, found a number with fraction or exponent";
+  const std::string range = "refused: number out of range";
+  const std::string instant = "refused: expected a timestamp such as \"2026-11-23T06:25:58.123Z\"";
+  const std::string finer =
+      "refused: expected a timestamp with at most six digits behind the point";
+  const std::string digits = "refused: expected a decimal such as \"12.50\", of at most 33 digits";
+  const std::string deep = std::string(65, '[') + std::string(65, ']');
+  const std::string nines(33, '9');
+  struct Row {
+    TypeId type;
+    std::string text, typed, json;
+  };
+  const Row rows[] = {
+      {kTypeInt, "1.0", fraction, "1.0"},
+      {kTypeInt, "1e3", fraction, "1e3"},
+      {kTypeInt, "-0", "0", "-0"},
+      {kTypeInt, "9223372036854775807", "9223372036854775807", "9223372036854775807"},
+      {kTypeInt, "-9223372036854775808", "-9223372036854775808", "-9223372036854775808"},
+      {kTypeInt, "9223372036854775808", range, "9223372036854775808"},
+      {kTypeFloat, "1e400", range, range},
+      {kTypeFloat, "-1e400", range, range},
+      {kTypeFloat, "1e-400", "0", "1e-400"},
+      {kTypeFloat, "-0.0", "0", "-0.0"},
+      {kTypeFloat, "-0", "0", "-0"},
+      {kTypeFloat, "-1e-400", "0", "-1e-400"},
+      {kTypeFloat, "0.1", "0.1", "0.1"},
+      {kTypeFloat, "1e2", "100", "1e2"},
+      {decimal, "\"1.50\"", "\"1.5\"", "\"1.50\""},
+      {decimal, "\"-0.00\"", "\"0\"", "\"-0.00\""},
+      {decimal, "\"" + nines + "\"", "\"" + nines + "\"", "\"" + nines + "\""},
+      {decimal, "\"" + nines + ".000\"", "\"" + nines + "\"", "\"" + nines + ".000\""},
+      {decimal, "\"" + nines + ".1\"", digits, "\"" + nines + ".1\""},
+      {decimal, "\"" + nines + "0\"", digits, "\"" + nines + "0\""},
+      {decimal, "\"1e3\"", digits, "\"1e3\""},
+      {decimal, "1.5", "refused: expected a decimal in quotes, such as \"12.50\", found a number",
+       "1.5"},
+      {kTypeTimestamp, "\"2026-11-23T06:25:58.123456Z\"", "\"2026-11-23T06:25:58.123456Z\"", "="},
+      {kTypeTimestamp, "\"2026-11-23T06:25:58.1234567Z\"", finer, "="},
+      {kTypeTimestamp, "\"2026-11-23T06:25:58.000000000Z\"", finer, "="},
+      {kTypeTimestamp, "\"2026-11-23T08:25:58.1+02:00\"", "\"2026-11-23T06:25:58.100Z\"", "="},
+      {kTypeTimestamp, "\"2026-11-22T23:55:58-06:30\"", "\"2026-11-23T06:25:58Z\"", "="},
+      {kTypeTimestamp, "\"2026-11-23T06:25:60Z\"", instant, "="},
+      {kTypeString, R"("a\u0000b")", "refused: U+0000 in a string", "refused: U+0000 in a string"},
+      {map, R"({"\u0000": 1})", "refused: U+0000 in a string", "refused: U+0000 in a string"},
+      {kTypeString, R"("\ud83d\ude00")", "\"\xf0\x9f\x98\x80\"", "\"\xf0\x9f\x98\x80\""},
+      {kTypeString, R"("\ud83d")", "refused: lone surrogate", "refused: lone surrogate"},
+      {kTypeString, R"("\ude00")", "refused: lone surrogate", "refused: lone surrogate"},
+      {kTypeString, "\"\xed\xa0\xbd\"", "refused: not UTF-8", "refused: not UTF-8"},
+      {map, R"({"a":1,"\u0061":2})", "refused: duplicate key", "refused: duplicate key"},
+      {map, R"({"b":1,"a":2})", R"({"a":2,"b":1})", R"({"a":2,"b":1})"},
+      {json, deep, "refused: nested too deeply", "refused: nested too deeply"},
+  };
+  for (const Row& row : rows) {
+    EXPECT_EQ(read(row.type, row.text), row.typed) << row.text;
+    EXPECT_EQ(read(json, row.text), row.json == "=" ? row.text : row.json) << row.text;
+  }
+}
+
+// No float is -0.0: floats that are equal have one text and one encoding.
+TEST(Exactness, zero_has_no_sign) {
+  const Value zero = Value::floating(0.0);
+  Value negated = Value::floating(-0.0), changed = Value::floating(1.0);
+  changed.set_floating(-1.0 * 0.0);
+  for (const Value& each : {negated, changed, *decode_json(TypeTable(), kTypeFloat, "-0.0")}) {
+    EXPECT_EQ(each, zero);
+    EXPECT_EQ(encode_value(each), encode_value(zero));
+    EXPECT_EQ(to_json(TypeTable(), kTypeFloat, each), "0");
+  }
+  std::string minus = encode_value(Value::floating(1.5));
+  minus.replace(minus.size() - 8, 8, std::string(7, '\0') + "\x80");  // the bits of -0.0
+  EXPECT_FALSE(decode_value(minus).has_value());
+  EXPECT_NE(Value::json("-0"), Value::json("0"));
+}
+
 TEST_F(Typed, unknown_fields_may_be_ignored) {
   JsonDecodeOptions ignoring{.ignore_unknown_fields = true};
   EXPECT_EQ(round(R"({"more":[{}],"text":"t","n":1})", ignoring),

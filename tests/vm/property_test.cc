@@ -52,6 +52,27 @@ TEST(Property, documents_come_back_from_their_json) {
   }));
 }
 
+// The canonical text says what the document said: it is its own canonical text, and reads as the
+// same value of the type that the document has.
+TEST(Property, canonical_json_says_the_same) {
+  EXPECT_TRUE(rc::check([](uint64_t seed) {
+    Random random(seed);
+    TypeTable types = random_types(random);
+    TypeId tree = types.record_type(1);
+    Value value = random_value_of(random, types, tree, 4);
+    auto text = canonical_json(to_json(types, tree, value));
+    RC_ASSERT(text.has_value());
+    RC_ASSERT(canonical_json(*text) == *text);
+    auto back = decode_json(types, tree, *text);
+    RC_ASSERT(back.has_value());
+    RC_ASSERT(*back == value);
+    std::string spaced = "\t[ " + *text + " ]\n";
+    auto kept = decode_json(types, types.list_of(types.scalar(Kind::json)), spaced);
+    RC_ASSERT(kept.has_value());
+    RC_ASSERT(kept->elements()[0] == Value::json(*text));
+  }));
+}
+
 TEST(Property, mutated_json_is_refused_or_of_its_type) {
   EXPECT_TRUE(rc::check([](uint64_t seed) {
     Random random(seed);
