@@ -122,8 +122,9 @@ std::shared_ptr<const vm::VerifiedProgram> family_program() {
 Cluster::Member::Member(const Partition::Config& c, Cluster& cluster)
     : config(c), partition(c, cluster.programs) {}
 
-Cluster::Cluster(unsigned partitions, std::uint64_t outbox_messages) {
-  programs.add(1, family_program());
+Cluster::Cluster(unsigned partitions, std::uint64_t outbox_messages,
+                 std::shared_ptr<const vm::VerifiedProgram> program) {
+  programs.add(1, program != nullptr ? std::move(program) : family_program());
   for (unsigned i = 0; i < partitions; ++i) {
     Partition::Config config;
     config.id = PartitionId{static_cast<std::uint16_t>(i)};

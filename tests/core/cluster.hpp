@@ -21,7 +21,9 @@ std::shared_ptr<const vm::VerifiedProgram> family_program();
 
 class Cluster {
  public:
-  Cluster(unsigned partitions, std::uint64_t outbox_messages = kOutboxMessagesMax);
+  // Without a program: the family's.
+  Cluster(unsigned partitions, std::uint64_t outbox_messages = kOutboxMessagesMax,
+          std::shared_ptr<const vm::VerifiedProgram> program = nullptr);
 
   struct Member {
     Member(const Partition::Config& c, Cluster& cluster);
