@@ -444,6 +444,9 @@ struct ExpectStepItem {
   std::optional<QualifiedName> other;  // set iff kBefore
   ExprPtr within;                      // set iff kWithin
 };
+struct ExpectRefusedItem {  // expect refused KIND, of the `when` right before it
+  Name kind;
+};
 struct ExpectValueItem {  // expect EXPR
   ExprPtr condition;
 };
@@ -452,7 +455,8 @@ struct AlwaysItem {
 };
 struct TestItem {
   Span span;
-  std::variant<GivenItem, WhenItem, ExpectEventItem, ExpectStepItem, ExpectValueItem, AlwaysItem>
+  std::variant<GivenItem, WhenItem, ExpectEventItem, ExpectStepItem, ExpectRefusedItem,
+               ExpectValueItem, AlwaysItem>
       node;
 };
 // Decl::name is the title, with the span of the string.

@@ -2,9 +2,11 @@
 // pure world, for which code is generated only where tests are to be run.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -50,7 +52,14 @@ struct When {
   Expr* value = nullptr;
   std::vector<Expr*> arguments;
   std::optional<std::string> client;
+  // `expect refused KIND` behind it: the word by which the engine refuses it. Empty: it is taken.
+  std::string refused;
+  Span refused_span;
 };
+
+// The words by which the engine refuses what comes in, as far as a test can see them.
+inline constexpr std::array<std::string_view, 5> kRefusals = {"busy", "invalid", "too_large",
+                                                              "unexpected", "unknown_run"};
 
 // A step by its name or by the end of its path ("gather/left"), or all steps of a task.
 struct StepName {

@@ -149,6 +149,7 @@ K_NEVER: 'never';
 K_ONCE: 'once';
 K_TIMES: 'times';
 K_BEFORE: 'before';
+K_REFUSED: 'refused';
 
 // ---- Literals and names.
 

@@ -473,6 +473,7 @@ testItem
   : K_GIVEN qualifiedName givenAnswer (K_THEN givenAnswer)*                # given
   | (K_AFTER value)? K_WHEN happening (K_FROM string)?                     # when
   | K_EXPECT eventExpectation                                              # expectEvent
+  | K_EXPECT K_REFUSED (identifier | TYPE)                                 # expectRefused
   | K_EXPECT (K_STEP qualifiedName stepCount | K_NEVER qualifiedName)      # expectStep
   | K_EXPECT expression                                                    # expectValue
   | K_ALWAYS expression                                                    # always
@@ -651,4 +652,5 @@ identifier
   | K_ONCE
   | K_TIMES
   | K_BEFORE
+  | K_REFUSED
   ;

@@ -7,6 +7,7 @@
 #include "compiler/check/context.hpp"
 #include "compiler/check/exprs.hpp"
 #include "compiler/check/policies.hpp"
+#include "compiler/engine_events.hpp"
 
 namespace sluice::compiler {
 
@@ -29,20 +30,25 @@ class TestChecker {
   void test(TestDef& def) {
     test_ = &def;
     const auto& node = std::get<ast::TestDecl>(def.tree->node);
+    const ast::TestItem* before = nullptr;
     for (const ast::TestItem& item : node.items) {
-      std::visit(ast::Overloaded{
-                     [&](const ast::GivenItem& each) { given(item, each); },
-                     [&](const ast::WhenItem& each) { when(item, each); },
-                     [&](const ast::ExpectEventItem& each) { expect_event(item, each); },
-                     [&](const ast::ExpectStepItem& each) { expect_step(item, each); },
-                     [&](const ast::ExpectValueItem& each) {
-                       def.expectations.emplace_back(condition(item, *each.condition));
-                     },
-                     [&](const ast::AlwaysItem& each) {
-                       def.always.push_back(condition(item, *each.condition));
-                     },
-                 },
-                 item.node);
+      std::visit(
+          ast::Overloaded{
+              [&](const ast::GivenItem& each) { given(item, each); },
+              [&](const ast::WhenItem& each) { when(item, each); },
+              [&](const ast::ExpectEventItem& each) { expect_event(item, each); },
+              [&](const ast::ExpectStepItem& each) { expect_step(item, each); },
+              [&](const ast::ExpectRefusedItem& each) { expect_refused(item, each, before); },
+              [&](const ast::ExpectValueItem& each) {
+                if (lacks_kind(*each.condition)) return;
+                def.expectations.emplace_back(condition(item, *each.condition));
+              },
+              [&](const ast::AlwaysItem& each) {
+                def.always.push_back(condition(item, *each.condition));
+              },
+          },
+          item.node);
+      before = &item;
     }
     check_shape(def, node);
   }
@@ -72,7 +78,8 @@ class TestChecker {
     const bool happens = has(
         [](const ast::TestItem& item) { return std::holds_alternative<ast::WhenItem>(item.node); });
     const bool about_runs = has([](const ast::TestItem& item) {
-      return !std::holds_alternative<ast::ExpectValueItem>(item.node);
+      return !std::holds_alternative<ast::ExpectValueItem>(item.node) &&
+             !std::holds_alternative<ast::ExpectRefusedItem>(item.node);
     });
     if (happens || !about_runs) return;
     context_.diagnostics.report(Code::E0807, def.tree->name.span, "nothing happens in this test")
@@ -360,6 +367,51 @@ class TestChecker {
           exprs_.want(*init.value, {field->type, field->type_span,
                                     fmt::format("field `{}` is declared here", field->name)}));
     }
+  }
+
+  void expect_refused(const ast::TestItem& item, const ast::ExpectRefusedItem& node,
+                      const ast::TestItem* before) {
+    const auto misplaced = [&](std::string message, std::string why) {
+      context_.diagnostics.report(Code::E0813, item.span, std::move(message))
+          .because(std::move(why));
+    };
+    const auto* when = before == nullptr ? nullptr : std::get_if<ast::WhenItem>(&before->node);
+    if (when == nullptr) {
+      if (context_.program.damage_in(item.span.file).within(test_->tree->span)) return;
+      return misplaced("this expects no `when` line to be refused",
+                       "it speaks of the `when` line right before it");
+    }
+    When& made = test_->whens.back();
+    if (when->event == nullptr && when->start == nullptr) {
+      return misplaced("nobody refuses a cancel", "where no run is under way it cancels nothing");
+    }
+    if (made.event != nullptr && is_engines(*made.event)) {
+      return misplaced(fmt::format("nobody refuses `{}`", made.event->name),
+                       "the engine tells it itself, to runs that want to know");
+    }
+    if (!is_refusal(node.kind)) return;
+    made.refused = node.kind.text;
+    made.refused_span = item.span;
+  }
+
+  // `expect refused`, where that is no name of the program's own.
+  bool lacks_kind(const ast::Expr& condition) {
+    const auto* name = ast::as<ast::NameExpr>(condition);
+    if (name == nullptr || name->name != "refused") return false;
+    if (scope_.find(Space::kValue, name->name) != nullptr) return false;
+    context_.diagnostics.report(Code::E0814, condition.span, "this refusal has no kind")
+        .because(fmt::format("it is one of `{}`", fmt::join(kRefusals, "`, `")));
+    return true;
+  }
+
+  bool is_refusal(const ast::Name& kind) {
+    const std::vector<std::string_view> known(kRefusals.begin(), kRefusals.end());
+    if (std::find(known.begin(), known.end(), kind.text) != known.end()) return true;
+    Diagnostic* report = context_.unknown(Code::E0814, "nothing is refused as", kind, known);
+    if (report != nullptr && report->fixes.empty()) {
+      report->because(fmt::format("a test knows `{}`", fmt::join(known, "`, `")));
+    }
+    return false;
   }
 
   // An event that no run can send that way is a mistake of the test.

@@ -170,7 +170,7 @@ int rehearse(const SimOptions& options, const compiler::CompileResult& compiled,
     request.inputs.push_back({sim::Input::Kind::back, *absence.back_after_ms, 0, client, ""});
   }
   const sim::Rehearsal rehearsal = sim::rehearse(request);
-  if (!rehearsal.refused.empty()) return fail(kFindings, rehearsal.refused.front().second);
+  if (!rehearsal.refused.empty()) return fail(kFindings, rehearsal.refused.front().message);
   if (!rehearsal.stopped.empty()) return fail(kFindings, rehearsal.stopped);
   return report(options, rehearsal, compiled, unit, sources);
 }

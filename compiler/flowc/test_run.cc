@@ -3,10 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
 
-#include "compiler/flowc/conditions.hpp"
 #include "compiler/engine_events.hpp"
+#include "compiler/flowc/conditions.hpp"
 #include "compiler/flowc/test_observed.hpp"
 #include "vm/evaluator.hpp"
 #include "vm/json.hpp"
@@ -20,6 +21,13 @@ namespace ir = compiler::ir;
 struct TestRunner::Scene {
   TestResult result;
   sim::RehearsalRequest request;
+  std::vector<std::size_t> when_of;  // of each input: the `when` line that it comes from
+  // By `when` line: the word by which it was refused, and why.
+  struct Refusal {
+    std::string kind;
+    std::string message;
+  };
+  std::map<std::size_t, Refusal> refused;
   sim::Rehearsal rehearsal;
   std::vector<Seen> seen;
 
@@ -38,8 +46,14 @@ struct TestRunner::Scene {
         return each->entry == &entry && each->effect == effect;
       });
     };
+    fail(span, std::move(message), std::move(expected), std::move(actual), mark);
+  }
+
+  void fail(Span span, std::string message, std::string expected, std::string actual,
+            const sim::Mark& mark) {
+    const bool happened = !rehearsal.runs.empty() || !rehearsal.refused.empty();
     result.failures.push_back({span, std::move(message), std::move(expected), std::move(actual),
-                               sim::rehearsal_text(rehearsal, mark)});
+                               happened ? sim::rehearsal_text(rehearsal, mark) : std::string()});
   }
 
   void fail(std::optional<Broken> broken) {
@@ -128,7 +142,7 @@ TestResult TestRunner::run(const ir::TestDef& test, bool crash_points) {
 bool TestRunner::prepare(const ir::TestDef& test, Scene& scene) {
   bool good = true;
   for (const ir::Given& given : test.givens) good = this->give(given, scene) && good;
-  for (const ir::When& when : test.whens) good = bring(when, scene) && good;
+  for (std::size_t i = 0; i < test.whens.size(); ++i) good = bring(test.whens[i], i, scene) && good;
   return good;
 }
 
@@ -141,17 +155,6 @@ bool TestRunner::value_of(const ir::Expr* expr, Scene& scene, vm::Value* value) 
   }
   *value = std::move(*found);
   return true;
-}
-
-// What the edge would refuse cannot come in here either.
-bool TestRunner::fits_edge(Span span, std::string_view what, const vm::Value& value,
-                           vm::TypeId type, Scene& scene) {
-  const auto problems = vm::check_constraints(unit_, type, value);
-  if (problems.empty()) return true;
-  scene.fail(span, fmt::format("the engine refuses this {}{}{}: {}", what,
-                               problems[0].path.empty() ? "" : " at ", problems[0].path,
-                               problems[0].message));
-  return false;
 }
 
 bool TestRunner::give(const ir::Given& given, Scene& scene) {
@@ -178,7 +181,12 @@ bool TestRunner::give(const ir::Given& given, Scene& scene) {
       vm::Value value = vm::smallest_value(program.types, result);
       if (answer.returns != nullptr) {
         if (!value_of(answer.returns, scene, &value)) return false;
-        if (!fits_edge(answer.returns->span, "result", value, result, scene)) return false;
+        const auto problems = vm::check_constraints(unit_, result, value);
+        if (!problems.empty()) {
+          scene.fail(answer.returns->span, fmt::format("the engine refuses this result: {}",
+                                                       vm::list_problems(problems)));
+          return false;
+        }
       }
       attempt.result = vm::encode_value(value);
       if (i + 1 < given.answers.size()) attempt.times = 1;
@@ -188,37 +196,32 @@ bool TestRunner::give(const ir::Given& given, Scene& scene) {
   return true;
 }
 
-// What becomes of an event at the edge: an older version is upgraded.
-bool TestRunner::arrives(const ir::When& when, vm::Value& value, Scene& scene) {
+// What becomes of an event at the edge, which checks it: an older version is upgraded.
+TestRunner::Problems TestRunner::arrives(const ir::When& when, vm::Value& value) {
   const vm::Program& program = program_->program();
   const auto sent = record_type(program.types, when.sent->index);
-  if (!sent) return true;
-  if (when.sent == when.event) return fits_edge(when.span, "event", value, *sent, scene);
+  if (!sent) return {};
+  if (when.sent == when.event) return vm::check_constraints(unit_, *sent, value);
   const auto newest = record_type(program.types, when.event->index);
   const auto event = vm::find_by_name(program.events, when.event->name);
-  if (!newest || !event) return true;
+  if (!newest || !event) return {};
   const std::string json = vm::to_json(program.types, *sent, value);
   auto upgraded = vm::decode_event(unit_, *event, *newest, json, when.sent->version);
-  if (upgraded) {
-    value = std::move(*upgraded);
-    return true;
-  }
-  const vm::JsonProblem& problem = upgraded.error().front();
-  scene.fail(when.span,
-             fmt::format("the engine refuses this event of v{}{}{}: {}", when.sent->version,
-                         problem.path.empty() ? "" : " at ", problem.path, problem.message));
-  return false;
+  if (!upgraded) return std::move(upgraded.error());
+  value = std::move(*upgraded);
+  return {};
 }
 
-bool TestRunner::bring(const ir::When& when, Scene& scene) {
+bool TestRunner::bring(const ir::When& when, std::size_t line, Scene& scene) {
   const vm::Program& program = program_->program();
   sim::Input input;
   input.after_ms = static_cast<std::uint64_t>(when.after_ms);
   input.client = when.client.value_or(kClient);
+  Problems problems;
   if (when.event != nullptr) {
     vm::Value value;
     if (!value_of(when.value, scene, &value)) return false;
-    if (!arrives(when, value, scene)) return false;
+    problems = arrives(when, value);
     if (compiler::is_engines(*when.event)) {
       bring_presence(*when.event, value, input);
     } else if (when.topic != nullptr) {
@@ -230,16 +233,27 @@ bool TestRunner::bring(const ir::When& when, Scene& scene) {
     input.data = vm::encode_value(value);
   } else if (when.flow != nullptr) {
     input.kind = sim::Input::Kind::start;
+    input.index = *vm::find_by_name(program.flows, when.flow->name);
+    const auto& parameters = program.flows[input.index].parameters;
     std::vector<vm::Value> arguments(when.arguments.size());
     for (std::size_t i = 0; i < arguments.size(); ++i) {
       if (!value_of(when.arguments[i], scene, &arguments[i])) return false;
+      for (auto& problem : vm::check_constraints(unit_, parameters[i].type, arguments[i])) {
+        problem.path.insert(0, "/" + parameters[i].name);
+        problems.push_back(std::move(problem));
+      }
     }
-    input.index = *vm::find_by_name(program.flows, when.flow->name);
     input.data = vm::encode_value(vm::Value::list(std::move(arguments)));
   } else {
     input.kind = sim::Input::Kind::cancel;
     input.client = when.client.value_or("");
   }
+  if (!problems.empty()) {
+    const auto invalid = core::refusal_word(core::Refusal::invalid);
+    scene.refused[line] = {std::string(invalid), vm::list_problems(problems)};
+    return true;
+  }
+  scene.when_of.push_back(line);
   scene.request.inputs.push_back(std::move(input));
   return true;
 }
@@ -247,13 +261,14 @@ bool TestRunner::bring(const ir::When& when, Scene& scene) {
 // ---- what came of it
 
 void TestRunner::judge(const ir::TestDef& test, Scene& scene) {
-  for (const auto& [input, why] : scene.rehearsal.refused) {
-    scene.fail(test.whens[input].span, fmt::format("the engine refused this: {}", why), "", why,
-               {});
+  for (const sim::Refused& each : scene.rehearsal.refused) {
+    scene.refused[scene.when_of[each.input]] = {std::string(core::refusal_word(each.code)),
+                                                each.message};
   }
+  for (std::size_t i = 0; i < test.whens.size(); ++i) judge_when(test.whens[i], i, scene);
   if (!scene.rehearsal.stopped.empty()) {
     scene.fail(test.tree->name.span, scene.rehearsal.stopped, "every run ends",
-               scene.rehearsal.stopped, {});
+               scene.rehearsal.stopped, sim::Mark());
   }
   const Conditions conditions(compiled_, unit_, scene.rehearsal, scene.seen);
   for (const auto& expectation : test.expectations) {
@@ -267,6 +282,31 @@ void TestRunner::judge(const ir::TestDef& test, Scene& scene) {
   }
   for (const ir::Condition& always : test.always) scene.fail(conditions.always(always));
   for (Broken& broken : conditions.invariants()) scene.fail(std::move(broken));
+}
+
+// Taken, or refused as the line behind it says.
+void TestRunner::judge_when(const ir::When& when, std::size_t line, Scene& scene) {
+  const auto found = scene.refused.find(line);
+  const std::string kind = found == scene.refused.end() ? std::string() : found->second.kind;
+  if (kind == when.refused) return;
+  const auto told = [](const std::string& word) {
+    return word.empty() ? std::string("taken") : "refused " + word;
+  };
+  std::string actual = told(kind);
+  if (!kind.empty()) actual += ": " + found->second.message;
+  if (when.refused.empty()) {
+    return scene.fail(when.span, "the engine refuses this: " + found->second.message,
+                      told(when.refused), std::move(actual), sim::Mark());
+  }
+  const auto mark = [&](const core::HistoryEntry& entry, const core::Effect* effect) {
+    const auto& taken = scene.rehearsal.taken;
+    return effect == nullptr && std::any_of(taken.begin(), taken.end(), [&](const auto& each) {
+             return scene.when_of[each.first] == line && each.second == entry.seq;
+           });
+  };
+  scene.fail(when.refused_span,
+             kind.empty() ? "the engine took this" : "the engine refuses this for another reason",
+             told(when.refused), std::move(actual), mark);
 }
 
 void TestRunner::judge_event(const ir::ExpectEvent& expect, Scene& scene) {

@@ -11,6 +11,7 @@
 
 #include "compiler/compile.hpp"
 #include "engine/sim/rehearsal.hpp"
+#include "vm/json.hpp"
 #include "vm/unit.hpp"
 
 namespace sluice::flowc {
@@ -48,12 +49,12 @@ class TestRunner {
 
   bool prepare(const compiler::ir::TestDef& test, Scene& scene);
   bool give(const compiler::ir::Given& given, Scene& scene);
-  bool bring(const compiler::ir::When& when, Scene& scene);
-  bool arrives(const compiler::ir::When& when, vm::Value& value, Scene& scene);
+  using Problems = std::vector<vm::JsonProblem>;
+  bool bring(const compiler::ir::When& when, std::size_t line, Scene& scene);
+  Problems arrives(const compiler::ir::When& when, vm::Value& value);
   bool value_of(const compiler::ir::Expr* expr, Scene& scene, vm::Value* value);
-  bool fits_edge(compiler::Span span, std::string_view what, const vm::Value& value,
-                 vm::TypeId type, Scene& scene);
   void judge(const compiler::ir::TestDef& test, Scene& scene);
+  void judge_when(const compiler::ir::When& when, std::size_t line, Scene& scene);
   void judge_event(const compiler::ir::ExpectEvent& expect, Scene& scene);
   void judge_step(const compiler::ir::ExpectStep& expect, Scene& scene);
   void crash(Scene& scene);

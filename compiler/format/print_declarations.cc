@@ -452,6 +452,9 @@ Doc Printer::test_item(const ast::TestItem& item) {
             }
             return Doc();
           },
+          [&](const ast::ExpectRefusedItem& node) {
+            return row("expect refused ", node.kind.text);
+          },
           [&](const ast::ExpectValueItem& node) {
             return row("expect ", expression(*node.condition));
           },

@@ -62,6 +62,11 @@ std::optional<ast::TestItem> Builder::test_item(Parser::TestItemContext* context
     result.node = expect_step(item);
     return result;
   }
+  if (auto* item = dynamic_cast<Parser::ExpectRefusedContext*>(context)) {
+    result.node = ast::ExpectRefusedItem{item->identifier() != nullptr ? name(item->identifier())
+                                                                       : name(item->TYPE())};
+    return result;
+  }
   if (auto* item = dynamic_cast<Parser::ExpectValueContext*>(context)) {
     result.node = ast::ExpectValueItem{expression(item->expression())};
     return result;

@@ -364,6 +364,31 @@ bool tell_expected_event(const Spot& spot) {
   return true;
 }
 
+// `when Ask { … } refused busy`, `expect rejected busy`.
+bool tell_refused(const Spot& spot) {
+  if (!spot.within(FlowParser::RuleTestItem)) return false;
+  constexpr std::string_view kShape = "`expect refused busy` stands behind its `when`";
+  const auto is_kind = [&](ptrdiff_t at) {
+    return spot.is(FlowLexer::NAME, at) || spot.is(FlowLexer::TYPE, at);
+  };
+  if (spot.is(FlowLexer::K_REFUSED) && !spot.is(FlowLexer::K_EXPECT, -1) && is_kind(1)) {
+    spot.tell(Code::E0101, "a refusal is expected in a line of its own")
+        .because(std::string(kShape))
+        .mend("write `expect refused`", {{empty_at(spot.found().span()), "expect "}});
+    return true;
+  }
+  if (!spot.is(FlowLexer::K_EXPECT, -2) || !is_kind(0)) return false;
+  constexpr std::array<std::string_view, 5> kWords = {"rejected", "reject", "refuse", "refusal",
+                                                      "rejects"};
+  const bool meant = std::any_of(kWords.begin(), kWords.end(),
+                                 [&](std::string_view word) { return spot.reads(word, -1); });
+  if (!meant) return false;
+  spot.tell(Code::E0101, fmt::format("`{}` begins no expectation", spot.token(-1).text()), -1)
+      .because(std::string(kShape))
+      .mend("write `refused`", {{spot.token(-1).span(), "refused"}});
+  return true;
+}
+
 using Tell = bool (*)(const Spot&);
 
 constexpr Tell kInPlace[] = {
@@ -371,11 +396,13 @@ constexpr Tell kInPlace[] = {
     tell_gaps,           tell_quoted_name,         tell_on_failure,     tell_catch,
     tell_case,           tell_capital_value,       tell_call_of_type,   tell_prefixed_string,
     tell_fail,           tell_equals_before_block, tell_expected_event, tell_missing_block,
+    tell_refused,
 };
 constexpr Tell kAsItem[] = {
     tell_angle_brackets, tell_brackets_behind, tell_optional_name,       tell_blank_in_duration,
     tell_policy_word,    tell_outcomes,        tell_on_failure,          tell_catch,
     tell_with_policies,  tell_await,           tell_record_without_type, tell_expected_event,
+    tell_refused,
 };
 
 }  // namespace

@@ -18,7 +18,7 @@ bool ends_operand(size_t type) {
          type == FlowLexer::RPAREN || type == FlowLexer::RBRACKET || type == FlowLexer::K_TRUE ||
          type == FlowLexer::K_FALSE || type == FlowLexer::STRING_CLOSE ||
          type == FlowLexer::BLOCK_CLOSE ||
-         (type >= FlowLexer::K_EVENT && type <= FlowLexer::K_BEFORE);
+         (type >= FlowLexer::K_EVENT && type <= FlowLexer::K_REFUSED);
 }
 
 // Begins an operand and never goes on with one: after an operand it begins something new.
@@ -27,7 +27,7 @@ bool begins_operand(size_t type) {
          type == FlowLexer::TYPE || type == FlowLexer::NAME || type == FlowLexer::K_TRUE ||
          type == FlowLexer::K_FALSE || type == FlowLexer::STRING_OPEN ||
          type == FlowLexer::BLOCK_OPEN ||
-         (type >= FlowLexer::K_EVENT && type <= FlowLexer::K_BEFORE);
+         (type >= FlowLexer::K_EVENT && type <= FlowLexer::K_REFUSED);
 }
 
 bool is_separator(size_t type) {

@@ -30,7 +30,7 @@ struct Item {
 };
 
 bool is_plain_name(size_t type) {
-  return type == FlowLexer::NAME || (type >= FlowLexer::K_EVENT && type <= FlowLexer::K_BEFORE);
+  return type == FlowLexer::NAME || (type >= FlowLexer::K_EVENT && type <= FlowLexer::K_REFUSED);
 }
 
 // "`retrun` begins no statement", with the word that was meant if it can be told.

@@ -28,7 +28,7 @@ std::string_view meant(std::string_view word, const std::array<Synonym, N>& syno
 
 bool names_something(size_t type) {
   return type == FlowLexer::TYPE || type == FlowLexer::NAME || type == FlowLexer::STRING_OPEN ||
-         (type >= FlowLexer::K_EVENT && type <= FlowLexer::K_BEFORE);
+         (type >= FlowLexer::K_EVENT && type <= FlowLexer::K_REFUSED);
 }
 
 }  // namespace
@@ -43,7 +43,7 @@ bool is_reserved_word(size_t type) {
 }
 
 bool is_word(size_t type) {
-  return type >= FlowLexer::K_MODULE && type <= FlowLexer::K_BEFORE;
+  return type >= FlowLexer::K_MODULE && type <= FlowLexer::K_REFUSED;
 }
 
 bool is_policy_word(size_t type) {

@@ -138,9 +138,34 @@ bool Stage::admitted(std::size_t index, const std::optional<core::Effect>& answe
     return acting_.has_value();
   }
   if (const auto* rejected = std::get_if<core::Rejected>(&*answer)) {
-    told_.refused.emplace_back(index, rejected->message);
+    refuse(index, rejected->code, rejected->message);
   }
   return false;
+}
+
+void Stage::take_input(std::size_t index, core::Record record) {
+  told_.taken.emplace_back(index, partition_.next_seq());
+  for (const core::Effect& effect : take(std::move(record))) {
+    const auto* rejected = std::get_if<core::Rejected>(&effect);
+    if (rejected == nullptr) continue;
+    told_.taken.pop_back();
+    refuse(index, rejected->code, rejected->message);
+  }
+}
+
+// Sent again after a crash, it may be refused again.
+void Stage::refuse(std::size_t index, core::Refusal code, std::string message) {
+  std::erase_if(told_.refused, [&](const Refused& each) { return each.input == index; });
+  told_.refused.push_back({index, code, std::move(message), now_, text_of(request_.inputs[index])});
+}
+
+std::string Stage::text_of(const Input& input) const {
+  const std::string& name = input.kind == Input::Kind::event   ? program().topics[input.index].name
+                            : input.kind == Input::Kind::start ? program().flows[input.index].name
+                                                               : program().events[input.index].name;
+  const auto value = vm::decode_value(input.data);
+  std::string text = name + " " + (value ? vm::to_json(program().types, {}, *value) : "");
+  return input.client.empty() ? text : text + " from " + input.client;
 }
 
 void Stage::give_event(std::size_t index, const std::string& id) {
@@ -154,8 +179,8 @@ void Stage::give_event(std::size_t index, const std::string& id) {
     const auto value = vm::decode_value(input.data);
     const auto found = vm::order_key(programs_.unit(), input.index, value ? *value : vm::Value());
     if (!found) {
-      told_.refused.emplace_back(index, found.error().message);
-      return;
+      return refuse(index, core::Refusal::invalid,
+                    "the ordering key cannot be computed: " + found.error().message);
     }
     key = *found;
   }
@@ -163,11 +188,7 @@ void Stage::give_event(std::size_t index, const std::string& id) {
   event.id = id;
   event.data = input.data;
   if (!admitted(index, partition_.admit(kTenant, event, now_, {}))) return;
-  for (const core::Effect& effect : take(core::make_record(kTenant, event))) {
-    if (const auto* rejected = std::get_if<core::Rejected>(&effect)) {
-      told_.refused.emplace_back(index, rejected->message);
-    }
-  }
+  take_input(index, core::make_record(kTenant, event));
 }
 
 void Stage::give_start(std::size_t index, const std::string& id) {
@@ -179,11 +200,7 @@ void Stage::give_start(std::size_t index, const std::string& id) {
   start.id = id;
   start.args = input.data;
   if (!admitted(index, partition_.admit(kTenant, start, now_, {}))) return;
-  for (const core::Effect& effect : take(core::make_record(kTenant, start))) {
-    if (const auto* rejected = std::get_if<core::Rejected>(&effect)) {
-      told_.refused.emplace_back(index, rejected->message);
-    }
-  }
+  take_input(index, core::make_record(kTenant, start));
 }
 
 void Stage::give_cancel(const Input& input) {
@@ -201,22 +218,26 @@ void Stage::give_cancel(const Input& input) {
 // To each run that takes it. Sent again after a crash, each run that had it knows it by its id.
 void Stage::give_signal(std::size_t index, const std::string& id) {
   const Input& input = request_.inputs[index];
+  core::Refusal code = core::Refusal::unknown_run;
   std::string why = "no live run receives " + program().events[input.index].name;
   bool reached = false;
   const std::vector<core::RunId> runs = runs_;
   for (const core::RunId& run : runs) {
     const core::Signal signal{run, kDeployment, input.index, input.client, id, input.data};
     const auto answer = partition_.admit(kTenant, signal, now_, {});
-    if (!answer) take(core::make_record(kTenant, signal));
+    if (!answer) take_input(index, core::make_record(kTenant, signal));
     if (died_) return;  // the others get it when it is sent again
     const auto* refused = answer ? std::get_if<core::Rejected>(&*answer) : nullptr;
     if (refused == nullptr) {
       reached = true;
-    } else if (refused->code == core::Refusal::busy) {
+    } else if (refused->code == core::Refusal::unexpected) {
+      if (code == core::Refusal::unknown_run) code = refused->code;
+    } else if (refused->code != core::Refusal::unknown_run) {
+      code = refused->code;
       why = refused->message;
     }
   }
-  if (!reached) told_.refused.emplace_back(index, why);
+  if (!reached) refuse(index, code, why);
 }
 
 // Runs that begin later are told when they do.
@@ -466,6 +487,9 @@ std::string outcome_text(const Rehearsal& rehearsal) {
   for (const auto& [client, lines] : told) {
     const auto group = core::group_of(client);
     out += fmt::format("told to {}{}:\n{}", group ? "group " : "", group.value_or(client), lines);
+  }
+  for (const Refused& each : rehearsal.refused) {
+    out += fmt::format("refused as {}: {}\n", core::refusal_word(each.code), each.what);
   }
   if (!rehearsal.stopped.empty()) out += rehearsal.stopped + "\n";
   return out;

@@ -118,13 +118,23 @@ struct RehearsalRequest {
   Crash crash;
 };
 
+struct Refused {
+  std::size_t input = 0;  // its index
+  core::Refusal code = core::Refusal::invalid;
+  std::string message;
+  core::TimeUs time = 0;
+  std::string what;  // as the timeline tells it: `asks {"text":"…"} from ada`
+};
+
 struct Rehearsal {
   std::vector<core::RunHistory> runs;  // in the order of their beginnings
   std::vector<core::Delivery> deliveries;
   core::TimeUs start = 0;
   std::vector<core::Kind> journal;  // the kinds of its records, from the first input on
-  // Inputs that the engine refused, and why; by their index.
-  std::vector<std::pair<std::size_t, std::string>> refused;
+  // Inputs that the engine refused, and those that it took with the record that each became (a
+  // signal to several runs: one for each).
+  std::vector<Refused> refused;
+  std::vector<std::pair<std::size_t, core::Seq>> taken;
   // Why it was given up: a run did not end within the bounds, or the engine broke its own rules
   // (then `broken`). Empty: every run ended.
   std::string stopped;
@@ -138,12 +148,12 @@ inline constexpr std::size_t kRehearsalHappenings = 500'000;
 
 Rehearsal rehearse(const RehearsalRequest& request);
 
-// How it ended, as those outside see it: the runs with their states and answers, and what each
-// client was told, in its order. Equal texts are equal outcomes.
+// How it ended, as those outside see it: the runs with their states and answers, what each client
+// was told, in its order, and what was refused. Equal texts are equal outcomes.
 std::string outcome_text(const Rehearsal& rehearsal);
 
-// For people: a line per record, and below it what it led to. Lines for which `mark` is true (of an
-// effect, or of the record itself: null) begin with `>`.
+// For people: a line per record, and below it what it led to; last what was refused. Lines for
+// which `mark` is true (of an effect, or of the record itself: null) begin with `>`.
 using Mark = std::function<bool(const core::HistoryEntry&, const core::Effect*)>;
 std::string rehearsal_text(const Rehearsal& rehearsal, const Mark& mark = {});
 // For programs: [{"run","flow","state","outcome"?,"why"?,"history":[…]}], times in ms from the

@@ -66,6 +66,9 @@ class Stage {
   void tell_presence(const core::PresenceWanted& wanted);
   // What the engine said of an input before it journaled anything. False: nothing is to follow.
   bool admitted(std::size_t index, const std::optional<core::Effect>& answer);
+  void take_input(std::size_t index, core::Record record);
+  void refuse(std::size_t index, core::Refusal code, std::string message);
+  std::string text_of(const Input& input) const;
   core::Effects take(core::Record record);
   void note(const core::Record& record, const core::Applied& applied, const core::Effects& effects);
   void leave(const core::Effects& effects);

@@ -196,7 +196,14 @@ std::string rehearsal_text(const Rehearsal& rehearsal, const Mark& mark) {
     if (!out.empty()) out += '\n';
     append_run(rehearsal, history, mark, out);
   }
-  return out.empty() ? "no flow runs on this topic\n" : out;
+  if (out.empty() && rehearsal.refused.empty()) return "no flow runs on this topic\n";
+  for (const Refused& each : rehearsal.refused) {
+    if (&each == rehearsal.refused.data()) out += out.empty() ? "refused\n" : "\nrefused\n";
+    out += fmt::format(" {:>{}}  {:<{}}  {}  [{}]\n", after(each.time - rehearsal.start),
+                       kTimeWidth - 1, core::refusal_word(each.code), kKindWidth, each.what,
+                       each.message);
+  }
+  return out;
 }
 
 std::string runs_json(const Rehearsal& rehearsal) {

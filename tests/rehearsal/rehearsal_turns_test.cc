@@ -79,7 +79,7 @@ std::string told(const std::string& flow, const std::vector<Sent>& sent) {
     text += fmt::format("{} {} {}\n", (run.row.ended - calm.start) / 1000,
                         core::run_state_word(run.row.state), run.row.outcome_json);
   }
-  for (const auto& [index, why] : calm.refused) text += fmt::format("{} {}\n", index, why);
+  for (const Refused& each : calm.refused) text += fmt::format("{} {}\n", each.input, each.message);
   return text;
 }
 
@@ -305,7 +305,7 @@ TEST(Joins, SixtyFourWaitAtMost) {
   const Rehearsal played = rehearse(request);
   EXPECT_EQ(played.stopped, "");
   ASSERT_EQ(played.refused.size(), 2u);
-  EXPECT_EQ(played.refused[0].second, "too many signals wait for the run under way");
+  EXPECT_EQ(played.refused[0].message, "too many signals wait for the run under way");
   EXPECT_EQ(played.runs[0].row.outcome_json, R"({"text":"65"})");
 }
 

@@ -127,22 +127,75 @@ step reply = look(ask.text) { hedge after 300ms small(ask.text)  attempts 2  fal
         self.assertIn('invariant "no" is broken', done.stdout)
         self.assertIn("> ", done.stdout)
 
-    def test_the_edge_and_the_end(self):
-        refused = run(PROGRAM + 'test "t" { when Ask { text: "" } expect never look }')
-        self.assertEqual(refused.returncode, 1)
-        self.assertIn("the engine refuses this event at /text", refused.stdout)
+    def test_refusals(self):
+        program = PROGRAM.replace("timeout 30s {", "concurrency 1 per client reject timeout 30s {")
+        took = "  given look takes 1500ms\n"
+        two = ASK + '  after 1s when Ask { text: "!" }\n'
+        busy = "refused busy: 1 of `answer` go on already"
+        where = "/text: does not satisfy `where len(text) > 0`"
+        for body, message, expected, actual, timeline in (
+                # As it is said.
+                (took + two + "  expect refused busy\n  expect return Answer once\n",
+                 None, None, None, None),
+                ('  when Ask { text: "" }\n  expect refused invalid\n', None, None, None, None),
+                ("  when start answer(Ask { text: \"\" })\n  expect refused invalid\n",
+                 None, None, None, None),
+                # Nobody said so.
+                (took + two + "  expect return Answer once\n",
+                 "the engine refuses this: 1 of `answer` go on already", "taken", busy,
+                 "         +1s  busy       asks {\"text\":\"!\"} from client  "
+                 "[1 of `answer` go on already]\n"),
+                ('  when Ask { text: "" }\n  expect never look\n',
+                 f"the engine refuses this: {where}", "taken", f"refused invalid: {where}", ""),
+                # It is said, and does not happen, or for another reason.
+                (two.replace("1s", "31s") + "  expect refused busy\n",
+                 "the engine took this", "refused busy", "taken",
+                 ">       +31s  event      asks {\"text\":\"!\"}\n"),
+                (took + two + "  expect refused invalid\n",
+                 "the engine refuses this for another reason", "refused invalid", busy,
+                 "refused\n"),
+                ('  when Ask { text: "" }\n  expect refused busy\n',
+                 "the engine refuses this for another reason", "refused busy",
+                 f"refused invalid: {where}", "")):
+            with self.subTest(body):
+                done = run(program + f'test "t" {{\n{body}}}\n', "--crash-points", "--json")
+                failures = json.loads(done.stdout)["tests"][0]["failures"]
+                self.assertEqual(done.returncode, 1 if message else 0, failures)
+                if message is None:
+                    self.assertEqual(failures, [])
+                    continue
+                self.assertEqual(len(failures), 1, failures)
+                told = failures[0]
+                self.assertEqual((told["message"], told["expected"], told["actual"]),
+                                 (message, expected, actual))
+                self.assertIn(timeline, told["timeline"])
+                self.assertEqual(told["timeline"] == "", timeline == "")
+
+    def test_the_sixty_fifth_signal_is_refused(self):
+        program = PROGRAM.replace("step reply", """receive more: More from client
+  where more.text == "go" within 20s else { return Answer { text: "late" } }
+  step reply""") + "event More { text: string }\n"
+        lines = [ASK] + ['  after 1s when More { text: "" }\n'] * 64
+        for last in ("  expect refused busy\n", ""):
+            body = "".join(lines) + '  after 2s when More { text: "" }\n' + last
+            done = run(program + f'test "t" {{\n{body}  expect return Answer once\n}}\n')
+            self.assertEqual(done.returncode, 0 if last else 1, done.stdout + done.stderr)
+            self.assertEqual("too many signals wait for this run" in done.stdout, not last)
 
     def test_reports(self):
         with tempfile.TemporaryDirectory() as folder:
             junit = pathlib.Path(folder) / "junit.xml"
-            text = one("expect never look", extra='test "<good>" { expect 1 < 2 }')
+            text = one("expect never look", extra='test "<good>" { expect 1 < 2 }\n'
+                       'test "r" { when Ask { text: "" } expect refused busy }')
             done = run(text, "--junit", str(junit))
             self.assertEqual(done.returncode, 1)
             self.assertNotIn("\x1b", done.stdout)
             root = ElementTree.fromstring(junit.read_text())
-        self.assertEqual((root.get("tests"), root.get("failures")), ("2", "1"))
+        self.assertEqual((root.get("tests"), root.get("failures")), ("3", "2"))
         names = {case.get("name"): len(case) for case in root.iter("testcase")}
-        self.assertEqual(names, {"t": 1, "<good>": 0})
+        self.assertEqual(names, {"t": 1, "<good>": 0, "r": 1})
+        told = next(each for each in root.iter("failure") if "reason" in each.get("message"))
+        self.assertIn("expected:\n  refused busy\nactual:\n  refused invalid: /text", told.text)
 
     def test_tests_are_no_part_of_the_artifact(self):
         artifacts = []
