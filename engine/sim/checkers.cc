@@ -229,6 +229,7 @@ class Checkers::Turns {
         if (ended->row.state == core::RunState::superseded) {
           checkers_.superseded_.insert(ended->row.run);
         }
+        if (ended->row.state == core::RunState::joined) checkers_.joined_.insert(ended->row.run);
         if (const Key* key = counted(ended->row.run)) inside_[name(*key)].erase(ended->row.run);
       }
     }
@@ -242,7 +243,8 @@ class Checkers::Turns {
     const Key* key = meant != checkers_.meant_.end()       ? &meant->second
                      : started != checkers_.started_.end() ? &started->second.key
                                                            : nullptr;
-    return key == nullptr || runs_at_once(key->topic) == 0 ? nullptr : key;
+    const bool others = key == nullptr || is_joined(key->topic);  // promises.hpp counts these
+    return others || runs_at_once(key->topic) == 0 ? nullptr : key;
   }
 
   static std::string name(const Key& key) {
@@ -362,7 +364,7 @@ void Checkers::check_inputs(core::PartitionId partition, const Database::Stored&
 core::PartitionId Checkers::home_of_run(core::PartitionId partition, core::TenantId tenant,
                                         const core::Event& event) const {
   const auto data = vm::decode_value(event.data);
-  const bool by_key = event.topic == kTopicNotes || event.topic == kTopicPairs;
+  const bool by_key = counts_by_key(event.topic);
   if ((!by_key && event.topic != kTopicSolos) || !data) return partition;
   const auto partitions = static_cast<unsigned>(database_.stored().size());
   const std::string_view key =

@@ -5,7 +5,8 @@
 //   6 messages  7 deliveries                    9 nothing stuck, everything ends
 //   13 turns: under `concurrency` no more go on than may, and each event has the answer of its run
 //      or of a newer one
-//   14 signals  15 hedges and streams  16 children  17 schedules: promises.hpp
+//   14 signals  15 hedges and streams  16 children  17 schedules  19 joins  20 presence:
+//   promises.hpp
 //   18 groups: a run's line stands once in the log
 #pragma once
 
@@ -156,6 +157,7 @@ class Checkers {
   std::map<core::RunId, Started> started_;
   std::map<core::RunId, Key> meant_;  // by the client that was told of the run
   std::set<core::RunId> superseded_;
+  std::set<core::RunId> joined_;
   std::set<std::tuple<core::RunId, std::string, std::string>> signalled_;  // run, client, id
   std::vector<std::unique_ptr<Promise>> promises_;
   Happened refused_;

@@ -20,6 +20,9 @@ void Checkers::check_ends(const End& end) {
       violation(5, fmt::format("run {} has {} outcomes", to_text(run), ends));
     } else if (superseded_.contains(run)) {
       check_superseded(run);
+    } else if (joined_.contains(run)) {
+      if (ends > 0)
+        violation(19, fmt::format("run {} has joined another, and answers", to_text(run)));
     } else if (ends == 0 && started.has_client) {
       stuck(fmt::format("run {} has no outcome", to_text(run)));
     } else if (ends == 1) {
@@ -39,7 +42,8 @@ void Checkers::check_end(const core::RunId& run, const core::Delivery& outcome, 
     violation(5, fmt::format("run {} failed, and its charge was not undone", to_text(run)));
   }
   // These may be turned away for want of room, or of time.
-  const bool may_fail = started.topic == kTopicPairs || started.topic == kTopicSolos;
+  const bool may_fail = started.topic == kTopicPairs || started.topic == kTopicSolos ||
+                        started.topic == kTopicRooms || started.topic == kTopicVisits;
   if (!good && end.harmless && !may_fail) {
     stuck(fmt::format("run {} ended with {} {}, though nothing failed", to_text(run), outcome.name,
                       outcome.data_json));

@@ -17,6 +17,8 @@ constexpr TimeUs kAnswerWait = kSecond;
 constexpr TimeUs kWatch = 300 * kMs;
 // A frame that was lost is asked for again after this.
 constexpr TimeUs kAskAgain = 2 * kSecond;
+// Longer than the grace, and than a run that looks after it waits.
+constexpr TimeUs kGoneMax = 12 * kSecond;
 
 }  // namespace
 
@@ -49,7 +51,8 @@ bool Client::content() const {
   }
   return std::all_of(runs_.begin(), runs_.end(), [&](const auto& run) {
     const auto turn = turns_.find(run.first);
-    return run.second || (turn != turns_.end() && turn->second < answered);
+    return run.second || joined_.contains(run.first) ||
+           (turn != turns_.end() && turn->second < answered);
   });
 }
 
@@ -63,17 +66,21 @@ void Client::send_next() {
   send(number);
   keep_sending(number);
   const TimeUs spread = std::max<TimeUs>(world_.options.faults_us, kSecond);
-  const TimeUs gap = random_.between(0, 2 * spread / world_.options.events_per_client);
+  TimeUs gap = random_.between(0, 2 * spread / world_.options.events_per_client);
+  if (is_joined(sending.key.topic)) gap = std::min<TimeUs>(gap, 500 * kMs);  // a conversation
   world_.scheduler.after(gap, [this] { send_next(); });
 }
 
 void Client::compose(Sending& sending, unsigned number) {
   // Most of what is sent is of the older kinds: they are what most seeds are about.
-  constexpr std::array<std::uint32_t, 20> kTopics = {
-      kTopicAsks,   kTopicAsks,    kTopicAsks,     kTopicAsks,    kTopicNotes,
-      kTopicNotes,  kTopicTurns,   kTopicTurns,    kTopicTalks,   kTopicTalks,
-      kTopicNudges, kTopicNudges,  kTopicFacts,    kTopicWatches, kTopicWatches,
-      kTopicFacts,  kTopicErrands, kTopicSpeeches, kTopicPairs,   kTopicSolos};
+  constexpr std::array<std::uint32_t, 37> kTopics = {
+      kTopicAsks,    kTopicAsks,    kTopicAsks,    kTopicAsks,     kTopicNotes,   kTopicNotes,
+      kTopicTurns,   kTopicTurns,   kTopicTalks,   kTopicTalks,    kTopicNudges,  kTopicNudges,
+      kTopicFacts,   kTopicFacts,   kTopicFacts,   kTopicFacts,    kTopicWatches, kTopicWatches,
+      kTopicWatches, kTopicWatches, kTopicErrands, kTopicSpeeches, kTopicPairs,   kTopicSolos,
+      kTopicChats,   kTopicChats,   kTopicChats,   kTopicChats,    kTopicRooms,   kTopicRooms,
+      kTopicRooms,   kTopicVisits,  kTopicVisits,  kTopicMinds,    kTopicMinds,   kTopicGlances,
+      kTopicGlances};
   const std::size_t kinds = world_.options.all_topics ? kTopics.size() : 8;
   const auto string = [](const std::string& text) { return vm::Value::string(text); };
   const vm::Program& program = world_.programs.program();
@@ -88,6 +95,13 @@ void Client::compose(Sending& sending, unsigned number) {
     const std::string key = fmt::format("k{}", random_.below(5));
     sending.key.order_key = vm::encode_value(string(key));
     fields.push_back(string(key));
+  }
+  const bool line = is_joined(sending.key.topic) || sending.key.topic == kTopicVisits;
+  if (line) {
+    const std::string key = fmt::format("k{}", random_.below(2));
+    // Where it counts, so that its gate can refuse it.
+    if (sending.key.topic == kTopicChats) sending.key.order_key = key;
+    fields = {string(text), string(key)};
   }
   if (sending.key.topic == kTopicFacts)
     fields.push_back(string(fmt::format("k{}", random_.below(5))));
@@ -164,6 +178,9 @@ void Client::accepted(unsigned number, const core::Accepted& answer) {
   for (const core::RunId& run : answer.runs) {
     runs_.try_emplace(run, false);
     if (sending.key.topic == kTopicTurns) turns_.try_emplace(run, answer.seq);
+    if (is_joined(sending.key.topic)) joined_.insert(run);
+    const bool minds = sending.key.topic == kTopicMinds || sending.key.topic == kTopicGlances;
+    if (minds) world_.listeners.emplace(run, index_);
     if (sending.key.topic == kTopicTalks && !sending.done) plan_signals(run);
   }
   if (!sending.done && world_.faults.strikes(world_.options.client_cancels)) {
@@ -180,21 +197,35 @@ void Client::accepted(unsigned number, const core::Accepted& answer) {
 // ---- its socket
 
 void Client::watch() {
+  world_.scheduler.after(kWatch, [this] { watch(); });
+  if (node_ >= 0 && world_.faults.strikes(world_.options.client_goes)) {
+    hang_up();
+    gone_until_ = world_.scheduler.now() + random_.between(0, kGoneMax);
+  }
+  if (world_.scheduler.now() < gone_until_) return;
   const Node* now = world_.owner(home_);
   const bool there = node_ >= 0 && now &&
                      now == world_.nodes[static_cast<std::size_t>(node_)].get() &&
                      now->boot() == boot_;
   const bool missing = world_.scheduler.now() > asked_ + kAskAgain && !content();
   if (!there || missing) connect();
-  world_.scheduler.after(kWatch, [this] { watch(); });
+}
+
+void Client::hang_up() {
+  if (node_ < 0) return;
+  Node* node = world_.nodes[static_cast<std::size_t>(node_)].get();
+  world_.scheduler.after(random_.between(0, kSecond),
+                         [this, node, boot = boot_, connection = connection_] {
+                           if (node->up() && node->boot() == boot) node->detach(index_, connection);
+                         });
+  ++connection_;  // what is under way on the old socket is lost
+  node_ = -1;
 }
 
 void Client::connect() {
+  hang_up();
   Node* node = world_.owner(home_);
-  if (!node || !node->serves(home_)) {
-    node_ = -1;
-    return;
-  }
+  if (!node || !node->serves(home_)) return;
   for (std::size_t i = 0; i < world_.nodes.size(); ++i) {
     if (world_.nodes[i].get() == node) node_ = static_cast<int>(i);
   }
@@ -214,12 +245,9 @@ void Client::delivered(std::uint64_t connection, const core::Delivery& delivery)
   }
   offset_ = delivery.offset;
   world_.checkers.received(delivery);
-  auto& ended = runs_[delivery.run];
-  ended = ended || delivery.outcome;
-  if (world_.faults.strikes(world_.options.client_leaves)) {
-    ++connection_;  // what is under way on the old socket is lost
-    node_ = -1;
-  }
+  // Of what it did not begin itself (children of its runs) it hears no end.
+  if (delivery.outcome) runs_[delivery.run] = true;
+  if (world_.faults.strikes(world_.options.client_leaves)) hang_up();
 }
 
 }  // namespace sluice::sim

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,7 @@ class Client {
     return tenant == tenant_ && client == name_;
   }
   core::PartitionId home() const { return home_; }
+  core::TenantId tenant() const { return tenant_; }
   ClientName name() const { return {core::number(tenant_), name_}; }
 
   // ---- what reaches it
@@ -52,6 +54,7 @@ class Client {
   void cancel(const core::RunId& run);
   void watch();  // the socket: connected to its home's owner, and nothing missed
   void connect();
+  void hang_up();  // its node learns it some time later
 
   // ---- signals (client_signals.cc)
   struct Signaling {
@@ -83,6 +86,8 @@ class Client {
   std::uint64_t offset_ = 0;                // the last delivery that it took
   TimeUs asked_ = 0;                        // when it last asked for what it missed
   std::map<core::RunId, bool> runs_;        // those it heard of; true: ended
+  TimeUs gone_until_ = 0;                   // has no socket until then
+  std::set<core::RunId> joined_;            // of them those whose answer may be another's
   std::map<core::RunId, core::Seq> turns_;  // of them those that a newer one supersedes
 };
 

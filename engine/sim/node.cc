@@ -20,7 +20,6 @@ namespace {
 constexpr std::uint64_t kNoncesPerBoot = 1'000'000;
 // Timers that fire in a row before inputs have their turn.
 constexpr unsigned kTimersInARow = 16;
-constexpr std::size_t kRowBytes = 2000;
 
 bool is_signal(const core::Record& record) {
   const auto envelope = message_in(record);
@@ -44,6 +43,7 @@ void Node::start() {
   paused_until_ = 0;
   paused_.clear();
   dispatcher_.emplace(dispatch::Config{.first_nonce = boot_ * kNoncesPerBoot});
+  sessions_.emplace(moment());
   world_.note(fmt::format("node {} starts, boot {}", index_, boot_));
   beat();
 }
@@ -161,6 +161,9 @@ void Node::pump() {
   dispatch::Actions actions;
   dispatcher_->tick(now(), actions);
   act(actions);
+  Sessions::Out news;
+  sessions_->tick(world_.scheduler.now(), news);
+  tell(news);
   for (auto& [partition, slot] : slots_) {
     if (!slot.serving) continue;
     fire_schedules(slot);
@@ -182,6 +185,9 @@ void Node::pump() {
     if (at) next = std::min(next, std::max<TimeUs>(*at - now(), 0));
   };
   due(dispatcher_->next_due());
+  if (const auto at = sessions_->next_due()) {
+    next = std::min(next, std::max<TimeUs>(*at - world_.scheduler.now(), 0));
+  }
   for (const auto& [partition, slot] : slots_) {
     due(slot.partition.next_due());
     due(slot.next_instant);
@@ -285,6 +291,12 @@ Node::Admission Node::admit(Slot& slot, const Input& input) {
     case core::Kind::lapsed:
       return partition.admit(*core::decode<core::Lapsed>(input.record.body)) ? Admission::fresh
                                                                              : Admission::dropped;
+    case core::Kind::presence: {
+      const bool doubled = world_.options.plant == Plant::presence_doubled;
+      return doubled || partition.admit(*core::decode<core::Presence>(input.record.body))
+                 ? Admission::fresh
+                 : Admission::dropped;
+    }
     case core::Kind::message:
       return admit_message(slot, input);
     case core::Kind::message_ack:
@@ -528,63 +540,6 @@ void Node::end_batch() {
   in_flight_.reset();
   wake(0);
   drain();
-}
-
-// ---- checkpoints
-
-void Node::begin_checkpoint(Slot& slot) {
-  const unsigned every = world_.options.checkpoint_every;
-  if (every == 0 || slot.checkpoint || slot.partition.last_seq() < slot.checkpointed + every) {
-    return;
-  }
-  slot.checkpointed = slot.partition.last_seq();
-  if (world_.tracing) {
-    world_.note(fmt::format("node {} begins checkpoint {} of partition {} at seq {}", index_,
-                            slot.next_generation, core::number(slot.partition.id()),
-                            slot.checkpointed));
-  }
-  slot.checkpoint = StoredCheckpoint{slot.next_generation++, slot.partition.begin_checkpoint()};
-  const core::PartitionId partition = slot.partition.id();
-  plan(world_.faults.up_to(5 * kMs),
-       [this, partition, epoch = slot.epoch] { write_rows(partition, epoch); });
-}
-
-void Node::write_rows(core::PartitionId partition, Epoch epoch) {
-  const auto slot = slots_.find(partition);
-  if (slot == slots_.end() || slot->second.epoch != epoch || !slot->second.checkpoint) return;
-  const auto rows = slot->second.partition.checkpoint_rows(kRowBytes);
-  if (rows.empty()) return finish_checkpoint(partition, epoch);
-  const Generation generation = slot->second.checkpoint->generation;
-  statement<bool>(
-      [=](Database& database) { return database.store_rows(partition, epoch, generation, rows); },
-      [=, this](std::optional<bool> stored) {
-        const auto now_slot = slots_.find(partition);
-        if (now_slot == slots_.end() || now_slot->second.epoch != epoch) return;
-        if (stored && *stored) return write_rows(partition, epoch);
-        world_.note("a checkpoint is abandoned");
-        now_slot->second.partition.abandon_checkpoint();
-        now_slot->second.checkpoint.reset();
-      });
-}
-
-void Node::finish_checkpoint(core::PartitionId partition, Epoch epoch) {
-  const auto slot = slots_.find(partition);
-  if (slot == slots_.end() || slot->second.epoch != epoch || !slot->second.checkpoint) return;
-  const StoredCheckpoint checkpoint = *slot->second.checkpoint;
-  if (slot->second.durable < checkpoint.checkpoint.seq) {
-    return plan(kMs, [this, partition, epoch] { finish_checkpoint(partition, epoch); });
-  }
-  statement<bool>(
-      [=](Database& database) { return database.commit_checkpoint(partition, epoch, checkpoint); },
-      [=, this](std::optional<bool> stored) {
-        const auto now_slot = slots_.find(partition);
-        if (now_slot == slots_.end() || now_slot->second.epoch != epoch) return;
-        if (!stored || !*stored) {
-          world_.note("a checkpoint is abandoned");
-          now_slot->second.partition.abandon_checkpoint();
-        }
-        now_slot->second.checkpoint.reset();
-      });
 }
 
 }  // namespace sluice::sim

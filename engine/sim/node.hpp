@@ -16,6 +16,7 @@
 #include "engine/core/partition.hpp"
 #include "engine/dispatch/dispatcher.hpp"
 #include "engine/sim/database.hpp"
+#include "engine/sim/sessions.hpp"
 #include "engine/sim/world.hpp"
 
 namespace sluice::sim {
@@ -56,6 +57,8 @@ class Node {
   void worker_left(core::WorkerId worker);
   // Live deliveries go to this client from now on, after all that it has not seen.
   void attach(unsigned client, std::uint64_t connection, std::uint64_t after);
+  // That socket is gone.
+  void detach(unsigned client, std::uint64_t connection);
 
   // ---- for the end of the run
   // Nothing lives in the partitions that it owns, and nothing is under way.
@@ -79,6 +82,7 @@ class Node {
     core::Seq checkpointed = 0;
     std::optional<StoredCheckpoint> checkpoint;  // being written
     std::optional<TimeUs> next_instant;          // of its schedules; nothing: not known
+    std::map<core::RunId, unsigned> unaware;  // beats for which a run has not known of its client
   };
   // What one partition adds to a batch.
   struct Part {
@@ -137,6 +141,8 @@ class Node {
   void resolve();
   void settle(core::PartitionId partition);
   void end_batch();
+
+  // ---- checkpoints (node_checkpoints.cc)
   void begin_checkpoint(Slot& slot);
   void write_rows(core::PartitionId partition, Epoch epoch);
   void finish_checkpoint(core::PartitionId partition, Epoch epoch);
@@ -149,6 +155,11 @@ class Node {
   void frame_to_worker(const dispatch::HandOut& hand_out);
   void deliver(const core::Delivery& delivery);
   void push(core::PartitionId partition, core::Record record);
+
+  // ---- presence (node_presence.cc)
+  Sessions::Now moment();
+  void tell(const Sessions::Out& news);
+  void check_aware(Slot& slot);
 
   World& world_;
   int index_;
@@ -178,6 +189,7 @@ class Node {
   std::deque<Leaving> leaving_;  // committed effects that have not left yet
 
   std::optional<dispatch::Dispatcher> dispatcher_;
+  std::optional<Sessions> sessions_;
   std::uint64_t next_nonce_ = 1;
   std::map<unsigned, std::uint64_t> attached_;  // client -> connection
 };

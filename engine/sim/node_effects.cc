@@ -109,11 +109,16 @@ void Node::perform(Slot& slot, const core::Effect& effect) {
             const core::MessageAck ack{partition, e.n};
             world_.send({e.source, core::make_record(core::TenantId{}, ack), {}});
           },
-          [&](const core::RunChanged&) { seen("projection row"); },
+          [&](const core::RunChanged& e) { seen("projection row"), sessions_->over(e.row); },
           [&](const core::DeadLettered&) { seen("dead letter"); },
           [&](const core::StreamEnded&) { seen("stream's end"); },
           [&](const core::LogLine&) { seen("log line"); },
-          [&](const core::PresenceWanted&) { seen("wish to know of a client"); },
+          [&](const core::PresenceWanted& e) {
+            seen("wish to know of a client");
+            Sessions::Out news;
+            sessions_->wanted(e, moment(), news);
+            tell(news);
+          },
       },
       effect);
   act(actions);
@@ -175,24 +180,6 @@ void Node::deliver(const core::Delivery& delivery) {
 }
 
 // ---- sockets
-
-void Node::attach(unsigned client, std::uint64_t connection, std::uint64_t after) {
-  attached_[client] = connection;
-  const Client& who = *world_.clients[client];
-  const core::PartitionId home = who.home();
-  const ClientName name = who.name();
-  statement<std::vector<core::Delivery>>(
-      [home, name, after](Database& database) { return database.deliveries(home, name, after); },
-      [this, client, connection](std::optional<std::vector<core::Delivery>> missed) {
-        if (!missed) return;  // the client asks again
-        for (const core::Delivery& delivery : *missed) {
-          world_.checkers.observed(world_.clients[client]->home(), delivery.seq, 0, "delivery");
-          world_.transmit([this, client, connection, delivery] {
-            world_.clients[client]->delivered(connection, delivery);
-          });
-        }
-      });
-}
 
 void Node::worker_joined(core::WorkerId worker, std::optional<core::TenantId> tenant,
                          const std::vector<std::string>& tasks, unsigned credit,

@@ -34,7 +34,9 @@ void Node::beat() {
       });
   if (!up_) return;
   for (auto& [partition, slot] : slots_) {
-    if (slot.serving) resend(slot);
+    if (!slot.serving) continue;
+    resend(slot);
+    check_aware(slot);
   }
   plan(kBeat, [this] { beat(); });
 }
@@ -188,6 +190,7 @@ void Node::lose(core::PartitionId partition) {
   if (in_flight_) in_flight_->parts.erase(partition);
   std::erase_if(leaving_, [&](const Leaving& item) { return item.partition == partition; });
   dispatcher_->drop_partition(partition);
+  sessions_->drop(partition);
 }
 
 void Node::resend(Slot& slot) {

@@ -40,6 +40,8 @@ constexpr std::array<std::string_view, kPlants> kPlantNames = {
     "key_changed",
     "signal_dropped",
     "instant_doubled",
+    "grace_ignored",
+    "presence_doubled",
 };
 
 // Most runs have few kinds of faults: a bug that needs one is not hidden by the noise of all.
@@ -101,6 +103,7 @@ Options draw_options(std::uint64_t seed) {
   o.client_cancels = sometimes(random, 100);
   o.outbox_messages = random.chance(400) ? pick(1, 6) : 0;
   o.all_topics = random.chance(700);
+  o.client_goes = sometimes(random, 60);
   return o;
 }
 
@@ -136,6 +139,7 @@ std::string describe(const Options& o) {
   add("client_leaves", o.client_leaves);
   add("client_repeats", o.client_repeats);
   add("client_cancels", o.client_cancels);
+  add("client_goes", o.client_goes);
   if (o.plant != Plant::none) text += fmt::format(" plant {}", plant_name(o.plant));
   return text;
 }

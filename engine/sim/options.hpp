@@ -43,10 +43,12 @@ enum class Plant : std::uint8_t {
   key_changed,              // an event's key is altered on its way into the journal
   signal_dropped,           // a signal is answered, and not journaled
   instant_doubled,          // after a takeover the last instant of a schedule is journaled again
+  grace_ignored,            // a client whose socket has gone is away at once
+  presence_doubled,         // what a run knows of its client is journaled again
 };
 std::string_view plant_name(Plant plant);
 std::optional<Plant> parse_plant(std::string_view name);
-inline constexpr unsigned kPlants = static_cast<unsigned>(Plant::instant_doubled) + 1;
+inline constexpr unsigned kPlants = static_cast<unsigned>(Plant::presence_doubled) + 1;
 
 // Chances are in a thousand.
 struct Options {
@@ -90,6 +92,7 @@ struct Options {
   unsigned client_leaves = 0;   // at each delivery
   unsigned client_repeats = 0;  // sends again what is accepted
   unsigned client_cancels = 0;  // cancels a run that it started
+  unsigned client_goes = 0;     // stays without a socket for some time; asked a few times a second
 };
 
 Options draw_options(std::uint64_t seed);

@@ -17,6 +17,8 @@ std::vector<std::unique_ptr<Promise>> all_promises(const vm::Program& program, u
   all.push_back(std::make_unique<Attempts>(program, partitions, report));
   all.push_back(std::make_unique<Children>(program, partitions, report));
   all.push_back(std::make_unique<Instants>(program, partitions, report));
+  all.push_back(std::make_unique<Joins>(program, partitions, report));
+  all.push_back(std::make_unique<PresenceNews>(program, partitions, report));
   return all;
 }
 
@@ -26,10 +28,19 @@ std::optional<core::Envelope> message_in(const core::Record& record) {
   return message ? core::decode<core::Envelope>(message->body) : std::nullopt;
 }
 
-std::vector<Told> deliveries_of(const core::Effects& effects) {
-  std::vector<Told> told;
+core::RunId first_run(const core::Effects& effects) {
   for (const core::Effect& effect : effects) {
+    const auto* accepted = std::get_if<core::Accepted>(&effect);
+    if (accepted != nullptr && !accepted->runs.empty()) return accepted->runs[0];
+  }
+  return {};
+}
+
+std::vector<Told> deliveries_of(const Seen& seen) {
+  std::vector<Told> told;
+  for (const core::Effect& effect : seen.effects) {
     if (const auto* delivery = std::get_if<core::Delivery>(&effect)) {
+      if (core::partition_of(delivery->run) != seen.partition) continue;
       told.push_back({delivery->run, delivery->name, delivery->data_json});
     } else if (const auto* send = std::get_if<core::Send>(&effect)) {
       const auto envelope = core::decode<core::Envelope>(send->body);
@@ -109,67 +120,6 @@ void Attempts::offer(const core::Offer& offer) {
   }
   if (step.speaks && step.open.contains(*step.speaks) && *step.speaks != offer.key.attempt) {
     report_(15, fmt::format("{} is begun anew, though attempt {} speaks", what, *step.speaks));
-  }
-}
-
-// ---- 16
-
-void Children::see(const Seen& seen) {
-  if (const auto envelope = message_in(seen.record)) took(*envelope);
-  for (const core::Effect& effect : seen.effects) {
-    const auto* send = std::get_if<core::Send>(&effect);
-    if (const auto envelope = send ? core::decode<core::Envelope>(send->body) : std::nullopt) {
-      sent(*envelope);
-    }
-  }
-  for (const core::Effect& effect : seen.effects) {
-    const auto* changed = std::get_if<core::RunChanged>(&effect);
-    if (changed != nullptr) end(changed->row);
-  }
-}
-
-void Children::took(const core::Envelope& envelope) {
-  if (envelope.kind == core::MessageKind::start) {
-    const auto body = core::decode<core::StartMessage>(envelope.body);
-    if (body) begun_.insert(body->run);
-  } else if (envelope.kind == core::MessageKind::ended) {
-    const auto body = core::decode<core::EndedMessage>(envelope.body);
-    if (body) open_[body->parent].erase(envelope.run);
-  } else if (envelope.kind == core::MessageKind::cancel) {
-    const auto body = core::decode<core::CancelMessage>(envelope.body);
-    if (!body || ended_.contains(body->run)) return;
-    called_off_.insert(body->run);
-    count("a child was called off");
-  }
-}
-
-void Children::sent(const core::Envelope& envelope) {
-  if (envelope.kind == core::MessageKind::start) {
-    const auto body = core::decode<core::StartMessage>(envelope.body);
-    if (body && body->step != 0) open_[envelope.run].insert(body->run);
-  } else if (envelope.kind == core::MessageKind::cancel) {
-    const auto body = core::decode<core::CancelMessage>(envelope.body);
-    if (body) open_[envelope.run].erase(body->run);
-  }
-}
-
-void Children::end(const core::RunRow& row) {
-  ended_.insert(row.run);
-  count(fmt::format("{} {}", row.flow, run_state_word(row.state)));
-  if (!open_[row.run].empty()) {
-    report_(16, fmt::format("run {} ended, and {} that it waited for goes on", to_text(row.run),
-                            to_text(*open_[row.run].begin())));
-  }
-  if (called_off_.contains(row.run) && row.state == core::RunState::completed) {
-    report_(16,
-            fmt::format("run {} was called off by its parent, and completed", to_text(row.run)));
-  }
-}
-
-void Children::finish(bool all_ended) {
-  if (!all_ended) return;
-  for (const core::RunId& run : begun_) {
-    if (!ended_.contains(run)) report_(16, fmt::format("run {} has no end", to_text(run)));
   }
 }
 

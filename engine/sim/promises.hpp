@@ -1,7 +1,7 @@
 // What the journal of a partition promises record by record: told by what each record led to while
 // the partition is folded, by models of their own that know nothing of the core's state.
 //
-//   14 signals    15 hedges and streams    16 children    17 schedules
+//   14 signals    15 hedges and streams    16 children    17 schedules    19 joins    20 presence
 #pragma once
 
 #include <cstdint>
@@ -65,13 +65,15 @@ std::vector<std::unique_ptr<Promise>> all_promises(const vm::Program& program, u
 
 // The message that it is; nothing: it is another record. Views into it.
 std::optional<core::Envelope> message_in(const core::Record& record);
-// The deliveries that it made, here or on their way to the client's home.
+// The first run that the record's input started; nil: none.
+core::RunId first_run(const core::Effects& effects);
+// What runs of the partition told their clients, here or on its way to the client's home.
 struct Told {
   core::RunId run;
   std::string name;
   std::string json;
 };
-std::vector<Told> deliveries_of(const core::Effects& effects);
+std::vector<Told> deliveries_of(const Seen& seen);
 // A field of a flat JSON object, without its quotes; "": it has none such.
 std::string json_field(std::string_view json, std::string_view name);
 
@@ -162,8 +164,8 @@ class Attempts : public Promise {
   std::map<Name, Step> steps_;
 };
 
-// A child does not outlive whoever waits for it, but for its undoing: it is called off by the
-// record with which its parent ends at the latest, and does not complete after that.
+// A child does not outlive whoever began it: its parent ends behind it. One that is called off does
+// not complete, and until its undoing is over its parent begins nothing and tells nobody anything.
 class Children : public Promise {
  public:
   using Promise::Promise;
@@ -173,10 +175,12 @@ class Children : public Promise {
  private:
   void took(const core::Envelope& envelope);
   void sent(const core::Envelope& envelope);
+  void acts(const core::RunId& run, std::string_view what);
   void end(const core::RunRow& row);
 
-  std::map<core::RunId, std::set<core::RunId>> open_;  // by parent
-  std::set<core::RunId> called_off_;                   // there, while they lived
+  std::map<core::RunId, std::map<core::StepNumber, core::RunId>> open_;  // by parent
+  std::map<core::RunId, std::set<core::RunId>> undone_;  // of them those that it called off
+  std::set<core::RunId> called_off_;                     // there, while they lived
   std::set<core::RunId> begun_, ended_;
 };
 
@@ -197,6 +201,88 @@ class Instants : public Promise {
   };
   std::map<std::uint32_t, Flow> flows_;  // that have a schedule, in their partition
   std::set<core::RunId> begun_, ended_;
+};
+
+// Under `joins` an event is heard by a run under way, once, and its own run ends `joined` to that
+// one without having begun; or its run begins, and nobody hears of it. What a run hears comes in
+// the order in which it arrived, and with one run at a time nothing overtakes. A `receive` runs out
+// of time only where nothing waits.
+class Joins : public Promise {
+ public:
+  using Promise::Promise;
+  void see(const Seen& seen) override;
+  void finish(bool all_ended) override;
+
+ private:
+  struct Run {
+    std::string gate;
+    unsigned at_once = 1;  // of the gate
+    std::string text;
+    std::uint64_t ticket = 0;  // rising in order of arrival, over all gates
+    core::Seq arrived = 0;
+    bool begun = false, ended = false;
+    core::RunId heard_by;  // has its event among its signals
+    core::RunId taken_by;  // has received it
+    // Once it has begun.
+    std::deque<core::RunId> heard;
+    bool parked = false;             // it says later what it has received by now
+    std::deque<core::RunId> unsaid;  // likewise
+    std::uint64_t last_heard = 0;    // ticket
+    core::Seq listens_since = 0;     // its last step was over then
+  };
+  struct Gate {
+    std::set<core::RunId> inside;
+    std::uint64_t last = 0;  // ticket of what was heard or has begun
+  };
+
+  void arrive(const Seen& seen);
+  void arrived(const Seen& seen, std::string_view flow, const core::RunId& run,
+               const vm::Value& line);
+  void join(const core::Join& body);
+  void begin(const core::RunId& run);
+  void receive(const Seen& seen, const Told& told, bool was_parked);
+  void say(const core::RunId& run, Run& listener, const std::string& text);
+  bool take(const core::RunId& run, Run& listener);
+  void note_parked(const core::Record& record);
+  void end(const core::RunRow& row);
+  void pass(Gate& gate, const Run& run, std::string_view how);
+  Run* find(const core::RunId& run);
+  void wrong(const core::RunId& run, std::string_view what);
+
+  std::map<core::RunId, Run> runs_;
+  std::map<std::string, Gate> gates_;
+  std::uint64_t tickets_ = 0;
+  std::map<core::RunId, core::RunId> child_of_;  // by the parent, a run of `visit`
+  std::map<core::RunId, std::string> visited_;   // what its child answered
+};
+
+// A run that receives `Away` or `Back` hears of its client's going and coming by turns, each once;
+// what is over before it was taken it does not hear. Whoever knows the sockets is asked for, from
+// the run's beginning.
+class PresenceNews : public Promise {
+ public:
+  using Promise::Promise;
+  void see(const Seen& seen) override;
+  void finish(bool) override {}
+
+ private:
+  struct Run {
+    std::string client;
+    core::TimeUs arrived = 0;
+    bool back = false;  // receives `Back`, too
+    bool asked = false;
+    core::TimeUs away_since = 0;  // as it was told; 0: its client is there
+    struct Waiting {
+      std::string by, since, away;
+    };
+    std::optional<Waiting> waiting;
+  };
+  void told(const Seen& seen, const core::Presence& body);
+  void received(const Seen& seen, const Told& told);
+  void missed(const Told& told);
+  void wrong(const core::RunId& run, std::string_view what);
+
+  std::map<core::RunId, Run> runs_;
 };
 
 }  // namespace sluice::sim

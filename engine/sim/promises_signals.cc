@@ -24,15 +24,6 @@ std::vector<std::string> texts_of(std::string_view data) {
   return texts;
 }
 
-// The first run that the record's event started; nil: none.
-core::RunId first_run(const core::Effects& effects) {
-  for (const core::Effect& effect : effects) {
-    const auto* accepted = std::get_if<core::Accepted>(&effect);
-    if (accepted != nullptr && !accepted->runs.empty()) return accepted->runs[0];
-  }
-  return {};
-}
-
 bool dead_lettered(const core::Effects& effects) {
   return std::any_of(effects.begin(), effects.end(), [](const core::Effect& effect) {
     return std::holds_alternative<core::DeadLettered>(effect);
@@ -45,8 +36,9 @@ bool dead_lettered(const core::Effects& effects) {
 
 void SignalQueues::see(const Seen& seen) {
   arrive(seen);
-  for (const Told& told : deliveries_of(seen.effects)) {
-    if (told.name == "Heard") claim(seen, told);
+  for (const Told& told : deliveries_of(seen)) {
+    const std::string by = told.name == "Heard" ? json_field(told.json, "by") : "";
+    if (by == "word" || by == "id" || by == "other") claim(seen, told);
   }
   for (const core::Effect& effect : seen.effects) {
     const auto* changed = std::get_if<core::RunChanged>(&effect);

@@ -14,8 +14,8 @@ extern const std::size_t kWorkloadArtifactSize;
 namespace {
 
 constexpr std::array<std::string_view, kTopicCount> kTopicNames = {
-    "asks",    "notes", "turns",   "echoes",   "talks", "nudges",
-    "watches", "facts", "errands", "speeches", "pairs", "solos"};
+    "asks",     "notes", "turns", "echoes", "talks", "nudges", "watches", "facts",  "errands",
+    "speeches", "pairs", "solos", "chats",  "rooms", "visits", "minds",   "glances"};
 
 void check_topics(const vm::Program& program) {
   for (std::uint32_t i = 0; i < kTopicCount; ++i) {
@@ -45,12 +45,22 @@ unsigned runs_at_once(std::uint32_t topic) {
     case kTopicNotes:
     case kTopicTurns:
     case kTopicSolos:
+    case kTopicChats:
       return 1;
     case kTopicPairs:
+    case kTopicRooms:
       return 2;
     default:
       return 0;
   }
+}
+
+bool is_joined(std::uint32_t topic) {
+  return topic == kTopicChats || topic == kTopicRooms;
+}
+
+bool counts_by_key(std::uint32_t topic) {
+  return topic == kTopicNotes || topic == kTopicPairs || is_joined(topic);
 }
 
 unsigned attempts_at_once(std::string_view task) {
@@ -59,7 +69,7 @@ unsigned attempts_at_once(std::string_view task) {
 
 std::optional<std::size_t> key_field(std::uint32_t topic) {
   const bool keyed = topic == kTopicNotes || topic == kTopicEchoes || topic == kTopicFacts ||
-                     topic == kTopicPairs || topic == kTopicSolos;
+                     topic == kTopicPairs || topic == kTopicSolos || topic == kTopicChats;
   return keyed ? std::optional<std::size_t>(1) : std::nullopt;
 }
 

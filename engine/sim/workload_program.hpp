@@ -27,6 +27,11 @@ enum Topic : std::uint32_t {
   kTopicSpeeches,
   kTopicPairs,
   kTopicSolos,
+  kTopicChats,
+  kTopicRooms,
+  kTopicVisits,
+  kTopicMinds,
+  kTopicGlances,
   kTopicCount
 };
 
@@ -41,6 +46,10 @@ std::shared_ptr<const vm::VerifiedProgram> workload_program();
 
 // How many runs of a topic's flow may go on at once; 0: nothing bounds them.
 unsigned runs_at_once(std::uint32_t topic);
+// Its flow's runs are joined: what it says is perhaps heard by another run, which answers.
+bool is_joined(std::uint32_t topic);
+// Whether the runs of a topic's flow count by the first field behind the event's text.
+bool counts_by_key(std::uint32_t topic);
 // The attempts that a step of the task may have open at once.
 unsigned attempts_at_once(std::string_view task);
 // The event of a topic with an ordering key of its own (not the client) has it in this field.

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -67,8 +68,9 @@ class World {
   std::uint64_t boots = 0;         // of nodes, in the whole run
   std::uint64_t connections = 0;   // of workers, in the whole run: WorkerId
   std::vector<core::RunId> talks;  // runs that take signals, as their clients learn of them
-  bool planted = false;            // a planted bug in the shell has done its work
-  std::string trace;               // what happened, one line each, if `tracing`
+  std::map<core::RunId, unsigned> listeners;  // to std.presence likewise, with their clients
+  bool planted = false;                       // a planted bug in the shell has done its work
+  std::string trace;                          // what happened, one line each, if `tracing`
   bool tracing = false;
   // Of every partition's configuration.
   std::uint64_t outbox_messages() const;

@@ -48,6 +48,14 @@ struct Totals {
 
 // What the workload is about: all of it happens.
 constexpr const char* kHappens[] = {"a child was called off",
+                                    "a child joined another run",
+                                    "a receive by away got one",
+                                    "a receive by away ran out of time",
+                                    "a receive by back got one",
+                                    "a receive by back ran out of time",
+                                    "a receive by chat ran out of time",
+                                    "a receive by glance got one",
+                                    "a receive by glance ran out of time",
                                     "a receive by id got one",
                                     "a receive by id ran out of time",
                                     "a receive by other got one",
@@ -56,26 +64,36 @@ constexpr const char* kHappens[] = {"a child was called off",
                                     "a run told another in vain",
                                     "a step was hedged",
                                     "an attempt spoke first",
+                                    "an event began the next run, or another heard of it",
                                     "an event came before its subscription",
+                                    "an event was heard",
                                     "an instant came",
                                     "answer cancelled",
                                     "answer completed",
                                     "answer failed",
+                                    "chat completed",
+                                    "chat joined",
                                     "echo completed",
                                     "errand completed",
                                     "fetch cancelled",
+                                    "glance completed",
                                     "memo completed",
+                                    "mind completed",
                                     "pair completed",
                                     "refused event busy",
                                     "refused signal busy",
                                     "refused signal unexpected",
                                     "review completed",
+                                    "room completed",
+                                    "room joined",
                                     "solo completed",
                                     "speak completed",
                                     "talk completed",
                                     "tick completed",
                                     "turn superseded",
-                                    "watch completed"};
+                                    "visit completed",
+                                    "watch completed",
+                                    "what had not been taken yet was over"};
 
 TEST(Simulation, FixedSeedsHold) {
   Totals totals;
@@ -216,6 +234,8 @@ TEST(PlantedBug, IsFoundByItsChecker) {
       {Plant::key_changed, 13},
       {Plant::signal_dropped, 14},
       {Plant::instant_doubled, 17},
+      {Plant::grace_ignored, 20},
+      {Plant::presence_doubled, 20},
   };
   EXPECT_EQ(rows.size() + 1, kPlants) << "a planted bug without a row";
   for (const PlantRow& row : rows) check(row);
