@@ -183,8 +183,13 @@ void Client::accepted(unsigned number, const core::Accepted& answer) {
     if (minds) world_.listeners.emplace(run, index_);
     if (sending.key.topic == kTopicTalks && !sending.done) plan_signals(run);
   }
-  if (!sending.done && world_.faults.strikes(world_.options.client_cancels)) {
-    for (const core::RunId& run : answer.runs) cancel(run);
+  // Of a conversation more often, and when another run may have heard of it.
+  const bool joins = is_joined(sending.key.topic);
+  if (!sending.done && world_.faults.strikes(world_.options.client_cancels * (joins ? 3 : 1))) {
+    for (const core::RunId& run : answer.runs) {
+      const TimeUs delay = joins ? random_.between(0, 300 * kMs) : 0;
+      world_.scheduler.after(delay, [this, run] { cancel(run); });
+    }
   }
   sending.done = true;
   if (world_.faults.strikes(world_.options.client_repeats)) {

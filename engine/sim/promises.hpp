@@ -205,8 +205,9 @@ class Instants : public Promise {
 
 // Under `joins` an event is heard by a run under way, once, and its own run ends `joined` to that
 // one without having begun; or its run begins, and nobody hears of it. What a run hears comes in
-// the order in which it arrived, and with one run at a time nothing overtakes. A `receive` runs out
-// of time only where nothing waits.
+// the order in which it arrived, and with one run at a time nothing overtakes. The newest run under
+// way hears, unless there is a place for the event's own. A `receive` runs out of time only where
+// nothing waits. A step that began such a run is told once how it ended, or the one that it joined.
 class Joins : public Promise {
  public:
   using Promise::Promise;
@@ -223,34 +224,42 @@ class Joins : public Promise {
     bool begun = false, ended = false;
     core::RunId heard_by;  // has its event among its signals
     core::RunId taken_by;  // has received it
+    std::optional<std::pair<core::RunId, core::StepNumber>> parent;  // whose step it is
     // Once it has begun.
     std::deque<core::RunId> heard;
     bool parked = false;             // it says later what it has received by now
     std::deque<core::RunId> unsaid;  // likewise
-    std::uint64_t last_heard = 0;    // ticket
-    core::Seq listens_since = 0;     // its last step was over then
+    bool passed_over = false;  // an older one was told of an event: this one is on its way out
+    std::vector<core::RunId> joined;
+    std::uint64_t last_heard = 0;  // ticket
+    core::Seq listens_since = 0;   // its last step was over then
   };
   struct Gate {
     std::set<core::RunId> inside;
-    std::uint64_t last = 0;  // ticket of what was heard or has begun
+    std::uint64_t last = 0;    // ticket of what was heard or has begun
+    core::TimeUs changed = 0;  // when one that was inside ended last
   };
 
   void arrive(const Seen& seen);
   void arrived(const Seen& seen, std::string_view flow, const core::RunId& run,
                const vm::Value& line);
   void join(const core::Join& body);
-  void begin(const core::RunId& run);
+  void begin(const core::Offer& offer);
   void receive(const Seen& seen, const Told& told, bool was_parked);
   void say(const core::RunId& run, Run& listener, const std::string& text);
   bool take(const core::RunId& run, Run& listener);
+  bool has_place(const Gate& gate, const Run& run) const;
   void note_parked(const core::Record& record);
   void end(const core::RunRow& row);
+  void check_told(const Run& run);
   void pass(Gate& gate, const Run& run, std::string_view how);
   Run* find(const core::RunId& run);
   void wrong(const core::RunId& run, std::string_view what);
 
   std::map<core::RunId, Run> runs_;
   std::map<std::string, Gate> gates_;
+  core::TimeUs now_ = 0;
+  std::map<std::pair<core::RunId, core::StepNumber>, unsigned> told_;  // steps, of an end
   std::uint64_t tickets_ = 0;
   std::map<core::RunId, core::RunId> child_of_;  // by the parent, a run of `visit`
   std::map<core::RunId, std::string> visited_;   // what its child answered

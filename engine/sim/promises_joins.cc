@@ -12,6 +12,9 @@ namespace sluice::sim {
 
 namespace {
 
+// What is due comes before what arrives, but for some timers of that moment.
+constexpr core::TimeUs kAtOnce = 50'000;
+
 // The outbox has room, and a run says what it wanted to.
 bool is_mail(const core::Record& record) {
   const auto body = core::decode<core::Advance>(record.body);
@@ -21,16 +24,24 @@ bool is_mail(const core::Record& record) {
 }  // namespace
 
 void Joins::see(const Seen& seen) {
+  now_ = seen.record.time;
   arrive(seen);
   if (seen.record.kind == core::Kind::join) {
     if (const auto body = core::decode<core::Join>(seen.record.body)) join(*body);
   }
   for (const core::Effect& effect : seen.effects) {
-    if (const auto* offer = std::get_if<core::Offer>(&effect)) begin(offer->key.run);
+    if (const auto* offer = std::get_if<core::Offer>(&effect)) begin(*offer);
   }
   const bool was_parked = seen.record.kind == core::Kind::advance && is_mail(seen.record);
   for (const Told& told : deliveries_of(seen)) {
     if (told.name == "Heard") receive(seen, told, was_parked);
+  }
+  for (const core::Effect& effect : seen.effects) {
+    const auto* send = std::get_if<core::Send>(&effect);
+    const auto envelope = send ? core::decode<core::Envelope>(send->body) : std::nullopt;
+    if (!envelope || envelope->kind != core::MessageKind::ended) continue;
+    const auto body = core::decode<core::EndedMessage>(envelope->body);
+    if (body && body->step != 0) ++told_[{body->parent, body->step}];
   }
   note_parked(seen.record);
   if (seen.record.kind == core::Kind::done) {
@@ -74,6 +85,7 @@ void Joins::arrive(const Seen& seen) {
       if (!args || program_.flows[body->flow].name != "chat") return;
       child_of_[envelope->run] = body->run;
       arrived(seen, "chat", body->run, args->elements()[0]);
+      runs_[body->run].parent = {envelope->run, body->step};
     }
   }
 }
@@ -110,6 +122,10 @@ void Joins::join(const core::Join& body) {
   if (!other->heard_by.is_nil()) wrong(body.other, "is offered to two runs");
   if (!other->taken_by.is_nil()) wrong(body.other, "is offered, and was received already");
   if (other->ticket <= run->last_heard) wrong(body.other, "is offered behind a later one");
+  for (const core::RunId& each : gates_[run->gate].inside) {
+    Run& newer = runs_[each];
+    if (newer.ticket > run->ticket) newer.passed_over = true;
+  }
   run->last_heard = other->ticket;
   other->heard_by = body.run;
   run->heard.push_back(body.other);
@@ -123,8 +139,12 @@ void Joins::pass(Gate& gate, const Run& run, std::string_view how) {
   gate.last = run.ticket;
 }
 
-void Joins::begin(const core::RunId& id) {
+void Joins::begin(const core::Offer& offer) {
+  const core::RunId& id = offer.key.run;
   Run* run = find(id);
+  if (run != nullptr && run->passed_over && offer.task != "refund") {
+    wrong(id, "is under way, and an older one was told of an event");
+  }
   if (run == nullptr || run->begun) return;
   run->begun = true;
   if (!run->heard_by.is_nil()) wrong(id, "begins, and another has its event");
@@ -164,6 +184,17 @@ void Joins::say(const core::RunId& id, Run& run, const std::string& text) {
   if (text != due) wrong(id, fmt::format("hears `{}`, where `{}` is due", text, due));
 }
 
+// Its own run could begin, and nobody who came before it waits for that place.
+bool Joins::has_place(const Gate& gate, const Run& run) const {
+  const auto before = std::count_if(runs_.begin(), runs_.end(), [&](const auto& each) {
+    const Run& other = each.second;
+    return other.gate == run.gate && other.ticket < run.ticket && !other.begun && !other.ended &&
+           other.taken_by.is_nil();
+  });
+  return now_ > gate.changed + kAtOnce &&
+         gate.inside.size() + static_cast<std::size_t>(before) < run.at_once;
+}
+
 bool Joins::take(const core::RunId& id, Run& run) {
   Run* other = run.heard.empty() ? nullptr : find(run.heard.front());
   if (other == nullptr) {
@@ -172,7 +203,10 @@ bool Joins::take(const core::RunId& id, Run& run) {
   }
   other->heard_by = {};
   other->taken_by = id;
-  pass(gates_[run.gate], *other, "is heard");
+  Gate& gate = gates_[run.gate];
+  pass(gate, *other, "is heard");
+  if (has_place(gate, *other)) wrong(id, fmt::format("hears `{}`, which could begin", other->text));
+  run.joined.push_back(run.heard.front());
   run.unsaid.push_back(run.heard.front());
   run.heard.pop_front();
   count("an event was heard");
@@ -207,7 +241,8 @@ void Joins::end(const core::RunRow& row) {
     take(row.joined, *listener);
   }
   run->ended = true;
-  gates_[run->gate].inside.erase(row.run);
+  Gate& gate = gates_[run->gate];
+  if (gate.inside.erase(row.run) != 0) gate.changed = now_;
   const bool joined = row.state == core::RunState::joined;
   if (joined != !run->taken_by.is_nil()) {
     wrong(row.run,
@@ -223,6 +258,15 @@ void Joins::end(const core::RunRow& row) {
     count("an event began the next run, or another heard of it");
   }
   run->heard.clear();
+  if (!joined) check_told(*run);
+  for (const core::RunId& each : run->joined) check_told(*find(each));
+}
+
+void Joins::check_told(const Run& run) {
+  if (!run.parent) return;
+  const unsigned times = told_[*run.parent];
+  if (times == 1) return;
+  wrong(run.parent->first, fmt::format("is told {} times how its step ended", times));
 }
 
 void Joins::finish(bool all_ended) {

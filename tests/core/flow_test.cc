@@ -219,6 +219,26 @@ TEST(Flow, AStartThroughTheApiRunsTheFlow) {
   driver.fold();
 }
 
+TEST(Flow, AnInstantOfAScheduleStartsOneRun) {
+  Pipeline pipeline;
+  pipeline.scheduled = true;
+  Driver driver(pipeline);
+  const std::string hash(32, 'h');
+  driver.take(make_record(TenantId{}, DeploymentRecord{1, hash}));
+  const auto schedules = driver.partition.schedules();
+  ASSERT_EQ(schedules.size(), 1u);
+  const auto cron = [&](TimeUs instant) { return Cron{1, schedules[0].flow, instant}; };
+  const TimeUs instant = schedules[0].after + 60'000 * kMs;
+  EXPECT_FALSE(driver.partition.admit(cron(schedules[0].after)));
+  ASSERT_TRUE(driver.partition.admit(cron(instant)));
+  driver.now = instant;
+  EXPECT_EQ(only<Accepted>(driver.take(make_record(kTenant, cron(instant)))).runs.size(), 1u);
+  EXPECT_FALSE(driver.partition.admit(cron(instant)));
+  EXPECT_FALSE(driver.partition.admit(cron(instant - 1)));
+  EXPECT_TRUE(driver.partition.admit(cron(instant + 1)));
+  EXPECT_FALSE(driver.fold().admit(cron(instant)));
+}
+
 TEST(Flow, RunsAreToldWhileTheyLive) {
   Driver driver;
   const Effects made = driver.publish("ada", "1");

@@ -4,6 +4,7 @@
 #include <rapidcheck.h>
 
 #include "engine/core/step_table.hpp"
+#include "tests/core/driver.hpp"
 
 namespace sluice::core {
 namespace {
@@ -101,6 +102,28 @@ TEST(Retry, UnknownKindsAreRejected) {
   EXPECT_EQ(known_kind(task, "TimedOut"), "TimedOut");
   EXPECT_EQ(known_kind(task, "Whatever"), "Rejected");
   EXPECT_EQ(known_kind(task, ""), "Rejected");
+}
+
+// The first attempt may have done it, whatever the second one says.
+TEST(Retry, WhatMayHaveHappenedStaysInDoubt) {
+  for (const bool lost : {true, false}) {
+    test::Pipeline pipeline;
+    pipeline.steps.resize(1);
+    pipeline.steps[0].policies.idempotent = true;
+    pipeline.steps[0].policies.attempts = 2;
+    pipeline.steps[0].unsure = true;
+    test::Driver driver(pipeline);
+    const auto first = test::only<Offer>(driver.publish("ada", "1"));
+    if (lost) {
+      driver.lapse(first, LapseReason::lost);
+    } else {
+      driver.failed(first, "Unavailable");
+    }
+    const auto second = test::only<Offer>(driver.advance(10'000 * test::kMs));
+    const Effects made = driver.failed(second, "Rejected", false);
+    EXPECT_EQ(test::all_of<Offer>(made).size(), lost ? 1u : 0u);
+    driver.fold();
+  }
 }
 
 TEST(StepTable, EveryRowIsReachableAndNoInputHasTwoEnds) {
