@@ -87,6 +87,11 @@ void Client::compose(Sending& sending, unsigned number) {
   sending.key.tenant = core::number(tenant_);
   sending.key.client = name_;
   sending.key.topic = kTopics[random_.below(kinds)];
+  // A conversation goes on.
+  const Sending* before = number > 1 ? &sending_.at(number - 1) : nullptr;
+  if (before != nullptr && is_joined(before->key.topic) && random_.chance(600)) {
+    sending.key.topic = before->key.topic;
+  }
   // Ids of clients and topics may be equal; they are told apart by the rest of the key.
   sending.key.id = fmt::format("id-{}", number);
   const std::string text = fmt::format("{}-{}-{}", core::number(tenant_), name_, number);

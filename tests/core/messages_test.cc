@@ -12,6 +12,14 @@
 namespace sluice::core::test {
 namespace {
 
+// What a run publishes goes to the home of its ordering key, which is the event's text.
+void check_destination(const Send& send, unsigned partitions) {
+  const auto envelope = decode<Envelope>(send.body);
+  if (envelope->kind != MessageKind::publish) return;
+  const auto data = vm::decode_value(decode<PublishMessage>(envelope->body)->data);
+  EXPECT_EQ(send.destination, partition_of_key(kTenant, data->elements()[0].as_text(), partitions));
+}
+
 // Per way, the bodies that were taken, and by the fold those that were sent.
 void check_ways(Cluster& cluster) {
   std::map<std::pair<unsigned, unsigned>, std::vector<std::string>> sent, taken;
@@ -22,6 +30,7 @@ void check_ways(Cluster& cluster) {
       ASSERT_TRUE(folded.apply(entry.record, {}, made).has_value());
       for (const Send& send : all_of<Send>(made)) {
         sent[{number(member->config.id), number(send.destination)}].push_back(send.body);
+        check_destination(send, member->config.partitions);
       }
       if (entry.record.kind != Kind::message) continue;
       const auto message = *decode<Message>(entry.record.body);

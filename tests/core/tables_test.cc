@@ -28,6 +28,11 @@ TEST(Dedupe, KeysOfDifferentPartsDiffer) {
   EXPECT_NE(base, dedupe_key(TenantId{1}, "a", "bc", "d", "e"));
   EXPECT_NE(base, dedupe_key(TenantId{1}, "ab", "", "cd", "e"));
   EXPECT_NE(base, dedupe_key(TenantId{1}, "ab", "c", "", "de"));
+  // Also of equal length.
+  EXPECT_NE(base, dedupe_key(TenantId{1}, "AB", "c", "d", "e"));
+  EXPECT_NE(base, dedupe_key(TenantId{1}, "ab", "C", "d", "e"));
+  EXPECT_NE(base, dedupe_key(TenantId{1}, "ab", "c", "D", "e"));
+  EXPECT_NE(base, dedupe_key(TenantId{1}, "ab", "c", "d", "E"));
 }
 
 // Random ids, windows and times against a map; the table is stored and loaded in between.
