@@ -204,6 +204,9 @@ void say_way_past(Diagnostic& diagnostic, const ast::Block& block) {
     diagnostic.also(first_bytes(last.span, 4), "it goes on after the last round");
   } else if (ast::as<ast::WhileStmt>(last) != nullptr) {
     diagnostic.also(first_bytes(last.span, 5), "it goes on when the loop is over");
+  } else if (const auto* limit = ast::as<ast::DeadlineStmt>(last);
+             limit != nullptr && !limit->else_body) {
+    diagnostic.also(first_bytes(last.span, 8), "it goes on when time is up");
   } else if (const auto* wait = ast::as<ast::ReceiveStmt>(last);
              wait != nullptr && !wait->else_body && wait->within != nullptr) {
     diagnostic.also(first_bytes(last.span, 7), "it goes on when nothing comes in time");

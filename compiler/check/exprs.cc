@@ -453,6 +453,22 @@ Expr* Exprs::match(const ast::Expr& tree, const ast::MatchExpr& node, TypeId hin
   return context_.expr(tree.span, type == kEmpty ? kPoison : type, std::move(made));
 }
 
+void Exprs::no_list(Span span, TypeId type) {
+  Diagnostic& diagnostic =
+      context_.diagnostics.report(Code::E0316, span,
+                                  fmt::format("only a list can be gone through, and this is {}",
+                                              with_article(types_.name(type))));
+  const TypeKind kind = types_.kind(type);
+  if (kind == TypeKind::kMap) diagnostic.because("`keys(m)` and `values(m)` are lists");
+  if (type == kInt) diagnostic.because("`1..n` is the list of the ints from 1 to n");
+  if (type == kString) {
+    diagnostic.because("`chars(s)` is the list of its characters, `split(s, \",\")` of its parts");
+  }
+  if (types_.is_optional(type)) {
+    diagnostic.because("it may be `none`: give another list with `?? []`, or look with `if let`");
+  }
+}
+
 Expr* Exprs::comprehension(const ast::Expr& tree, const ast::ComprehensionExpr& node, TypeId hint) {
   Comprehension made;
   made.source = infer(*node.source);
@@ -461,15 +477,7 @@ Expr* Exprs::comprehension(const ast::Expr& tree, const ast::ComprehensionExpr& 
     element = types_[made.source->type].element;
     if (element == kEmpty) element = kPoison;
   } else if (made.source->type != kPoison) {
-    Diagnostic& diagnostic =
-        context_.diagnostics.report(Code::E0316, node.source->span,
-                                    fmt::format("only a list can be gone through, and this is {}",
-                                                with_article(types_.name(made.source->type))));
-    if (types_.kind(made.source->type) == TypeKind::kMap) {
-      diagnostic.because("`keys(m)` and `values(m)` are lists");
-    } else if (made.source->type == kInt) {
-      diagnostic.because("`1..n` is the list of the ints from 1 to n");
-    }
+    no_list(node.source->span, made.source->type);
   }
   locals_.open();
   made.variable = context_.local(node.variable, element, Local::Kind::kElement);

@@ -69,6 +69,7 @@ class PatternChecker {
   }
 
   void misfit(Span span, std::string_view found, std::string_view why = "") {
+    coverage_.uncertain = true;  // one of the cases was meant
     if (subject_ == kPoison) return;
     context_.diagnostics
         .report(Code::E0311, span,

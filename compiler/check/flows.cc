@@ -169,7 +169,9 @@ Stmt* FlowChecker::set(const ast::Stmt& tree, const ast::SetStmt& node) {
   }
   Expr* value = exprs_.want(
       *node.value, {local->type, local->span, fmt::format("`{}` is declared here", local->name)});
+  const bool told = local->assigned;  // one word is wrong, however often the name is set
   local->assigned = true;
+  if (local->kind != Local::Kind::kVar && told) return made(tree, Set{local, value});
   if (local->kind != Local::Kind::kVar) {
     Diagnostic& diagnostic = context_.diagnostics.report(
         Code::E0409, node.name.span, fmt::format("`{}` cannot be set", local->name));

@@ -95,6 +95,8 @@ class FlowChecker {
   ir::Stmt* yield(const ast::Stmt& tree, const ast::YieldStmt& node);
   ir::Stmt* jump(const ast::Stmt& tree, std::string_view word);  // `break`, `continue`
   ir::Stmt* try_statement(const ast::Stmt& tree, const ast::TryStmt& node);
+  void caught_from_outside(const ast::Stmt& tree, const ast::Name& kind, std::size_t steps,
+                           std::size_t fails);
   ir::Stmt* deadline(const ast::Stmt& tree, const ast::DeadlineStmt& node);
   ir::Stmt* sleep(const ast::Stmt& tree, const ast::SleepStmt& node);
   ir::Stmt* receive(const ast::Stmt& tree, const ast::ReceiveStmt& node);
@@ -136,8 +138,9 @@ class FlowChecker {
     Span first;
   };
   struct Around {
-    Loop loop = Loop::kNone;   // kBeside: rounds that run beside each other
-    Gather* gather = nullptr;  // null: no `yield`
+    Loop loop = Loop::kNone;    // kBeside: rounds that run beside each other
+    Gather* gather = nullptr;   // null: no `yield`
+    bool loop_outside = false;  // of a branch: its `parallel` or `race` stands in a loop
   };
   Around around_;
 };

@@ -5,6 +5,7 @@
 
 #include "compiler/analyse/view.hpp"
 #include "compiler/check/flows.hpp"
+#include "vm/failure_kinds.hpp"
 
 namespace sluice::compiler {
 
@@ -109,9 +110,7 @@ Expr* FlowChecker::each_source(const ast::EachStmt& node, TypeId* element) {
   if (info.kind == TypeKind::kList) {
     *element = info.element;
   } else if (info.kind != TypeKind::kPoison) {
-    context_.diagnostics.report(Code::E0316, node.source->span,
-                                fmt::format("only a list can be gone through, and this is {}",
-                                            with_article(types_.name(source->type))));
+    exprs_.no_list(node.source->span, source->type);
   }
   return source;
 }
@@ -160,7 +159,7 @@ Stmt* FlowChecker::race(const ast::Stmt& tree, const ast::RaceStmt& node, const 
   Gather gather;
   gather.type = kEmpty;
   const Around outer = around_;
-  around_ = {Loop::kNone, &gather};
+  around_ = {Loop::kNone, &gather, outer.loop != Loop::kNone || outer.loop_outside};
   out.branches = branches(node.branches);
   if (result != nullptr) {
     for (const Branch& each : out.branches) race_value(each);
@@ -265,8 +264,13 @@ Stmt* FlowChecker::yield(const ast::Stmt& tree, const ast::YieldStmt& node) {
 Stmt* FlowChecker::jump(const ast::Stmt& tree, std::string_view word) {
   const bool leaves = word == "break";
   if (around_.loop == Loop::kNone) {
-    context_.diagnostics.report(Code::E0412, tree.span,
-                                fmt::format("`{}` belongs into a loop", word));
+    Diagnostic& diagnostic = context_.diagnostics.report(
+        Code::E0412, tree.span, fmt::format("`{}` belongs into a loop", word));
+    if (around_.loop_outside) {
+      diagnostic.because(
+          "a branch runs beside others and does not end the loop around them; what it found out "
+          "is given by `yield`, and asked behind the block");
+    }
   } else if (leaves && around_.loop == Loop::kBeside) {
     context_.diagnostics
         .report(Code::E0442, tree.span, "rounds that run beside each other cannot be broken off")
@@ -278,8 +282,31 @@ Stmt* FlowChecker::jump(const ast::Stmt& tree, std::string_view word) {
   return made(tree, Continue{});
 }
 
+// The end that a run is brought to from outside is no failure of what stands in a `try`; only a
+// step that runs a flow may fail so, and what names the kind itself.
+void FlowChecker::caught_from_outside(const ast::Stmt& tree, const ast::Name& kind,
+                                      std::size_t steps, std::size_t fails) {
+  const bool outside =
+      kind.text == vm::failure_kind::kCancelled || kind.text == vm::failure_kind::kSuperseded;
+  if (!outside || context_.program.damage_in(tree.span.file).within(tree.span)) return;
+  const auto& declared = context_.declared_kinds;
+  if (std::find(declared.begin(), declared.end(), kind.text) != declared.end()) return;
+  for (std::size_t i = steps; i < flow_.steps.size(); ++i) {
+    if (flow_.steps[i]->task == nullptr) return;
+  }
+  for (std::size_t i = fails; i < flow_.failed_kinds.size(); ++i) {
+    if (flow_.failed_kinds[i].first == kind.text) return;
+  }
+  context_.diagnostics
+      .report(Code::E0446, kind.span, fmt::format("no `catch` gets `{}` here", kind.text))
+      .because(
+          "a run that is cancelled or superseded is undone, and `on failure` answers; only a step "
+          "that runs a flow fails so, when that flow was ended from outside");
+}
+
 Stmt* FlowChecker::try_statement(const ast::Stmt& tree, const ast::TryStmt& node) {
   Try out;
+  const std::size_t steps = flow_.steps.size(), fails = flow_.failed_kinds.size();
   out.body = block(node.body);
   const ast::CatchArm* any = nullptr;
   for (const ast::CatchArm& arm : node.catches) {
@@ -298,6 +325,9 @@ Stmt* FlowChecker::try_statement(const ast::Stmt& tree, const ast::TryStmt& node
     if (arm.kind) {
       each.kind = arm.kind->text;
       check_kind(context_, *arm.kind);
+      if (any == nullptr && (same == node.catches.end() || &*same == &arm)) {
+        caught_from_outside(tree, *arm.kind, steps, fails);
+      }
     }
     locals_.open();
     if (arm.why) {
@@ -442,7 +472,7 @@ bool FlowChecker::is_key(TypeId type) const {
 
 Stmt* FlowChecker::receive(const ast::Stmt& tree, const ast::ReceiveStmt& node) {
   Receive out;
-  forbidden_in_on_failure(tree, "receive");
+  const bool refused = forbidden_in_on_failure(tree, "receive") || place_ == Place::kCompensation;
   if (place_ == Place::kCompensation) {
     context_.diagnostics
         .report(Code::E0407, first_word(tree, "receive"), "a compensation waits for no event")
@@ -464,7 +494,7 @@ Stmt* FlowChecker::receive(const ast::Stmt& tree, const ast::ReceiveStmt& node) 
     out.body = block(*node.body);
     locals_.close();
   }
-  receive_ends(tree, node, out);
+  if (!refused) receive_ends(tree, node, out);
   return made(tree, std::move(out));
 }
 

@@ -362,7 +362,7 @@ bool FlowChecker::concurrent_in_compensation(const ast::Stmt& tree, std::string_
 Stmt* FlowChecker::parallel(const ast::Stmt& tree, const ast::ParallelStmt& node) {
   const bool refused = concurrent_in_compensation(tree, "parallel");
   const Around outer = around_;
-  around_ = {};
+  around_ = {Loop::kNone, nullptr, outer.loop != Loop::kNone || outer.loop_outside};
   Parallel out{branches(node.branches)};
   around_ = outer;
   // Only now, so that siblings do not see each other.

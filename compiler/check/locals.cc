@@ -67,6 +67,10 @@ void Locals::declare(Local* local) {
     Diagnostic& diagnostic = context_.diagnostics.report(
         Code::E0205, local->span, fmt::format("the name `{}` is taken already", local->name));
     diagnostic.also(same.back()->span, "declared here, and still alive");
+    local->used = true;  // that nobody reads it follows
+    if (same.back()->kind == Local::Kind::kVar && local->kind == Local::Kind::kLet) {
+      diagnostic.because("`set` gives a variable another value");
+    }
     if (local->kind == Local::Kind::kStep) {
       diagnostic.because(
           "a step is named after its task unless it is given a name: "

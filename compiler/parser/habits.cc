@@ -6,6 +6,8 @@
 #include <array>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "FlowLexer.h"
 #include "FlowParser.h"
@@ -224,6 +226,14 @@ bool tell_catch(const Spot& spot) {
                 {{spot.found().span(), fmt::format("({})", spot.found().text())}});
       return true;
     }
+    if (spot.is(FlowLexer::K_AS) && spot.is(FlowLexer::NAME, 1)) {
+      const Span both{spot.found().span().file, spot.found().span().begin,
+                      spot.token(1).span().end};
+      spot.tell(Code::E0101, "the name of the failure stands in brackets")
+          .because(std::string(kShape))
+          .mend("write brackets", {{both, fmt::format("({})", spot.token(1).text())}});
+      return true;
+    }
     if (!spot.is(FlowLexer::TYPE) || !spot.is(FlowLexer::LPAREN, -1)) return false;
     Diagnostic& report = spot.tell(Code::E0101, "the kind of failure stands before the brackets");
     report.because(std::string(kShape));
@@ -235,10 +245,15 @@ bool tell_catch(const Spot& spot) {
   }
   const bool foreign = spot.reads("except") || spot.reads("rescue");
   if (!foreign || spot.item != FlowParser::RuleStatement) return false;
+  std::vector<Edit> edits{{spot.found().span(), "catch"}};
+  if (spot.is(FlowLexer::K_AS, 2) && spot.is(FlowLexer::NAME, 3)) {
+    const Span both{spot.found().span().file, spot.token(2).span().begin, spot.token(3).span().end};
+    edits.push_back({both, fmt::format("({})", spot.token(3).text())});
+  }
   spot.tell(Code::E0115, fmt::format("`{}` begins no statement", spot.found().text()))
       .here("did you mean `catch`?")
       .because(std::string(kShape))
-      .mend("write `catch`", {{spot.found().span(), "catch"}});
+      .mend("write `catch`", std::move(edits));
   return true;
 }
 
@@ -355,6 +370,69 @@ bool tell_missing_block(const Spot& spot) {
   return true;
 }
 
+// `let mut x = 1`.
+bool tell_mut(const Spot& spot) {
+  if (!spot.is(FlowLexer::NAME) || !spot.reads("mut", -1)) return false;
+  if (!spot.is(FlowLexer::K_LET, -2)) return false;
+  const Span words{spot.found().span().file, spot.token(-2).span().begin,
+                   spot.token(-1).span().end};
+  spot.tell(Code::E0101, "a variable is declared by `var`", -1)
+      .mend("write `var`", {{words, "var"}});
+  return true;
+}
+
+bool follows_on_line(const Spot& spot, size_t word) {
+  for (ptrdiff_t back = -1; static_cast<ptrdiff_t>(spot.at) + back >= 0; --back) {
+    if (spot.token(back).line() != spot.found().line()) return false;
+    if (spot.is(word, back)) return true;
+  }
+  return false;
+}
+
+// `notify Progress {} for client "x"`, `notify Progress {} to "x"`.
+bool tell_receiver(const Spot& spot) {
+  if (spot.item == FlowParser::RuleStatement && spot.is(FlowLexer::K_FOR) &&
+      spot.is(FlowLexer::K_CLIENT, 1) && follows_on_line(spot, FlowLexer::K_NOTIFY)) {
+    spot.tell(Code::E0101, "whom `notify` reaches follows `to`")
+        .mend("write `to`", {{spot.found().span(), "to"}});
+    return true;
+  }
+  if (!spot.is(FlowLexer::K_TO, -1) || !spot.could(FlowLexer::K_GROUP)) return false;
+  spot.tell(Code::E0101,
+            fmt::format("expected `client`, `group` or `run`, found {}", describe(spot.found())))
+      .because("`to client X`, `to group G`, `to run R`; without `to`, the run's own client");
+  return true;
+}
+
+// `text: string where len(text) > 0 = "a"`.
+bool tell_default_behind(const Spot& spot) {
+  if (spot.item != FlowParser::RuleField || !spot.is(FlowLexer::ASSIGN)) return false;
+  if (!follows_on_line(spot, FlowLexer::K_WHERE)) return false;
+  spot.tell(Code::E0101, "a default stands before `where`")
+      .because("`name: type = VALUE where CONDITION`");
+  return true;
+}
+
+// `expect search once`, `given search takes 2s stream 1s`.
+bool tell_order_in_test(const Spot& spot) {
+  if (spot.item != FlowParser::RuleTestItem || spot.found().first_on_line) return false;
+  const bool count = spot.is(FlowLexer::K_ONCE) || spot.is(FlowLexer::K_NEVER) ||
+                     spot.is(FlowLexer::K_BEFORE) || spot.is(FlowLexer::K_WITHIN) ||
+                     (spot.is(FlowLexer::INT) && spot.is(FlowLexer::K_TIMES, 1));
+  if (count && spot.is(FlowLexer::K_EXPECT, -2)) {
+    spot.tell(Code::E0101, "an expected step has a word before it", -1)
+        .because("`expect step NAME once`, `N times`, `never`, `before NAME` or `within D`")
+        .mend("write `step`", {{empty_at(spot.token(-1).span()), "step "}});
+    return true;
+  }
+  const bool part =
+      spot.is(FlowLexer::K_STREAM) || spot.is(FlowLexer::K_QUEUE) || spot.is(FlowLexer::K_TAKES);
+  if (!part || !follows_on_line(spot, FlowLexer::K_GIVEN)) return false;
+  spot.tell(Code::E0101, fmt::format("`{}` comes too late", spot.found().text()))
+      .because("`given TASK queue D stream D takes D returns VALUE`, each but the task if wanted");
+  return true;
+}
+
 // `expect Answer`.
 bool tell_expected_event(const Spot& spot) {
   const bool alone = spot.is(FlowLexer::TYPE, -1) && spot.is(FlowLexer::K_EXPECT, -2);
@@ -392,17 +470,31 @@ bool tell_refused(const Spot& spot) {
 using Tell = bool (*)(const Spot&);
 
 constexpr Tell kInPlace[] = {
-    tell_angle_brackets, tell_brackets_behind,     tell_optional_name,  tell_blank_in_duration,
-    tell_gaps,           tell_quoted_name,         tell_on_failure,     tell_catch,
-    tell_case,           tell_capital_value,       tell_call_of_type,   tell_prefixed_string,
-    tell_fail,           tell_equals_before_block, tell_expected_event, tell_missing_block,
+    tell_angle_brackets,
+    tell_brackets_behind,
+    tell_optional_name,
+    tell_blank_in_duration,
+    tell_gaps,
+    tell_quoted_name,
+    tell_on_failure,
+    tell_catch,
+    tell_case,
+    tell_capital_value,
+    tell_call_of_type,
+    tell_prefixed_string,
+    tell_fail,
+    tell_equals_before_block,
+    tell_expected_event,
+    tell_missing_block,
+    tell_mut,
+    tell_receiver,
     tell_refused,
 };
 constexpr Tell kAsItem[] = {
     tell_angle_brackets, tell_brackets_behind, tell_optional_name,       tell_blank_in_duration,
     tell_policy_word,    tell_outcomes,        tell_on_failure,          tell_catch,
     tell_with_policies,  tell_await,           tell_record_without_type, tell_expected_event,
-    tell_refused,
+    tell_receiver,       tell_default_behind,  tell_order_in_test,       tell_refused,
 };
 
 }  // namespace

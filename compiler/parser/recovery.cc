@@ -146,6 +146,9 @@ void Recovery::skip(antlr4::Parser* parser, size_t rule, size_t start, size_t fr
   const std::vector<FlowToken>& tokens = list_.tokens;
   const FlowToken& first = tokens[start];
   const uint32_t depth = first.depth;
+  size_t line = start;  // the first token of the line on which it began
+  while (line > 0 && !tokens[line].first_on_line && tokens[line].depth >= depth) --line;
+  const bool below_it = tokens[line].first_on_line && tokens[line].depth == depth;
   size_t at = std::min(from, tokens.size() - 1);
   for (; tokens[at].getType() != Token::EOF; ++at) {
     if (tokens[at].depth < depth) break;
@@ -154,7 +157,7 @@ void Recovery::skip(antlr4::Parser* parser, size_t rule, size_t start, size_t fr
     if (begins_item(rule, at)) break;
     // A word below the one that began the mistake begins another thing, whatever it is.
     const bool below =
-        first.first_on_line && tokens[at].first_on_line && tokens[at].column() == first.column();
+        below_it && tokens[at].first_on_line && tokens[at].column() == tokens[line].column();
     const bool word = is_word(tokens[at].getType()) || tokens[at].getType() == FlowLexer::NAME;
     if (below && word) break;
   }

@@ -147,9 +147,22 @@ void tell_statement(const Item& item) {
     return;
   }
   if (item.type() == FlowLexer::K_FOR) {
-    item.diagnostics.report(Code::E0115, item.found.span(), "`for` begins no statement")
-        .here("did you mean `each`?")
-        .mend("write `each`", {{item.found.span(), "each"}});
+    auto& report =
+        item.diagnostics.report(Code::E0115, item.found.span(), "`for` begins no statement");
+    report.here("did you mean `each`?");
+    if (item.after_next.getType() == FlowLexer::K_IN) {
+      report.mend("write `each`", {{item.found.span(), "each"}});
+    } else {
+      report.because("`each n in 1..3 { … }` counts, `each x in xs { … }` goes through a list");
+    }
+    return;
+  }
+  // `throw "why"`: a kind is missing, which nobody but the author knows.
+  if (statement_meant(text) == "fail" && item.next.getType() != FlowLexer::TYPE) {
+    item.diagnostics
+        .report(Code::E0115, item.found.span(), fmt::format("`{}` begins no statement", text))
+        .here("did you mean `fail`?")
+        .because("`fail Kind \"message\"`; `catch` and `on failure` know it by its kind");
     return;
   }
   const bool declares = item.type() >= FlowLexer::K_RECORD && item.type() <= FlowLexer::K_FLOW;
