@@ -178,6 +178,9 @@ void Joins::receive(const Seen& seen, const Told& told, bool was_parked) {
 }
 
 void Joins::say(const core::RunId& id, Run& run, const std::string& text) {
+  // In a race the branch that received may lose while it waits to say so.
+  const bool raced = run.at_once > 1 && !run.unsaid.empty();
+  if (raced && find(run.unsaid.front())->text != text) run.unsaid.clear();
   if (run.unsaid.empty() && !take(id, run)) return;
   const std::string& due = find(run.unsaid.front())->text;
   run.unsaid.pop_front();
