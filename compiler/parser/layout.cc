@@ -15,6 +15,8 @@ using grammar::FlowLexer;
 
 // More than that, and the indentation is not to be trusted.
 constexpr std::size_t kMendsMax = 20;
+// A bracket is looked for in its whole line: in a longer line the work would be quadratic.
+constexpr std::size_t kLineTokensMax = 500;
 
 class Layout {
  public:
@@ -23,6 +25,8 @@ class Layout {
   std::vector<BracketMend> run() {
     for (std::size_t i = 0; i < tokens_.size() && !lost_; ++i) {
       const size_t type = tokens_[i].getType();
+      if (tokens_[i].first_on_line) line_tokens_ = 0;
+      if (++line_tokens_ > kLineTokensMax) lost_ = true;
       if (begins_line(i)) lines_.push_back(i);
       if (begins_line(i) && stands_for_brace(i)) continue;
       if (type == Token::EOF || (begins_line(i) && !is_closer(type))) close_before_line(i);
@@ -294,6 +298,7 @@ class Layout {
   std::vector<Open> open_;
   std::vector<std::size_t> lines_;  // the tokens that begin them
   uint32_t last_closed_line_ = 0;   // of the opener that a `}` at the left of its line closed
+  std::size_t line_tokens_ = 0;     // so far
   bool lost_ = false;
 };
 

@@ -104,9 +104,9 @@ void Recovery::recover(antlr4::Parser* parser, std::exception_ptr error) {
   leaving_ = false;
   const size_t found = list_.tokens[at].getType();
   const bool named = found == FlowLexer::NAME || found == FlowLexer::TYPE || is_word(found);
-  if (at == start + 1 && !named && stands_before_name(rule, list_.tokens[start].getType())) {
-    list_.damage.add_nameless();
-  }
+  const bool parameter = rule == FlowParser::RuleField && found == FlowLexer::COLON && at == start;
+  const bool word = at == start + 1 && stands_before_name(rule, list_.tokens[start].getType());
+  if (parameter || (word && !named)) list_.damage.add_nameless();
   // A word in the middle of its line is part of the mistake: `let step = 1`.
   const bool part = at > start && is_word(list_.tokens[at].getType()) && !begins_afresh(at);
   skip(parser, rule, start, std::max(start + 1, part ? at + 1 : at));

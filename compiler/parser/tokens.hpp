@@ -58,16 +58,21 @@ class FlowToken final : public antlr4::Token {
 // Places where a mistake was mended already, so that its consequences are not reported.
 class MendedPlaces {
  public:
+  struct Lines {
+    uint32_t first;
+    uint32_t last;
+    friend bool operator==(const Lines&, const Lines&) = default;
+  };
+
   void add_line(uint32_t line) { add_lines(line, line); }
-  void add_lines(uint32_t first, uint32_t last) { ranges_.push_back({first, last}); }
+  void add_lines(uint32_t first, uint32_t last) {
+    // One line may hold thousands of brackets.
+    if (ranges_.empty() || ranges_.back() != Lines{first, last}) ranges_.push_back({first, last});
+  }
   void add_all_from(uint32_t line) { add_lines(line, UINT32_MAX); }
   bool contains(uint32_t line) const;
   bool empty() const { return ranges_.empty(); }
 
-  struct Lines {
-    uint32_t first;
-    uint32_t last;
-  };
   const std::vector<Lines>& ranges() const { return ranges_; }
 
  private:

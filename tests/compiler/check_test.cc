@@ -129,7 +129,7 @@ TEST(Findings, do_not_cascade) {
                        "  step b = missing(a.x) { fallback a.x  compensate { step missing(b) } }\n"
                        "  let c = b.y + 1\n  if c > b { notify A { x: c } }\n"
                        "  match b { case 1 { } else { } }\n}\n"}}),
-            "E0201 E0201");
+            "E0201");
 }
 
 std::string disassembled(const std::string& text) {
