@@ -193,9 +193,15 @@ Doc Printer::scope(const ast::Scope& scope) {
 }
 
 Doc Printer::limit(const ast::LimitSetting& node) {
+  // `20/m`, whatever blanks and comments stand between its parts.
   std::string rate;
-  for (const char letter : text(node.rate.span)) {
-    if (letter != ' ' && letter != '\n' && letter != '\t' && letter != '\r') rate += letter;
+  std::string_view rest = text(node.rate.span);
+  while (!rest.empty()) {
+    const std::size_t skipped = rest.starts_with("//") ? std::min(rest.find('\n'), rest.size()) : 1;
+    if (skipped == 1 && std::string_view(" \n\t\r").find(rest[0]) == std::string_view::npos) {
+      rate += rest[0];
+    }
+    rest.remove_prefix(skipped);
   }
   Doc whole = row("limit ", rate, " per ", scope(node.scope));
   if (node.burst == nullptr) return whole;

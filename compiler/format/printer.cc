@@ -1,16 +1,35 @@
 #include "compiler/format/printer.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "compiler/format.hpp"
 #include "compiler/parse.hpp"
 
 namespace sluice::compiler {
 
+namespace {
+
+// Comments that stood within one expression may move twice: behind their item, and from there to
+// the item below.
+constexpr int kRunsMax = 4;
+
+}  // namespace
+
 std::optional<std::string> format(const SourceFile& file, Diagnostics& diagnostics) {
   const ParseResult parsed = parse(file, diagnostics);
   if (!parsed.ok) return std::nullopt;
-  return Printer(file, *parsed.module).print();
+  std::string printed = Printer(file, *parsed.module).print();
+  if (comments_of(file).empty()) return printed;
+  std::string before = file.text();
+  for (int run = 1; run < kRunsMax && printed != before; ++run) {
+    const SourceFile again(file.id(), file.path(), file.module(), printed);
+    Diagnostics none;
+    const ParseResult reparsed = parse(again, none);
+    if (!reparsed.ok) break;
+    before = std::exchange(printed, Printer(again, *reparsed.module).print());
+  }
+  return printed;
 }
 
 Printer::Printer(const SourceFile& file, const ast::Module& module)

@@ -232,6 +232,7 @@ class Joins : public Promise {
     bool passed_over = false;  // an older one was told of an event: this one is on its way out
     std::vector<core::RunId> joined;
     std::uint64_t last_heard = 0;  // ticket
+    bool offered = false;          // some run was told of its event
     core::Seq listens_since = 0;   // its last step was over then
   };
   struct Gate {

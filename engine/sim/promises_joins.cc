@@ -121,12 +121,17 @@ void Joins::join(const core::Join& body) {
   if (other->begun || other->ended) wrong(body.other, "is offered, and has begun or ended");
   if (!other->heard_by.is_nil()) wrong(body.other, "is offered to two runs");
   if (!other->taken_by.is_nil()) wrong(body.other, "is offered, and was received already");
-  if (other->ticket <= run->last_heard) wrong(body.other, "is offered behind a later one");
+  // One that another run had and did not receive comes when it comes.
+  const bool first_time = !other->offered;
+  other->offered = true;
+  if (first_time && other->ticket <= run->last_heard) {
+    wrong(body.other, "is offered behind a later one");
+  }
   for (const core::RunId& each : gates_[run->gate].inside) {
     Run& newer = runs_[each];
     if (newer.ticket > run->ticket) newer.passed_over = true;
   }
-  run->last_heard = other->ticket;
+  run->last_heard = std::max(run->last_heard, other->ticket);
   other->heard_by = body.run;
   run->heard.push_back(body.other);
   if (run->heard.size() > vm::kSignalsMax + 1) wrong(body.run, "has too many events waiting");
@@ -226,7 +231,10 @@ void Joins::note_parked(const core::Record& record) {
     touched = core::decode<core::Join>(record.body)->run;
   }
   Run* run = touched ? find(*touched) : nullptr;
-  if (run != nullptr) run->parked = record.verdict == core::Verdict::parked;
+  if (run == nullptr) return;
+  // What else reaches a parked run leaves it parked.
+  const bool goes_on = record.kind == core::Kind::advance && is_mail(record);
+  run->parked = record.verdict == core::Verdict::parked || (run->parked && !goes_on);
 }
 
 // ---- out

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <random>
 
 #include "FlowLexer.h"
 #include "compiler/compile.hpp"
@@ -21,11 +22,12 @@ using grammar::FlowLexer;
 std::vector<std::string> essence(const SourceFile& file) {
   std::vector<std::string> words;
   std::size_t dropped_parens = 0;
-  const TokenList list = lex(file);
+  TokenList list = lex(file);
+  std::erase_if(list.tokens,
+                [](const FlowToken& token) { return token.getType() == FlowLexer::COMMA; });
   for (std::size_t i = 0; i < list.tokens.size(); ++i) {
     const FlowToken& token = list.tokens[i];
     const size_t type = token.getType();
-    if (type == FlowLexer::COMMA) continue;
     const size_t next = i + 1 < list.tokens.size() ? list.tokens[i + 1].getType() : 0;
     const bool twice = (type == FlowLexer::LPAREN && next == FlowLexer::LPAREN) ||
                        (type == FlowLexer::RPAREN && next == FlowLexer::RPAREN);
@@ -68,7 +70,12 @@ void check_formatting(const std::string& text, const std::string& origin) {
   const auto twice = format(after, diagnostics);
   ASSERT_TRUE(twice.has_value()) << render_text(diagnostics, sources, {}) << *once;
   EXPECT_EQ(*once, *twice) << "formatting what is formatted changes it";
-  EXPECT_EQ(essence(before), essence(after)) << *once;
+  const std::vector<std::string> words = essence(before);
+  const std::vector<std::string> kept = essence(after);
+  const auto [word, other] = std::mismatch(words.begin(), words.end(), kept.begin(), kept.end());
+  EXPECT_TRUE(words == kept) << "from `" << (word == words.end() ? "the end" : *word) << "` in\n"
+                             << text << "\nwhich became\n"
+                             << *once;
   EXPECT_EQ(comments(before), comments(after)) << *once;
   EXPECT_TRUE(once->empty() || once->back() == '\n');
   if (text.find("\"\"\"") == std::string::npos) {
@@ -81,6 +88,15 @@ TEST(Format, KeepsItsPromisesOnEveryProgramOfTheRepository) {
   const auto files = flow_files({"tests", "examples", "stdlib"});
   EXPECT_GT(files.size(), 20u);
   for (const auto& path : files) check_formatting(read_text(path), path.string());
+}
+
+TEST(Format, WhatAuthorsReadIsFormatted) {
+  for (const auto& path : flow_files({"examples", "stdlib"})) {
+    const std::string text = read_text(path);
+    SourceSet sources;
+    Diagnostics diagnostics;
+    EXPECT_EQ(format(sources.file(sources.add("a.flow", text)), diagnostics), text) << path;
+  }
 }
 
 TEST(Format, KeepsItsPromisesWhateverTheLineEnds) {
@@ -107,6 +123,47 @@ TEST(Format, KeepsItsPromisesWhateverTheLineEnds) {
     if (broken.empty()) continue;
     check_formatting(broken, path.string() + " broken");
     check_formatting(joined, path.string() + " joined");
+  }
+}
+
+// Where a comment may stand: before a token that is in no string.
+std::vector<std::uint32_t> places_of_comments(const SourceFile& file) {
+  std::vector<std::uint32_t> places;
+  int strings = 0;
+  for (const FlowToken& token : lex(file).tokens) {
+    const size_t type = token.getType();
+    if (strings == 0) places.push_back(token.span().begin);
+    if (type == FlowLexer::STRING_OPEN || type == FlowLexer::BLOCK_OPEN) ++strings;
+    if (type == FlowLexer::STRING_CLOSE || type == FlowLexer::BLOCK_CLOSE) --strings;
+  }
+  return places;
+}
+
+// In every program comments stand where nobody would put them, at the end of lines that they break
+// and in lines of their own.
+TEST(Format, KeepsItsPromisesWhereverCommentsStand) {
+  constexpr unsigned kVariants = 8;
+  unsigned seed = 0;
+  for (const auto& path : flow_files({"tests/golden", "examples", "stdlib"})) {
+    const std::string text = read_text(path);
+    SourceSet sources;
+    const SourceFile& file = sources.file(sources.add("a.flow", text));
+    Diagnostics diagnostics;
+    if (!parse(file, diagnostics).ok) continue;
+    const std::vector<std::uint32_t> places = places_of_comments(file);
+    for (unsigned variant = 0; variant < kVariants; ++variant) {
+      std::mt19937 random(++seed);
+      std::string commented = text;
+      std::vector<std::uint32_t> chosen;
+      for (unsigned i = 0; i <= variant % 5; ++i)
+        chosen.push_back(places[random() % places.size()]);
+      std::sort(chosen.rbegin(), chosen.rend());
+      for (const std::uint32_t place : chosen) {
+        const std::string comment = fmt::format("// note {}\n", random() % 100);
+        commented.insert(place, random() % 2 == 0 ? " " + comment : "\n" + comment);
+      }
+      check_formatting(commented, fmt::format("{} seed {}", path.string(), seed));
+    }
   }
 }
 

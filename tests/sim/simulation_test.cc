@@ -108,7 +108,7 @@ TEST(Simulation, FixedSeedsHold) {
 
 // Seeds that once failed.
 TEST(Simulation, SeedsThatFailedHold) {
-  const std::vector<std::uint64_t> seeds = {109, 146, 173, 1002447, 10312800206967};
+  const std::vector<std::uint64_t> seeds = {109, 146, 173, 3205, 11618, 1002447, 10312800206967};
   for (const std::uint64_t seed : seeds) expect_held(draw_options(seed));
 }
 
