@@ -83,10 +83,13 @@ void settle_consequences(const SourceSet& sources, const ir::Program& program,
     std::size_t places = 1;
   };
   std::map<std::tuple<FileId, Code, std::string>, Told> names;
+  std::set<Line> given_up;  // by the parser
   std::vector<Diagnostic> kept;
   for (Diagnostic& item : diagnostics.take()) {
     const Line line = line_of(item);
     if (!is_syntax(item.code) && unread.contains(line)) continue;
+    const bool lost = item.code == Code::E0101 || item.code == Code::E0115;
+    if (lost && !given_up.insert(line).second) continue;
     if (item.code == Code::W0004 && wrong.contains(line)) continue;
     if (item.severity == Severity::kWarning && begins_in(item, broken)) continue;
     if (is_unknown_name(item.code)) {

@@ -75,6 +75,7 @@ class ForeignSigns {
       case FlowLexer::BAD_AND:
         return replace(token, FlowLexer::K_AND, "and");
       case FlowLexer::BAD_OR:
+        if (joins_types(token)) return tell_no_union(token);
         return replace(token, FlowLexer::K_OR, "or");
       case FlowLexer::BAD_NOT:
         return replace(token, FlowLexer::K_NOT, "not ");
@@ -115,6 +116,29 @@ class ForeignSigns {
     return true;
   }
 
+  const FlowToken& before(const FlowToken& token) const {
+    return &token == list_.tokens.data() ? token : *(&token - 1);
+  }
+
+  // `string | none`, `enum E { low | high }`: types of other languages. The list ends with EOF.
+  bool joins_types(const FlowToken& token) const {
+    if (token.text() != "|") return false;
+    const FlowToken* first = &token;
+    while (first != list_.tokens.data() && !first->first_on_line) --first;
+    const size_t type = first->getType();
+    return type == FlowLexer::K_ENUM || type == FlowLexer::K_RECORD || type == FlowLexer::K_EVENT;
+  }
+
+  bool tell_no_union(FlowToken& token) {
+    diagnostics_.report(Code::E0106, token.span(), "`|` is not an operator here")
+        .because(
+            "what may be absent is written `string?`; one of several is an "
+            "`enum`, its cases with commas between them");
+    list_.mended.add_line(token.line());
+    token.set_type(FlowLexer::K_OR);
+    return true;
+  }
+
   // A word needs spaces where a sign did not: `a&&b`.
   std::string spaced(const FlowToken& token, std::string_view word) const {
     const std::string& text = file_.text();
@@ -130,6 +154,17 @@ class ForeignSigns {
   }
 
   bool mend_dots(FlowToken& token) {
+    const size_t previous = before(token).getType();
+    if (previous == FlowLexer::LBRACKET || previous == FlowLexer::LBRACE ||
+        previous == FlowLexer::COMMA) {
+      diagnostics_
+          .report(Code::E0106, token.span(),
+                  fmt::format("`{}` is not an operator here", token.text()))
+          .because("`xs + [x]` puts lists together, `r with { field: value }` changes a record");
+      list_.mended.add_line(token.line());
+      token.set_type(FlowLexer::DOT_DOT);
+      return true;
+    }
     diagnostics_
         .report(Code::E0106, token.span(),
                 fmt::format("`{}` is not an operator here", token.text()))

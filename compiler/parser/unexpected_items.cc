@@ -24,6 +24,7 @@ struct Item {
   const FlowToken& next;
   const FlowToken& after_next;
   Diagnostics& diagnostics;
+  bool python = false;  // `for x in xs:`, `def f(x): return x`
 
   size_t type() const { return found.getType(); }
   bool is_name() const { return type() == FlowLexer::NAME || type() >= FlowLexer::K_EVENT; }
@@ -44,10 +45,28 @@ void tell_unknown_word(const Item& item, std::string_view what,
   } else if (item.type() == FlowLexer::NAME) {
     meant = nearest(item.found.text(), words);
   }
-  if (meant.has_value()) {
-    report.here(fmt::format("did you mean `{}`?", *meant))
-        .mend(fmt::format("write `{}`", *meant), {{item.found.span(), std::string(*meant)}});
+  if (!meant.has_value()) return;
+  report.here(fmt::format("did you mean `{}`?", *meant));
+  // The word alone would not do.
+  if (item.python) {
+    report.because("a block stands in braces, and a `fn` is `fn NAME(…) -> TYPE = VALUE`");
+  } else if (item.next.getType() == FlowLexer::DOT) {
+    report.because(fmt::format("`{}` takes what follows it, without brackets or dots", *meant));
+  } else {
+    report.mend(fmt::format("write `{}`", *meant), {{item.found.span(), std::string(*meant)}});
   }
+}
+
+// A line that ends with a colon, or has a `return` behind one.
+bool is_python(const TokenList& list, size_t at) {
+  const auto& tokens = list.tokens;
+  const size_t line = tokens[at].getLine();
+  for (; at + 1 < tokens.size() && tokens[at].getLine() == line; ++at) {
+    if (tokens[at].getType() != FlowLexer::COLON) continue;
+    if (tokens[at + 1].getLine() != line || tokens[at + 1].getType() == FlowLexer::K_RETURN)
+      return true;
+  }
+  return false;
 }
 
 void tell_declaration(const Item& item) {
@@ -87,6 +106,15 @@ bool tell_missing_word(const Item& item) {
       item.next.getType() == FlowLexer::LPAREN ||
       (item.next.getType() == FlowLexer::DOT && item.after_next.getType() == FlowLexer::NAME);
   const bool synonym = !statement_meant(item.found.text()).empty();
+  // `let a = switch x.y { … }`.
+  const std::string_view word = statement_meant(item.before.text());
+  if (!item.found.first_on_line && !word.empty() && !item.before.first_on_line) {
+    item.diagnostics
+        .report(Code::E0115, item.before.span(),
+                fmt::format("`{}` begins no value", item.before.text()))
+        .here(fmt::format("did you mean `{}`?", word));
+    return true;
+  }
   if (!call || synonym) return false;
   item.diagnostics.report(Code::E0121, item.found.span(), "a call alone is not a statement")
       .because("work that a worker does is a `step`; a pure value is bound with `let`")
@@ -150,7 +178,7 @@ void tell_statement(const Item& item) {
     auto& report =
         item.diagnostics.report(Code::E0115, item.found.span(), "`for` begins no statement");
     report.here("did you mean `each`?");
-    if (item.after_next.getType() == FlowLexer::K_IN) {
+    if (item.after_next.getType() == FlowLexer::K_IN && !item.python) {
       report.mend("write `each`", {{item.found.span(), "each"}});
     } else {
       report.because("`each n in 1..3 { … }` counts, `each x in xs { … }` goes through a list");
@@ -229,8 +257,8 @@ void report_unexpected_item(size_t item_rule, size_t at, const TokenList& list,
   const auto token = [&](size_t index) -> const FlowToken& {
     return list.tokens[std::min(index, list.tokens.size() - 1)];
   };
-  const Item item{token(at == 0 ? 0 : at - 1), token(at), token(at + 1), token(at + 2),
-                  diagnostics};
+  const Item item{token(at == 0 ? 0 : at - 1), token(at), token(at + 1), token(at + 2), diagnostics,
+                  is_python(list, at)};
   if (list.mended.contains(item.found.line())) return;
   // A mended line that goes on into the next one took its first word.
   const bool second = !item.found.first_on_line && item.before.first_on_line && at > 1;
