@@ -54,10 +54,15 @@ namespace {
 
 // What stood on a mended line may have been cut away with the mistake.
 void note_words_of_mended_lines(const SourceFile& file, TokenList& list) {
-  for (const auto& [first, last] : list.mended.ranges()) {
+  auto ranges = list.mended.ranges();
+  std::sort(ranges.begin(), ranges.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::uint32_t next = 1;  // each line once: thousands of ranges may begin at the same
+  for (const auto& [first, last] : ranges) {
     const std::uint32_t end = std::min(last, file.line_count());
-    for (std::uint32_t line = first; line <= end; ++line) {
+    for (std::uint32_t line = std::max(first, next); line <= end; ++line) {
       list.damage.add_words(file.line_text(line));
+      next = line + 1;
     }
   }
 }
