@@ -80,7 +80,18 @@ std::optional<ast::TestItem> Builder::test_item(Parser::TestItemContext* context
 
 ast::WhenItem Builder::when(Parser::WhenContext* context) {
   ast::WhenItem node;
-  if (context->value() != nullptr) node.after = value(context->value());
+  if (context->value() != nullptr) {
+    node.after = value(context->value());
+    // `given look returns "x" after 1s`, and the next line begins with `when`.
+    const FlowToken& after = token(context->K_AFTER()->getSymbol());
+    const FlowToken& word = token(context->K_WHEN()->getSymbol());
+    if (!after.first_on_line && word.first_on_line) {
+      diagnostics_
+          .report(Code::E0101, join(after.span(), span_of(context->value())),
+                  "`after` begins the line of its `when`")
+          .because("what a task takes stands before its answer: `given TASK takes 1s returns …`");
+    }
+  }
   if (context->string() != nullptr) node.from = string(context->string());
   auto* what = context->happening();
   if (what->call() != nullptr) {
