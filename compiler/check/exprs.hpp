@@ -41,9 +41,9 @@ class Exprs {
   // The expression if it fits, else poison after a report.
   ir::Expr* want(const ast::Expr& tree, const Want& want);
   ir::Expr* want_bool(const ast::Expr& tree);
-  // The expression, whose type must be known to the end: `[]` alone is not.
   // Says that what should be gone through is no list, and how one is made of it.
   void no_list(Span span, ir::TypeId type);
+  // The expression, whose type must be known to the end: `[]` alone is not.
   ir::Expr* infer_closed(const ast::Expr& tree, std::string_view name);
 
   // A value that must agree with what its siblings made of `type` so far (at first kEmpty).

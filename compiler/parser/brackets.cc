@@ -215,7 +215,10 @@ class Brackets {
       list_.damage.add_place({file_.id(), begin, at.span().end});
       std::size_t first = mend.at;
       while (first > 0 && !tokens[first].first_on_line) --first;
-      if (first < mend.at && begins_declaration(tokens[first].getType())) {
+      // `task looktext: string)`: the name went with the bracket.
+      const size_t behind_name = tokens[std::min(first + 2, tokens.size() - 1)].getType();
+      if (first < mend.at && begins_declaration(tokens[first].getType()) &&
+          behind_name != FlowLexer::LPAREN && behind_name != FlowLexer::LBRACE) {
         list_.damage.add_nameless();
       }
       tell(Code::E0103, at, fmt::format("`{}` closes nothing", at.text()))

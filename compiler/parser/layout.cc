@@ -17,6 +17,8 @@ using grammar::FlowLexer;
 constexpr std::size_t kMendsMax = 20;
 // A bracket is looked for in its whole line: in a longer line the work would be quadratic.
 constexpr std::size_t kLineTokensMax = 500;
+// Lines of settings that are looked at before the `{` of a flow.
+constexpr std::size_t kSettingsMax = 20;
 
 class Layout {
  public:
@@ -64,7 +66,8 @@ class Layout {
   // A flow's settings may stand in lines of their own, before its `{`.
   uint32_t indent_of_opener() const {
     std::size_t at = lines_.size();
-    while (at > 1 && open_.empty() && is_flow_word(tokens_[lines_[at - 1]].getType())) --at;
+    const std::size_t least = at > kSettingsMax ? at - kSettingsMax : 1;
+    while (at > least && open_.empty() && is_flow_word(tokens_[lines_[at - 1]].getType())) --at;
     return at == 0 ? 0 : tokens_[lines_[at - 1]].column();
   }
   bool fits(const Open& open, std::size_t closer) const {
@@ -125,7 +128,7 @@ class Layout {
     return i;
   }
 
-  // A sign alone in its line, where the `}` of the block should be.
+  // A word or sign alone in its line, where the `}` of the block should be: `end`.
   bool stands_for_brace(std::size_t i) {
     const FlowToken& token = tokens_[i];
     if (!ends_line(i) || is_closer(token.getType()) || is_statement_word(token.getType()))
