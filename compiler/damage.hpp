@@ -3,6 +3,7 @@
 // unused or never set.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -23,7 +24,7 @@ class Damage {
   // A name that is told under another spelling.
   void add_word(std::string_view word);
   // Something was declared or bound there, and its name was not read.
-  void add_nameless() { nameless_ = true; }
+  void add_nameless() { ++nameless_; }
   // Nothing of the file is known.
   void add_all() { all_ = true; }
   // Puts the places in order. Call it once all are added.
@@ -36,8 +37,8 @@ class Damage {
   // Whether the word stands in damaged text, in whatever case and with or without underscores:
   // what should have been `user_turn` may be spoken of as `UserTurn`.
   bool names(std::string_view word) const;
-  // Whether a name that nothing is like may be the one that was not read.
-  bool nameless() const { return nameless_; }
+  // How many names were not read.
+  std::size_t nameless() const { return nameless_; }
   // In the order of the text, none overlapping another.
   const std::vector<Span>& places() const { return places_; }
 
@@ -45,7 +46,7 @@ class Damage {
   std::vector<Span> places_;
   std::vector<Span> guesses_;
   std::unordered_set<std::string> words_;
-  bool nameless_ = false;
+  std::size_t nameless_ = 0;
   bool all_ = false;
 };
 

@@ -17,8 +17,9 @@ namespace sluice::compiler {
 // Columns after which a line is broken where it can be.
 inline constexpr std::size_t kFormatColumns = 100;
 
-// The file in the one style, ending with a line end. Nothing when the file has syntax errors, which
-// are reported: what was not understood is not touched.
+// The file in the one style, ending with a line end. Nothing when the file has syntax errors, or
+// when what was made of it would have some; they are reported: what was not understood is not
+// touched.
 std::optional<std::string> format(const SourceFile& file, Diagnostics& diagnostics);
 
 }  // namespace sluice::compiler

@@ -112,12 +112,23 @@ std::string one_of(const Candidates& candidates) {
 
 }  // namespace
 
+// A name that nothing is like may be one of those that were not read where they are declared: so
+// many of a file are not told, however often they are spoken of.
+bool Context::is_unread(const ast::Name& name) {
+  const std::size_t nameless = program.damage_in(name.span.file).nameless();
+  if (nameless == 0) return false;
+  std::set<std::string>& taken = unread_[name.span.file];
+  if (!taken.contains(name.text) && taken.size() == nameless) return false;
+  taken.insert(name.text);
+  return true;
+}
+
 Diagnostic* Context::unknown(Code code, std::string_view lacks, const ast::Name& name,
                              const std::vector<std::string_view>& candidates) {
   if (is_lost(name)) return nullptr;
   auto near = called_elsewhere(name.text, code, candidates);
   if (!near) near = nearest(name.text, candidates);
-  if (!near && program.damage_in(name.span.file).nameless()) return nullptr;
+  if (!near && is_unread(name)) return nullptr;
   Diagnostic& diagnostic =
       diagnostics.report(code, name.span, fmt::format("{} `{}`", lacks, name.text));
   if (near) {

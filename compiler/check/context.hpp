@@ -109,9 +109,12 @@ class Context {
  private:
   void unknown_import(const ModuleScope& scope, const ast::Name& name,
                       const std::vector<std::string_view>& candidates);
+  bool is_unread(const ast::Name& name);
   void report_const_cycle(const ir::ConstDef& def);
   void report_policy_cycle(const ir::PolicyDef& def);
 
+  // By file: unknown names that are taken for those whose declarations were not read.
+  std::unordered_map<FileId, std::set<std::string>> unread_;
   std::vector<ir::ConstDef*> open_consts_;
   std::vector<ir::PolicyDef*> open_policies_;
 

@@ -20,13 +20,19 @@ std::optional<std::string> format(const SourceFile& file, Diagnostics& diagnosti
   const ParseResult parsed = parse(file, diagnostics);
   if (!parsed.ok) return std::nullopt;
   std::string printed = Printer(file, *parsed.module).print();
-  if (comments_of(file).empty()) return printed;
   std::string before = file.text();
   for (int run = 1; run < kRunsMax && printed != before; ++run) {
     const SourceFile again(file.id(), file.path(), file.module(), printed);
-    Diagnostics none;
-    const ParseResult reparsed = parse(again, none);
-    if (!reparsed.ok) break;
+    Diagnostics broken;
+    const ParseResult reparsed = parse(again, broken);
+    if (!reparsed.ok) {
+      const Diagnostic& first = broken.items().front();
+      diagnostics
+          .report(first.code, Span{file.id(), 0, 0},
+                  "this file stays as it is: formatted it would not be read: " + first.message)
+          .because("that is a defect of `flowc fmt`: please report it with the file");
+      return std::nullopt;
+    }
     before = std::exchange(printed, Printer(again, *reparsed.module).print());
   }
   return printed;

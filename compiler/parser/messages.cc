@@ -77,7 +77,7 @@ struct WordClass {
 };
 
 bool is_soft_or_name(size_t type) {
-  return type == FlowLexer::NAME || (type >= FlowLexer::K_EVENT && type <= FlowLexer::K_REFUSED);
+  return type == FlowLexer::NAME || is_soft_word(type);
 }
 
 bool begins_expression(size_t type) {

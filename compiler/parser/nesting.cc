@@ -6,6 +6,7 @@
 #include "FlowLexer.h"
 #include "compiler/limits.hpp"
 #include "compiler/parser/tokens.hpp"
+#include "compiler/parser/words.hpp"
 
 namespace sluice::compiler {
 namespace {
@@ -17,8 +18,7 @@ bool ends_operand(size_t type) {
          type == FlowLexer::TYPE || type == FlowLexer::NAME || type == FlowLexer::RBRACE ||
          type == FlowLexer::RPAREN || type == FlowLexer::RBRACKET || type == FlowLexer::K_TRUE ||
          type == FlowLexer::K_FALSE || type == FlowLexer::STRING_CLOSE ||
-         type == FlowLexer::BLOCK_CLOSE ||
-         (type >= FlowLexer::K_EVENT && type <= FlowLexer::K_REFUSED);
+         type == FlowLexer::BLOCK_CLOSE || is_soft_word(type);
 }
 
 // Begins an operand and never goes on with one: after an operand it begins something new.
@@ -26,8 +26,7 @@ bool begins_operand(size_t type) {
   return type == FlowLexer::INT || type == FlowLexer::DECIMAL || type == FlowLexer::DURATION ||
          type == FlowLexer::TYPE || type == FlowLexer::NAME || type == FlowLexer::K_TRUE ||
          type == FlowLexer::K_FALSE || type == FlowLexer::STRING_OPEN ||
-         type == FlowLexer::BLOCK_OPEN ||
-         (type >= FlowLexer::K_EVENT && type <= FlowLexer::K_REFUSED);
+         type == FlowLexer::BLOCK_OPEN || is_soft_word(type);
 }
 
 bool is_separator(size_t type) {

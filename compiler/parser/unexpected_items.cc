@@ -31,7 +31,7 @@ struct Item {
 };
 
 bool is_plain_name(size_t type) {
-  return type == FlowLexer::NAME || (type >= FlowLexer::K_EVENT && type <= FlowLexer::K_REFUSED);
+  return type == FlowLexer::NAME || is_soft_word(type);
 }
 
 // "`retrun` begins no statement", with the word that was meant if it can be told.
@@ -257,9 +257,9 @@ void report_unexpected_item(size_t item_rule, size_t at, const TokenList& list,
   const auto token = [&](size_t index) -> const FlowToken& {
     return list.tokens[std::min(index, list.tokens.size() - 1)];
   };
+  if (list.mended.contains(token(at).line())) return;
   const Item item{token(at == 0 ? 0 : at - 1), token(at), token(at + 1), token(at + 2), diagnostics,
                   is_python(list, at)};
-  if (list.mended.contains(item.found.line())) return;
   // A mended line that goes on into the next one took its first word.
   const bool second = !item.found.first_on_line && item.before.first_on_line && at > 1;
   if (second && list.mended.contains(token(at - 2).line())) return;

@@ -28,7 +28,7 @@ std::string_view meant(std::string_view word, const std::array<Synonym, N>& syno
 
 bool names_something(size_t type) {
   return type == FlowLexer::TYPE || type == FlowLexer::NAME || type == FlowLexer::STRING_OPEN ||
-         (type >= FlowLexer::K_EVENT && type <= FlowLexer::K_REFUSED);
+         is_soft_word(type);
 }
 
 }  // namespace
@@ -40,6 +40,10 @@ bool is_statement_word(size_t type) {
 
 bool is_reserved_word(size_t type) {
   return type >= FlowLexer::K_MODULE && type <= FlowLexer::K_FALSE;
+}
+
+bool is_soft_word(size_t type) {
+  return type >= FlowLexer::K_EVENT && type <= FlowLexer::K_REFUSED;
 }
 
 bool is_word(size_t type) {

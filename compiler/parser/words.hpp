@@ -13,6 +13,8 @@ bool is_statement_word(size_t type);
 bool is_reserved_word(size_t type);
 // Reserved or not: every token that is spelled with small letters, `NAME` excepted.
 bool is_word(size_t type);
+// A word of the language that may be a name, too.
+bool is_soft_word(size_t type);
 bool is_policy_word(size_t type);
 bool is_topic_word(size_t type);
 bool is_flow_word(size_t type);

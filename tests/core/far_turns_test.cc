@@ -121,6 +121,13 @@ class OwnEvent : public testing::Test {
     }
     return "none";
   }
+  void ends_alone() {
+    cluster.advance(3'600'001 * kMs);
+    while (!cluster.network.empty()) cluster.deliver(0, false);
+    EXPECT_EQ(answer(), R"({"text":"alone"})");
+    cluster.drain();
+    cluster.check_folds();
+  }
 };
 
 // The event reaches the run by its subscription: later than the turn that it started.
@@ -132,11 +139,7 @@ TEST_F(OwnEvent, IsNotHeardWhereItComesAfterTheSubscription) {
   deliver_all(cluster, MessageKind::topic_event);
   EXPECT_EQ(deliver_all(cluster, MessageKind::signal), 1u) << "it is told, and knows it already";
   EXPECT_TRUE(cluster.at(partition_of(cluster.asked[0])).partition.run(cluster.asked[0]));
-  cluster.advance(3'600'001 * kMs);
-  while (!cluster.network.empty()) cluster.deliver(0, false);
-  EXPECT_EQ(answer(), R"({"text":"alone"})");
-  cluster.drain();
-  cluster.check_folds();
+  ends_alone();
 }
 
 // Or it was kept where the subscription arrives.
@@ -147,11 +150,7 @@ TEST_F(OwnEvent, IsNotHeardWhereItComesBeforeTheSubscription) {
   cluster.advance(0);
   deliver_all(cluster, MessageKind::subscribe);
   deliver_all(cluster, MessageKind::signal);
-  cluster.advance(3'600'001 * kMs);
-  while (!cluster.network.empty()) cluster.deliver(0, false);
-  EXPECT_EQ(answer(), R"({"text":"alone"})");
-  cluster.drain();
-  cluster.check_folds();
+  ends_alone();
 }
 
 TEST_F(OwnEvent, AnotherOfTheSameTextIsHeard) {
