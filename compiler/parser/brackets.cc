@@ -1,13 +1,12 @@
 // Gives every bracket, interpolation and string its partner, and says where one was missing.
 //
 // A missing bracket is found late, often at the end of the file. Two things tell where it belongs:
-// words that cannot stand inside parentheses, and the author's indentation.
+// words that cannot stand inside parentheses, and the indentation (layout.cc).
 #include "compiler/parser/brackets.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -284,7 +283,6 @@ class Brackets {
     reports_.clear();
     mended_.clear();
     guessed_.clear();
-    odd_pair_.reset();
     open_at_end_ = false;
     broken_string_line_ = 0;
     top_level_line_ = 1;
@@ -381,7 +379,6 @@ class Brackets {
       report_unclosed_string(open_.back().token);  // a text block inside of its interpolation
       mended_.push_back({open_.back().token.line(), closer.line()});
     }
-    note_odd_pair(open_.back(), closer);
     push(closer);
     open_.pop_back();
     if (open_.empty()) top_level_line_ = closer.line();
@@ -398,24 +395,11 @@ class Brackets {
     open_.pop_back();
   }
 
-  // The first pair of braces whose lines are indented differently: where a brace is missing or too
-  // many, this is mostly the place.
-  void note_odd_pair(const Open& opener, const FlowToken& closer) {
-    if (odd_pair_.has_value() || closer.getType() != FlowLexer::RBRACE || !closer.first_on_line)
-      return;
-    if (opener.token.line() == closer.line() || opener.indent == closer.column()) return;
-    odd_pair_ = std::pair(opener.token, closer);
-  }
-
   void report_stray(const FlowToken& closer) {
     Report report{
         Code::E0103, closer.span(), fmt::format("`{}` closes nothing", closer.text()), {}, {}, {},
         {}};
     const bool brace = closer.getType() == FlowLexer::RBRACE;
-    if (brace && odd_pair_.has_value()) {
-      report.labels.push_back({odd_pair_->first.span(), "the block that begins here"});
-      report.labels.push_back({odd_pair_->second.span(), "ends here: was this meant?"});
-    }
     report.fixes.push_back({"remove it", {{closer.span(), ""}}});
     reports_.push_back(std::move(report));
     mended_.push_back({brace ? top_level_line_ : closer.line(), closer.line()});
@@ -519,20 +503,12 @@ class Brackets {
     while (!open_.empty()) close_missing(end);
   }
 
-  // One report, for the opener that the indentation makes the likely one.
+  // One report, for the innermost.
   void report_open_braces(const FlowToken& place, std::string where) {
-    FlowToken opener = open_.back().token;
-    std::vector<Label> labels;
-    if (odd_pair_.has_value() && odd_pair_->first.span().begin > opener.span().begin) {
-      opener = odd_pair_->first;
-      labels.push_back({odd_pair_->second.span(),
-                        "this `}` closes it, but is indented as if it closed an outer block"});
-    }
+    const FlowToken& opener = open_.back().token;
     const uint32_t first_line = opener.line();
     report_unclosed(opener, place, std::move(where));
-    if (!labels.empty()) reports_.back().labels = std::move(labels);
     mended_.push_back({first_line, std::max(place.line(), first_line)});
-    odd_pair_.reset();
   }
 
   const SourceFile& file_;
@@ -543,7 +519,6 @@ class Brackets {
   std::vector<Report> reports_;
   std::vector<std::pair<uint32_t, uint32_t>> mended_;
   std::vector<std::pair<uint32_t, uint32_t>> guessed_;  // where a brace was
-  std::optional<std::pair<FlowToken, FlowToken>> odd_pair_;
   uint32_t line_indent_ = 0;
   uint32_t top_level_line_ = 1;      // where the last top-level bracket was closed
   uint32_t broken_string_line_ = 0;  // 0: none yet

@@ -65,7 +65,11 @@ void check_formatting(const std::string& text, const std::string& origin) {
   Diagnostics diagnostics;
   const SourceFile& before = sources.file(sources.add("a.flow", text));
   const auto once = format(before, diagnostics);
-  if (!once.has_value()) return;  // a file with syntax errors is not touched
+  if (!once.has_value()) {  // a file with syntax errors is not touched
+    Diagnostics again;
+    EXPECT_FALSE(parse(before, again).ok) << render_text(diagnostics, sources, {}) << text;
+    return;
+  }
   const SourceFile& after = sources.file(sources.add("b.flow", *once));
   const auto twice = format(after, diagnostics);
   ASSERT_TRUE(twice.has_value()) << render_text(diagnostics, sources, {}) << *once;
